@@ -1,0 +1,139 @@
+-- plan/: rounds of negotiation, contact policy, resources and awards
+
+CREATE TABLE agentcrm.round (
+	round_id	bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind		text NOT NULL CHECK (kind IN ('event', 'daily')),
+	as_of		timestamptz NOT NULL,
+	seed		bigint NOT NULL,
+	clients		int NOT NULL,
+	bids		int NOT NULL,
+	awards		int NOT NULL,
+	value		double precision NOT NULL,
+	limits		jsonb NOT NULL DEFAULT '{}',
+	duration	interval NOT NULL
+);
+COMMENT ON TABLE agentcrm.round IS 'Rounds of negotiation: a call to the agents for some clients, and what came of it';
+COMMENT ON COLUMN agentcrm.round.round_id IS 'Round';
+COMMENT ON COLUMN agentcrm.round.kind IS 'event: clients touched by orders; daily: clients that were due';
+COMMENT ON COLUMN agentcrm.round.as_of IS 'Moment for which the agents judged';
+COMMENT ON COLUMN agentcrm.round.seed IS 'Seed of the round''s random numbers';
+COMMENT ON COLUMN agentcrm.round.clients IS 'Clients called for';
+COMMENT ON COLUMN agentcrm.round.bids IS 'Bids received';
+COMMENT ON COLUMN agentcrm.round.awards IS 'Bids accepted';
+COMMENT ON COLUMN agentcrm.round.value IS 'Expected incremental value of the awards, net of cost, source currency';
+COMMENT ON COLUMN agentcrm.round.limits IS 'Settings in force, by name';
+COMMENT ON COLUMN agentcrm.round.duration IS 'How long the round took';
+
+CREATE TABLE agentcrm.bid (
+	client_id		bigint NOT NULL,
+	as_of			timestamptz NOT NULL,
+	bid_id			bigint NOT NULL,
+	round_id		bigint NOT NULL,
+	agent			text NOT NULL,
+	action			text NOT NULL,
+	channel			text,
+	product_id		bigint,
+	basket			jsonb,
+	quantity		numeric,
+	programme_id	bigint,
+	demand_category	text NOT NULL,
+	demand_from		date NOT NULL,
+	demand_to		date NOT NULL,
+	p_claim			double precision,
+	p_baseline		double precision NOT NULL,
+	p_used			double precision NOT NULL,
+	margin			numeric NOT NULL,
+	value			double precision NOT NULL,
+	cost			numeric NOT NULL,
+	net_value		double precision NOT NULL,
+	uses			jsonb NOT NULL,
+	effect			text NOT NULL CHECK (effect IN ('assumed', 'measured')),
+	valid_until		timestamptz NOT NULL,
+	status			text NOT NULL CHECK (status IN ('proposed', 'accepted', 'rejected', 'withheld', 'withdrawn', 'late', 'invalid')),
+	status_reason	text,
+	reason_code		text NOT NULL,
+	reason			text NOT NULL,
+	evidence		jsonb NOT NULL,
+	models			jsonb NOT NULL DEFAULT '{}',
+	PRIMARY KEY (client_id, as_of, bid_id)
+) PARTITION BY RANGE (as_of);
+CREATE TABLE agentcrm.bid_rest PARTITION OF agentcrm.bid DEFAULT;
+CREATE INDEX bid_round_id_idx ON agentcrm.bid (round_id);
+COMMENT ON TABLE agentcrm.bid IS 'Bids of the agents, awarded or not, with the reason';
+COMMENT ON TABLE agentcrm.bid_rest IS 'Bids of all times that have no partition of their own';
+COMMENT ON COLUMN agentcrm.bid.client_id IS 'Client';
+COMMENT ON COLUMN agentcrm.bid.as_of IS 'Moment of the round';
+COMMENT ON COLUMN agentcrm.bid.bid_id IS 'Hash of client, round, agent, action and demand';
+COMMENT ON COLUMN agentcrm.bid.round_id IS 'Round';
+COMMENT ON COLUMN agentcrm.bid.agent IS 'Agent';
+COMMENT ON COLUMN agentcrm.bid.action IS 'call, visit, message, order_suggestion, programme or check';
+COMMENT ON COLUMN agentcrm.bid.channel IS 'Channel';
+COMMENT ON COLUMN agentcrm.bid.product_id IS 'Product, where the action is about one';
+COMMENT ON COLUMN agentcrm.bid.basket IS 'Suggested lines: array of {product_id, name, quantity, p}';
+COMMENT ON COLUMN agentcrm.bid.quantity IS 'Suggested quantity of product_id';
+COMMENT ON COLUMN agentcrm.bid.programme_id IS 'Programme';
+COMMENT ON COLUMN agentcrm.bid.demand_category IS 'Category of the demand, * for any';
+COMMENT ON COLUMN agentcrm.bid.demand_from IS 'First day of the demand window';
+COMMENT ON COLUMN agentcrm.bid.demand_to IS 'Day after the last of the demand window';
+COMMENT ON COLUMN agentcrm.bid.p_claim IS 'Probability the agent claims, if it claims its own';
+COMMENT ON COLUMN agentcrm.bid.p_baseline IS 'Probability that the demand is bought if nothing is done, from the shared baseline';
+COMMENT ON COLUMN agentcrm.bid.p_used IS 'Probability with the action that the coordinator reckons with';
+COMMENT ON COLUMN agentcrm.bid.margin IS 'Margin when the demand is bought, source currency';
+COMMENT ON COLUMN agentcrm.bid.value IS 'Expected incremental margin: (p_used - p_baseline) x margin, source currency';
+COMMENT ON COLUMN agentcrm.bid.cost IS 'Cost of the action, source currency';
+COMMENT ON COLUMN agentcrm.bid.net_value IS 'value - cost, source currency: the ranking';
+COMMENT ON COLUMN agentcrm.bid.uses IS 'Means used: resource -> amount';
+COMMENT ON COLUMN agentcrm.bid.effect IS 'Whether the effect of the action is assumed or measured';
+COMMENT ON COLUMN agentcrm.bid.valid_until IS 'When the bid lapses';
+COMMENT ON COLUMN agentcrm.bid.status IS 'What became of the bid';
+COMMENT ON COLUMN agentcrm.bid.status_reason IS 'Why it was not accepted: outbid, capacity:<resource>, contact_cap, cooldown, excluded_by:<bid>, below_reserve, do_not_contact, shadow ...';
+COMMENT ON COLUMN agentcrm.bid.reason_code IS 'Code of the agent''s reason';
+COMMENT ON COLUMN agentcrm.bid.reason IS 'The agent''s reason in a sentence';
+COMMENT ON COLUMN agentcrm.bid.evidence IS 'query, parameters and values that re-derive the reason';
+COMMENT ON COLUMN agentcrm.bid.models IS 'Model generations used: kind -> model_id';
+
+CREATE TABLE agentcrm.contact_policy (
+	channel			text PRIMARY KEY,
+	max_contacts	int NOT NULL CHECK (max_contacts >= 0),
+	per_days		int NOT NULL CHECK (per_days > 0),
+	cooldown_days	int NOT NULL CHECK (cooldown_days >= 0)
+);
+INSERT INTO agentcrm.contact_policy VALUES ('*', 4, 30, 3), ('phone', 2, 30, 7), ('visit', 1, 30, 14), ('email', 4, 30, 5), ('app', 8, 30, 1);
+COMMENT ON TABLE agentcrm.contact_policy IS 'How often a client may be contacted: per channel, and * over all channels';
+COMMENT ON COLUMN agentcrm.contact_policy.channel IS 'Channel, * for all together';
+COMMENT ON COLUMN agentcrm.contact_policy.max_contacts IS 'Most contacts within per_days';
+COMMENT ON COLUMN agentcrm.contact_policy.per_days IS 'Length of the period, days';
+COMMENT ON COLUMN agentcrm.contact_policy.cooldown_days IS 'Least days between the same action and its repetition';
+
+CREATE TABLE agentcrm.resource (
+	resource	text NOT NULL,
+	owner_id	bigint,
+	period		text NOT NULL DEFAULT 'day' CHECK (period IN ('day')),
+	capacity	numeric NOT NULL CHECK (capacity >= 0),
+	UNIQUE NULLS NOT DISTINCT (resource, owner_id)
+);
+INSERT INTO agentcrm.resource VALUES ('rep_minutes', NULL, 'day', 240);
+COMMENT ON TABLE agentcrm.resource IS 'Means and their capacity per period';
+COMMENT ON COLUMN agentcrm.resource.resource IS 'rep_minutes: minutes of a rep for recommended actions';
+COMMENT ON COLUMN agentcrm.resource.owner_id IS 'Rep; NULL: every rep without a row of its own';
+COMMENT ON COLUMN agentcrm.resource.period IS 'Period the capacity is for';
+COMMENT ON COLUMN agentcrm.resource.capacity IS 'Capacity per period, in the resource''s unit';
+
+CREATE TABLE agentcrm.resource_use (
+	client_id			bigint NOT NULL,
+	recommendation_id	bigint NOT NULL,
+	resource			text NOT NULL,
+	owner_id			bigint NOT NULL,
+	day					date NOT NULL,
+	amount				numeric NOT NULL,
+	at					timestamptz NOT NULL
+);
+CREATE INDEX resource_use_resource_owner_id_day_idx ON agentcrm.resource_use (resource, owner_id, day);
+COMMENT ON TABLE agentcrm.resource_use IS 'Means committed to recommendations; appended, a release is a negative amount';
+COMMENT ON COLUMN agentcrm.resource_use.client_id IS 'Client';
+COMMENT ON COLUMN agentcrm.resource_use.recommendation_id IS 'Recommendation';
+COMMENT ON COLUMN agentcrm.resource_use.resource IS 'Resource';
+COMMENT ON COLUMN agentcrm.resource_use.owner_id IS 'Rep';
+COMMENT ON COLUMN agentcrm.resource_use.day IS 'Day the means are needed';
+COMMENT ON COLUMN agentcrm.resource_use.amount IS 'Amount, negative when given back';
+COMMENT ON COLUMN agentcrm.resource_use.at IS 'When it was committed';

@@ -1,0 +1,76 @@
+/*
+ * agent.h
+ *		The face of the agents: each sees one client at one moment and bids.
+ *
+ * Agents write nothing and read nothing but the snapshot, the population and
+ * product facts handed to them.
+ */
+#ifndef AGENTCRM_AGENT_H
+#define AGENTCRM_AGENT_H
+
+#include "profile/profile.h"
+#include "utils/jsonb.h"
+
+typedef enum BidKind
+{
+	BID_BID,
+	BID_REFUSE,
+	BID_LOOK
+} BidKind;
+
+/* The C twin of agentcrm.bid_proposal. */
+typedef struct Bid
+{
+	int64		client_id;
+	int			client_index;	/* into the snapshots of the call */
+	const char *agent;			/* filled by the registry */
+	BidKind		kind;
+	const char *action;
+	const char *channel;
+	bool		has_product;
+	int64		product_id;
+	Jsonb	   *basket;			/* NULL when none */
+	Numeric		quantity;
+	const char *demand_category;	/* "*" for any */
+	DateADT		demand_from;
+	DateADT		demand_to;		/* exclusive */
+	double		p_claim;		/* negative: baseline and assumed effect serve */
+	double		margin;
+	double		cost;
+	double		minutes;		/* of the client's rep */
+	TimestampTz valid_until;
+	const char *reason_code;
+	const char *reason;
+	Jsonb	   *evidence;
+	TimestampTz next_look_at;	/* 0: no wish */
+} Bid;
+
+/* The call for proposals. */
+typedef struct AgentCall
+{
+	int64		round_id;
+	int64		seed;
+	TimestampTz as_of;
+	double		horizon_days;	/* agentcrm.value_horizon */
+	double		margin_rate;	/* share of amount where margin is missing */
+	double		false_alarm_rate;	/* per living client and year */
+} AgentCall;
+
+typedef struct BidSink
+{
+	MemoryContext cxt;
+	int			n;
+	int			max;
+	Bid		   *bids;
+} BidSink;
+
+extern Bid *bid_new(BidSink *sink);
+
+typedef void (*AgentFunction) (const ClientSnapshot *clients, int n_clients, const Population *population,
+							   const AgentCall *call, BidSink *sink);
+
+/* Call every registered agent that is not paused; refusals and looks come back as bids of their kind. */
+extern void agent_call_all(const ClientSnapshot *clients, int n_clients, const Population *population,
+						   const AgentCall *call, BidSink *sink);
+
+#endif

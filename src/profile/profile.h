@@ -1,0 +1,181 @@
+/*
+ * profile.h
+ *		The face of the profile: the timeless fold of the ledger per client,
+ *		client x product and product, and the assessment at an as_of.
+ *
+ * Must not ask what time it is: as_of is an argument everywhere.
+ */
+#ifndef AGENTCRM_PROFILE_H
+#define AGENTCRM_PROFILE_H
+
+#include "agentcrm.h"
+#include "ledger/ledger.h"
+#include "model/model.h"
+
+#define PROFILE_QUANTITIES 8
+
+/* One product of one client; the columns of agentcrm.client_product. */
+typedef struct ClientProduct
+{
+	int64		product_id;
+	int32		n;
+	int32		first_order_no;
+	int32		last_order_no;
+	DateADT		first_order_on;
+	DateADT		last_order_on;
+	double		rate_slow;
+	double		rate_fast;
+	Numeric		last_price;		/* NULL when the last quantity was zero */
+	int			n_quantities;
+	Numeric		quantities[PROFILE_QUANTITIES]; /* oldest first */
+} ClientProduct;
+
+/* One month of one client. */
+typedef struct ClientMonth
+{
+	DateADT		month;
+	int32		orders;
+	Numeric		amount;
+	Numeric		margin;			/* NULL where no line names one */
+	Numeric		returned;
+} ClientMonth;
+
+/* The fold of one client; the columns of agentcrm.client_profile. */
+typedef struct ClientProfile
+{
+	int64		client_id;
+	int32		n_orders;
+	int32		n_returns;
+	TimestampTz first_order_at;	/* valid when n_orders > 0, as the next three */
+	TimestampTz last_order_at;
+	DateADT		first_order_on;
+	DateADT		last_order_on;
+	int32		n_gaps;
+	int32		gap_sum;		/* days */
+	int32		gap_last;
+	double		gap_sum_log;
+	bool		has_rep;
+	int64		rep_id;
+	TimestampTz fold_at;		/* last document folded in */
+	int32		fold_source_id;
+	int64		fold_order_id;
+	Numeric		amount;
+	Numeric		margin;
+	Numeric		returned;
+	int			n_months;
+	ClientMonth *months;
+} ClientProfile;
+
+typedef enum Stage
+{
+	STAGE_PROSPECT,
+	STAGE_NEW,
+	STAGE_ONE_OFF,
+	STAGE_REGULAR,
+	STAGE_GROWING,
+	STAGE_DECLINING,
+	STAGE_AT_RISK,
+	STAGE_DORMANT,
+	STAGE_LOST,
+	STAGE_WON_BACK
+} Stage;
+
+/* The assessment of one client at an as_of; the columns of agentcrm.client_state. */
+typedef struct Assessment
+{
+	Stage		stage;
+	int			recency_class;	/* 1..5, 0 without orders */
+	int			frequency_class;
+	int			monetary_class;
+	char		abc;			/* 'A', 'B', 'C', or 0 */
+	char		xyz;
+	double		elapsed;		/* days since the last order day */
+	double		silence;		/* P(gap >= elapsed | alive) */
+	double		alarm_p;		/* per-cycle alarm probability */
+	DateADT		due_on;			/* median of the next order's day */
+	DateADT		alarm_on;		/* day on which silence passes alarm_p */
+	double		expected_orders;	/* within the value horizon */
+	double		expected_value; /* net amount within the value horizon */
+	double		order_value;	/* mean net amount of an order, last 12 months, else all */
+	TimestampTz next_look_at;	/* the stages' own wish: next boundary in time */
+} Assessment;
+
+/* All that an agent may know of a client at an as_of. */
+typedef struct ClientSnapshot
+{
+	int64		client_id;
+	TimestampTz as_of;
+	DateADT		today;			/* as_of's day */
+	char	   *name;			/* NULL when unknown */
+	bool		active;
+	bool		do_not_contact;
+	bool		deliver;		/* some live source holds this client */
+	bool		has_rep;
+	int64		rep_id;			/* the feed's, else the last order's */
+	ClientProfile profile;
+	GapStats	gaps;
+	int			n_products;
+	ClientProduct *products;	/* ordered by product_id */
+	Assessment	state;
+} ClientSnapshot;
+
+/* Population generations in use, loaded once and kept until they change. */
+typedef struct Population
+{
+	int64		gap_model_id;
+	int64		class_model_id;
+	int64		popularity_model_id;
+	GapPrior	gap;
+	bool		gap_fitted;		/* false: too little data, a weak default serves */
+	double		abc_a, abc_b;	/* least 12-month net amount of classes A and B */
+	double		recency[4];		/* days: upper limits of classes 5, 4, 3, 2 */
+	double		frequency[4];	/* orders in 12 months: least of classes 5, 4, 3, 2 */
+	double		monetary[4];	/* 12-month net amount: least of classes 5, 4, 3, 2 */
+	double		mean_order_value;
+} Population;
+
+/* What agents need of a product. */
+typedef struct ProductInfo
+{
+	int64		product_id;
+	char	   *name;
+	char	   *category;		/* NULL when unknown */
+	bool		active;
+	Numeric		pack_qty;		/* NULL when unknown */
+	Numeric		min_order_qty;
+	double		share;			/* share of recent orders holding it: generation popularity */
+} ProductInfo;
+
+/*
+ * Bring profiles up to date with ledger changes.  Clients are folded
+ * incrementally where the change only adds documents that sort last, else
+ * from scratch.  Reports the distinct clients touched (palloc'd, ascending).
+ */
+extern int	profile_apply(const LedgerChange *changes, int n_changes, bool refold_all, int64 **clients);
+
+/*
+ * Fold clients from scratch (initial load); documents of loading_source are
+ * counted into the product profiles here, because profile_apply never saw them.
+ */
+extern void profile_refold(const int64 *client_ids, int n_clients, int32 loading_source);
+
+/* Snapshots in the order of client_ids (unknown clients are left out); from tables, or refolded when orders after as_of exist. */
+extern ClientSnapshot *profile_read(const int64 *client_ids, int n_clients, TimestampTz as_of, int *n);
+
+/* Store the assessments of the snapshots as client_state with stage history; next_look_at is what the agents made of it. */
+extern void profile_store_state(const ClientSnapshot *clients, int n_clients, const char *cause);
+
+/*
+ * Compare all stored profiles with a refold of the ledger, under the active
+ * snapshot.  Clients for which skip says so (being loaded) are left out; with
+ * a skip, product profiles are left out too.
+ */
+extern void profile_verify(DifferenceSink *sink, bool (*skip) (int64 client_id, void *arg), void *arg);
+
+extern const Population *profile_population(void);
+extern const ProductInfo *profile_product(int64 product_id);	/* NULL when unknown; valid until the next transaction */
+extern void profile_fit(TimestampTz as_of); /* new generations of gap, class and popularity */
+extern bool profile_fit_due(TimestampTz as_of); /* none yet, orders grown by a tenth, or a day gone by */
+extern const char *profile_stage_name(Stage stage);
+
+#endif

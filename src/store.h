@@ -1,0 +1,34 @@
+/*
+ * store.h
+ *		Rows in and out of agentcrm's own tables without an executor.
+ *
+ * Serves the rooms that write by the thousand: insert, update and delete with
+ * index maintenance, and scans by index prefix under the active snapshot.
+ * Checks no privilege and fires no trigger: only for tables of this extension.
+ */
+#ifndef AGENTCRM_STORE_H
+#define AGENTCRM_STORE_H
+
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup.h"
+#include "utils/rel.h"
+
+typedef struct Store Store;
+
+extern Store *store_open(const char *table, LOCKMODE lockmode);	/* "ledger": a table of schema agentcrm */
+extern void store_close(Store *store);		/* flushes buffered inserts; keeps the lock */
+extern Relation store_relation(Store *store);
+extern void store_insert(Store *store, const Datum *values, const bool *isnull); /* buffered: heap_multi_insert, then indexes */
+extern void store_flush(Store *store);
+extern void store_update(Store *store, ItemPointer tid, const Datum *values, const bool *isnull);
+extern void store_delete(Store *store, ItemPointer tid);
+
+/* Scan by equality on the first nkeys columns of the index, in index order, under the active snapshot. */
+typedef struct StoreScan StoreScan;
+extern StoreScan *store_scan(Store *store, const char *index, int nkeys, const Datum *keys);
+extern HeapTuple store_next(StoreScan *scan);	/* NULL at the end; valid until the next call; t_self is its tid */
+extern void store_scan_end(StoreScan *scan);
+
+#endif
