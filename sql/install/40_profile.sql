@@ -11,6 +11,7 @@ CREATE TABLE agentcrm.client_profile (
 	n_gaps			int NOT NULL,
 	gap_sum			int NOT NULL,
 	gap_last		int,
+	gap_before		int,
 	gap_sum_log		double precision NOT NULL,
 	rep_id			bigint,
 	fold_at			timestamptz NOT NULL,
@@ -36,6 +37,7 @@ COMMENT ON COLUMN agentcrm.client_profile.last_order_on IS 'Day of the last orde
 COMMENT ON COLUMN agentcrm.client_profile.n_gaps IS 'Gaps between consecutive order days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_sum IS 'Sum of those gaps, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_last IS 'Last gap, days';
+COMMENT ON COLUMN agentcrm.client_profile.gap_before IS 'Gap before the last one, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_sum_log IS 'Sum of the natural logarithms of those gaps in days';
 COMMENT ON COLUMN agentcrm.client_profile.rep_id IS 'Rep of the last order that names one';
 COMMENT ON COLUMN agentcrm.client_profile.fold_at IS 'Time of the last document folded in (order or return)';
