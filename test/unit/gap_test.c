@@ -51,10 +51,14 @@ static void
 test_formula(void)
 {
 	GapStats	three = steady(3, 14.0);
+	GapStats	ten = steady(10, 14.0);
+	double		k = gap_shape(&prior, &ten);
 
 	ok(gap_shape(&prior, &three) == 2.0, "three gaps: still the population's shape");
 	ok_close(gap_cdf(&prior, &three, 20), beta_inc(2, 9, 20 / (20.0 + 40 + 42)), 1e-13,
 			 "P(gap <= u) = I_{u/(u+alpha+S)}(k, r + k n)");
+	ok_close(gap_cdf(&prior, &ten, 12), beta_inc(k, 3 + 10 * k, 12 / (12 + 40 * 2 / k + 140)), 1e-11,
+			 "a client of another shape keeps the prior of the mean gap: alpha k0 / k");
 	ok_close(gap_order_within(&prior, &three, 10, 7),
 			 (gap_cdf(&prior, &three, 17) - gap_cdf(&prior, &three, 10)) / (1 - gap_cdf(&prior, &three, 10)), 1e-12,
 			 "p0 = [F(e+h) - F(e)] / [1 - F(e)]");
