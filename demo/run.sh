@@ -172,8 +172,8 @@ silent=$(ask "SELECT r.recommendation_id FROM agentcrm.recommendation r
 	    r.value DESC, r.recommendation_id LIMIT 1")
 [ -n "$silent" ] || fail "$books_end_days_ago days without an order, and no client's silence was noticed"
 show "SELECT {c.name:24}, p.n_orders AS orders, p.last_order_on AS last_order,
-       round(p.gap_sum::numeric / nullif(p.n_gaps, 0), 1) AS usual_gap, r.as_of::date - p.last_order_on AS silent_days,
-       r.action, {r.reason:38}
+       round(p.gap_sum::numeric / nullif(p.n_gaps, 0), 1) AS usual_gap,
+       r.as_of::date - p.last_order_on AS silent_days, r.action, {r.reason:38}
 FROM agentcrm.recommendation r
 JOIN agentcrm.client c USING (client_id) JOIN agentcrm.client_profile p USING (client_id)
 WHERE r.recommendation_id = $silent"
