@@ -14,4 +14,8 @@
 #error "agentcrm needs PostgreSQL 15 or later"
 #endif
 
+#if PG_VERSION_NUM < 160000
+#define RelationSetNewRelfilenumber RelationSetNewRelfilenode
+#endif
+
 #endif							/* AGENTCRM_COMPAT_H */

@@ -134,7 +134,7 @@ store_insert(Store *store, Datum *values, bool *isnull)
 	HeapTuple	tuple;
 
 	/* heap_multi_insert would not tell the index where a toasted row went */
-	if (heap_compute_data_size(RelationGetDescr(store->rel), values, isnull) > TOAST_TUPLE_THRESHOLD)
+	if (heap_compute_data_size(RelationGetDescr(store->rel), values, isnull) > TOAST_TUPLE_THRESHOLD - 128)
 	{
 		tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
 		CatalogTupleInsertWithInfo(store->rel, tuple, store->indexes);
@@ -202,6 +202,13 @@ HeapTuple
 store_next(StoreScan *scan)
 {
 	return systable_getnext_ordered(scan->desc, ForwardScanDirection);
+}
+
+/* The next row backward: called first, the last row of the scan. */
+HeapTuple
+store_prev(StoreScan *scan)
+{
+	return systable_getnext_ordered(scan->desc, BackwardScanDirection);
 }
 
 /* End the scan. */

@@ -30,6 +30,7 @@ extern void store_delete(Store *store, ItemPointer tid);
 typedef struct StoreScan StoreScan;
 extern StoreScan *store_scan(Store *store, const char *index, int nkeys, const Datum *keys);
 extern HeapTuple store_next(StoreScan *scan);	/* NULL at the end; valid until the next call; t_self is its tid */
+extern HeapTuple store_prev(StoreScan *scan);	/* the same backward */
 extern void store_scan_end(StoreScan *scan);
 extern void store_sync(void);	/* what was written becomes visible to later scans; only where the active snapshot is the step's own */
 
