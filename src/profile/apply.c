@@ -26,12 +26,6 @@ typedef struct Apply
 	ProductDeltas *deltas;
 	Fold	   *fold;
 	int32		loading_source; /* its documents are counted while folding; 0: none */
-
-	/* refold: the clients asked for, and how far the scan has come */
-	const int64 *client_ids;
-	int			n_clients;
-	int			at;
-	bool		open;			/* the client at `at` has lines in the fold */
 } Apply;
 
 /* One line of one client in a change. */
@@ -165,16 +159,13 @@ merge_products(Apply *apply)
 
 /* Store a client folded from scratch; one without lines has no rows. */
 static void
-store_refolded(Apply *apply, bool has_lines)
+store_refolded(Fold *fold, bool has_lines, void *arg)
 {
-	Fold	   *fold = apply->fold;
-	MemoryContext old = MemoryContextSwitchTo(fold->cxt);
+	Apply	   *apply = arg;
 	Datum		key = Int64GetDatum(fold->profile.client_id);
 	StoreScan  *scan = store_scan(apply->profiles, "client_profile_pkey", 1, &key);
 	HeapTuple	row = store_next(scan);
 
-	fold_finish(fold);
-	fold_sort_products(fold);
 	if (has_lines)
 		write_profile(apply, row, row ? &row->t_self : NULL);
 	else if (row)
@@ -187,40 +178,6 @@ store_refolded(Apply *apply, bool has_lines)
 		for (int i = 0; i < fold->n_products; i++)
 			write_product(apply, &fold->products[i]->product, NULL, NULL);
 	store_scan_end(scan);
-	MemoryContextSwitchTo(old);
-}
-
-/* End the client the scan was at, and those without lines up to the given one. */
-static void
-refold_advance(Apply *apply, int to)
-{
-	while (apply->at < to)
-	{
-		if (!apply->open)
-			fold_begin(apply->fold, apply->client_ids[apply->at]);
-		store_refolded(apply, apply->open);
-		apply->open = false;
-		apply->at++;
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
-static void
-refold_line(const LedgerLine *line, void *arg)
-{
-	Apply	   *apply = arg;
-	int			to = apply->at;
-
-	while (to < apply->n_clients && apply->client_ids[to] < line->client_id)
-		to++;
-	Assert(to < apply->n_clients && apply->client_ids[to] == line->client_id);
-	refold_advance(apply, to);
-	if (!apply->open)
-	{
-		fold_begin(apply->fold, line->client_id);
-		apply->open = true;
-	}
-	fold_add(apply->fold, line);
 }
 
 /* Fold clients, ascending, from the ledger. */
@@ -230,12 +187,7 @@ refold_clients(Apply *apply, const int64 *client_ids, int n_clients)
 	if (n_clients == 0)
 		return;
 	apply_begin(apply, NULL, count_loaded_order);
-	apply->client_ids = client_ids;
-	apply->n_clients = n_clients;
-	apply->at = 0;
-	apply->open = false;
-	ledger_scan_clients(client_ids, n_clients, DT_NOEND, refold_line, apply);
-	refold_advance(apply, n_clients);
+	fold_clients(apply->fold, client_ids, n_clients, DT_NOEND, store_refolded, apply);
 	apply_end(apply);
 }
 

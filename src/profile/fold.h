@@ -70,4 +70,10 @@ extern void fold_finish(Fold *fold);
 extern void fold_sort_products(Fold *fold);
 extern DateADT fold_month(DateADT day);
 
+/* A client's fold is finished, products sorted; without lines it is empty. */
+typedef void (*FoldDone) (Fold *fold, bool has_lines, void *arg);
+
+extern void fold_clients(Fold *fold, const int64 *client_ids, int n_clients, TimestampTz as_of,
+						 FoldDone done, void *arg);
+
 #endif
