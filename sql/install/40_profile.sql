@@ -301,7 +301,7 @@ SELECT c.client_id, coalesce(c.name, c.client_key) AS client, coalesce(r.name, r
 	coalesce(p.n_orders, 0) AS orders,
 	round(p.gap_sum / nullif(p.n_gaps, 0)::numeric, 1) AS mean_gap,
 	p.last_order_on,
-	greatest((s.as_of AT TIME ZONE 'UTC')::date - p.last_order_on, 0) AS silent_days,
+	CASE WHEN p.n_orders > 0 THEN greatest((s.as_of AT TIME ZONE 'UTC')::date - p.last_order_on, 0) END AS silent_days,
 	round(s.silence::numeric, 4) AS silence,
 	s.due_on, s.alarm_on,
 	coalesce(y.amount, 0) AS amount_12m,
@@ -343,7 +343,7 @@ COMMENT ON COLUMN agentcrm.client_360.next_look_at IS 'When the client is looked
 CREATE VIEW agentcrm.due_items AS
 SELECT cp.client_id, coalesce(c.name, c.client_key) AS client, cp.product_id, coalesce(g.name, g.product_key) AS product,
 	round(due.p::numeric, 3) AS p_next_order, cp.n AS orders, p.n_orders - cp.last_order_no AS orders_since,
-	cp.last_order_on, usual.quantity, cp.last_price, s.due_on
+	cp.last_order_on, usual.quantity, round(cp.last_price, 4) AS last_price, s.due_on
 FROM agentcrm.client_product cp
 	JOIN agentcrm.client_profile p USING (client_id)
 	JOIN agentcrm.client_state s USING (client_id)
@@ -377,7 +377,7 @@ COMMENT ON COLUMN agentcrm.due_items.due_on IS 'Day by which the client''s next 
 CREATE VIEW agentcrm.lost_items AS
 SELECT cp.client_id, coalesce(c.name, c.client_key) AS client, cp.product_id, coalesce(g.name, g.product_key) AS product,
 	cp.n AS orders, round(held.rate::numeric, 3) AS rate, p.n_orders - cp.last_order_no AS orders_since,
-	round(missed.p::numeric, 4) AS p_missed, cp.last_order_on, cp.last_price
+	round(missed.p::numeric, 4) AS p_missed, cp.last_order_on, round(cp.last_price, 4) AS last_price
 FROM agentcrm.client_product cp
 	JOIN agentcrm.client_profile p USING (client_id)
 	JOIN agentcrm.client_state s USING (client_id)

@@ -141,8 +141,8 @@ assess(const ClientProfile *profile, const Population *population, TimestampTz a
 	{
 		PeriodSums	year = period_year(profile, today);
 
-		limits = stage_limits(prior, &gaps);
 		a->elapsed = Max(today - profile->last_order_on, 0);
+		limits = stage_limits(prior, &gaps, (int) a->elapsed);
 		a->order_value = mean_order_value(profile, &year);
 		assess_rhythm(profile, prior, &limits, today, a);
 		assess_classes(profile, population, &year, a);

@@ -10,7 +10,7 @@
 
 #include "profile/profile.h"
 
-/* Lengths of silence, in days, at which the stage changes; each the first day of it. */
+/* Lengths of silence, in days, at which the stage changes; each the first day of it; those beyond the next are not worked out. */
 typedef struct SilenceLimits
 {
 	int			alarm;
@@ -29,7 +29,7 @@ extern void assess(const ClientProfile *profile, const Population *population, T
 				   Assessment *assessment);
 
 /* stage.c */
-extern SilenceLimits stage_limits(const GapPrior *prior, const GapStats *gaps);
+extern SilenceLimits stage_limits(const GapPrior *prior, const GapStats *gaps, int elapsed);
 extern Stage stage_of(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits, DateADT today);
 extern int	stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month);
 extern int	stage_new_days(const GapPrior *prior);

@@ -69,14 +69,20 @@ between(int value, int low, int high)
 	return Max(low, Min(value, Max(low, high)));
 }
 
-/* The lengths of silence at which a client with these gaps is at risk, dormant and lost. */
+/*
+ * The lengths of silence at which a client with these gaps is at risk, dormant
+ * and lost.  The later limits cost as much as the first and are worked out only
+ * once the silence has passed it.
+ */
 SilenceLimits
-stage_limits(const GapPrior *prior, const GapStats *gaps)
+stage_limits(const GapPrior *prior, const GapStats *gaps, int elapsed)
 {
 	double		p = gap_alarm_probability(prior, gaps, agentcrm_false_alarm_rate);
-	SilenceLimits limits;
+	SilenceLimits limits = {.dormant = MAX_LIMIT_DAYS, .lost = MAX_LIMIT_DAYS};
 
 	limits.alarm = first_day_below(prior, gaps, p);
+	if (elapsed < limits.alarm)
+		return limits;
 	limits.dormant = between(first_day_below(prior, gaps, p * DORMANT_SHARE),
 							 2 * limits.alarm, DORMANT_LATEST);
 	limits.lost = between(first_day_below(prior, gaps, p * LOST_SHARE),
@@ -92,7 +98,7 @@ was_dormant(const GapPrior *prior, const GapStats *before, int gap)
 
 	if (gap_survival(prior, before, gap) >= p)
 		return false;
-	return gap >= stage_limits(prior, before).dormant;
+	return gap >= stage_limits(prior, before, gap).dormant;
 }
 
 static bool
