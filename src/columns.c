@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -85,6 +86,24 @@ column_array(Columns *c, int i)
 											  1, &c->n_rows, &lower, c->types[i], typlen, typbyval, typalign));
 }
 
+/* unnest of several arrays has no qualified form: COLUMNS stands for the list of unnests. */
+static const char *
+expand_columns(const char *sql, int n_columns)
+{
+	const char *at = strstr(sql, COLUMNS);
+	StringInfoData out;
+
+	if (at == NULL)
+		return sql;
+	initStringInfo(&out);
+	appendBinaryStringInfo(&out, sql, at - sql);
+	appendStringInfoString(&out, "ROWS FROM (");
+	for (int i = 1; i <= n_columns; i++)
+		appendStringInfo(&out, "%spg_catalog.unnest($%d)", i > 1 ? ", " : "", i);
+	appendStringInfo(&out, ")%s", at + strlen(COLUMNS));
+	return out.data;
+}
+
 static void
 prepare(SPIPlanPtr *plan, const char *sql, int n, Oid *types)
 {
@@ -112,7 +131,7 @@ columns_execute(Columns *c, SPIPlanPtr *plan, const char *sql, int n_scalars, co
 			all_types[i] = get_array_type(c->types[i]);
 		for (int i = 0; i < n_scalars; i++)
 			all_types[n_columns + i] = types[i];
-		prepare(plan, sql, n_columns + n_scalars, all_types);
+		prepare(plan, expand_columns(sql, n_columns), n_columns + n_scalars, all_types);
 	}
 	for (int i = 0; i < n_columns; i++)
 		values[i] = column_array(c, i);

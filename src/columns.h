@@ -3,7 +3,7 @@
  *		Rows as parallel arrays: the arguments of one set-based statement.
  *
  * For tables that are written through the executor, many rows at a time:
- * INSERT ... SELECT FROM unnest($1, $2, ...).
+ * INSERT ... SELECT FROM COLUMNS AS t(a, b, ...).
  */
 #ifndef AGENTCRM_COLUMNS_H
 #define AGENTCRM_COLUMNS_H
@@ -11,6 +11,9 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+
+/* In a statement: the columns as a table of rows. */
+#define COLUMNS "$columns"
 
 typedef struct Columns Columns;
 

@@ -53,7 +53,8 @@ bid_case(const ClientSnapshot *client, int client_index, const Population *popul
 	bid->next_look_at = bid->valid_until;
 	bid->reason_code = c->code;
 	bid->reason = c->reason;
-	evidence_begin(&e, client, "stage, n_orders, first_order_on, last_order_on, elapsed, abc, order_value, expected_value");
+	evidence_begin(&e, client, "stage, n_orders, first_order_on, last_order_on, elapsed, abc, order_value, expected_value",
+				   "");
 	evidence_parameter(&e, "window_days", DEMAND_DAYS);
 	evidence_values(&e);
 	evidence_text(&e, "stage", profile_stage_name(client->state.stage));

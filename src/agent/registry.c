@@ -69,7 +69,7 @@ agentcrm_agent_changed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("agentcrm.agent_changed must be called as a trigger")));
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
-	PG_RETURN_NULL();
+	PG_RETURN_POINTER(NULL);
 }
 
 /* The numeric members of a jsonb object, in the current memory context. */

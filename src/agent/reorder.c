@@ -91,7 +91,7 @@ bid_order(const ClientSnapshot *client, int client_index, const Population *popu
 	bid->margin = margin;
 	bid->reason_code = client->state.elapsed > d.median ? "order_overdue" : "order_due";
 	bid->reason = describe(client, d, p, lines, n_lines);
-	evidence_begin(&e, client, "n_orders, last_order_on, n_gaps, gap_sum, gap_sum_log, elapsed, order_value");
+	evidence_begin(&e, client, "n_orders, last_order_on, n_gaps, mean_gap, elapsed, order_value, products", "");
 	evidence_parameter(&e, "threshold", agent_param(call, "threshold", 0.5));
 	evidence_parameter(&e, "window_days", DEMAND_DAYS);
 	evidence_values(&e);

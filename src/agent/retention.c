@@ -52,7 +52,7 @@ bid_silence(const ClientSnapshot *client, int client_index, const Population *po
 						   say_days(client->state.elapsed), say_date(client->profile.last_order_on),
 						   say_percent(client->state.silence), say_percent(client->state.alarm_p),
 						   say_amount(client->state.order_value));
-	evidence_begin(&e, client, "stage, last_order_on, elapsed, silence, alarm_p, order_value");
+	evidence_begin(&e, client, "stage, last_order_on, elapsed, silence, alarm_p, order_value", "");
 	evidence_parameter(&e, "false_alarm_rate", call->false_alarm_rate);
 	evidence_parameter(&e, "window_days", DEMAND_DAYS);
 	evidence_values(&e);
@@ -164,13 +164,10 @@ bid_item(const ClientSnapshot *client, int client_index, const AgentCall *call, 
 						   psprintf("product " INT64_FORMAT, item->product->product_id),
 						   item->missed, say_percent(item->usual), say_date(item->product->last_order_on),
 						   say_percent(item->p));
-	evidence_begin(&e, client, "n_orders, alarm_p");
+	evidence_begin(&e, client, "s.n_orders, s.alarm_p, p.n, p.last_order_no, p.last_order_on, p.rate_slow, p.last_price",
+				   psprintf(", unnest(s.products) p WHERE p.product_id = " INT64_FORMAT, item->product->product_id));
 	evidence_parameter(&e, "false_alarm_rate", call->false_alarm_rate);
 	evidence_parameter(&e, "decay", REPEAT_DECAY_SLOW);
-	evidence_text(&e, "item_query",
-				  psprintf("SELECT n, last_order_no, last_order_on, rate_slow, last_price, quantities "
-						   "FROM agentcrm.client_product WHERE client_id = " INT64_FORMAT " AND product_id = " INT64_FORMAT,
-						   client->client_id, item->product->product_id));
 	evidence_values(&e);
 	evidence_number(&e, "n_orders", client->profile.n_orders);
 	evidence_number(&e, "alarm_p", client->state.alarm_p);

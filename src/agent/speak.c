@@ -283,17 +283,15 @@ json_number(JsonbParseState **state, const char *name, double value)
 													 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
 }
 
-/* Opens the evidence: columns of agentcrm.profile() that show the figures, for this client at its as_of. */
+/* Opens the evidence: columns of agentcrm.profile() that show the figures, for this client at its as_of, and what is joined to it. */
 void
-evidence_begin(Evidence *e, const ClientSnapshot *client, const char *columns)
+evidence_begin(Evidence *e, const ClientSnapshot *client, const char *columns, const char *more)
 {
-	char	   *at = pstrdup(timestamptz_to_str(client->as_of));
-
 	e->state = NULL;
 	(void) pushJsonbValue(&e->state, WJB_BEGIN_OBJECT, NULL);
 	json_text(&e->state, "query",
-			  psprintf("SELECT %s FROM agentcrm.profile(ARRAY[" INT64_FORMAT "]::bigint[], '%s')",
-					   columns, client->client_id, at));
+			  psprintf("SELECT %s FROM agentcrm.profile(ARRAY[" INT64_FORMAT "]::bigint[], '%s') s%s",
+					   columns, client->client_id, timestamptz_to_str(client->as_of), more));
 	json_key(&e->state, "parameters");
 	(void) pushJsonbValue(&e->state, WJB_BEGIN_OBJECT, NULL);
 	json_text(&e->state, "effect", "assumed");

@@ -53,7 +53,7 @@ typedef struct Evidence
 	JsonbParseState *state;
 } Evidence;
 
-extern void evidence_begin(Evidence *e, const ClientSnapshot *client, const char *columns);
+extern void evidence_begin(Evidence *e, const ClientSnapshot *client, const char *columns, const char *more);
 extern void evidence_parameter(Evidence *e, const char *name, double value);
 extern void evidence_values(Evidence *e);
 extern void evidence_number(Evidence *e, const char *name, double value);

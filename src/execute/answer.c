@@ -12,7 +12,6 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
-#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
 
@@ -25,7 +24,7 @@ static const char answer_update[] =
 "status_reason = 'answered by order ' OPERATOR(pg_catalog.||) coalesce((SELECT o.order_key FROM agentcrm.order_ref o "
 "WHERE o.source_id OPERATOR(pg_catalog.=) m.source_id AND o.order_id OPERATOR(pg_catalog.=) m.order_id), "
 "m.order_id::text), updated_at = $5 "
-"FROM pg_catalog.unnest($1, $2, $3, $4) AS m(client_id, id, source_id, order_id) "
+"FROM " COLUMNS " AS m(client_id, id, source_id, order_id) "
 "WHERE t.client_id OPERATOR(pg_catalog.=) m.client_id AND t.recommendation_id OPERATOR(pg_catalog.=) m.id "
 "AND t.status OPERATOR(pg_catalog.=) ANY ('{open,shown,agreed,snoozed}'::text[]) "
 "RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes) "
@@ -33,18 +32,11 @@ RELEASE_MINUTES("$5", "$6");
 
 static const char withdraw_update[] =
 "WITH r AS (UPDATE agentcrm.recommendation t SET status = 'withdrawn', status_reason = $5, updated_at = $3 "
-"FROM pg_catalog.unnest($1, $2) AS m(client_id, id) "
+"FROM " COLUMNS " AS m(client_id, id) "
 "WHERE t.client_id OPERATOR(pg_catalog.=) m.client_id AND t.recommendation_id OPERATOR(pg_catalog.=) m.id "
 "AND t.status OPERATOR(pg_catalog.=) 'open' "
 "RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes) "
 RELEASE_MINUTES("$3", "$4");
-
-/* as_of's day, as the snapshots count it */
-static DateADT
-day_of(TimestampTz at)
-{
-	return DatumGetDateADT(DirectFunctionCall1(timestamptz_date, TimestampTzGetDatum(at)));
-}
 
 static bool
 is_new_sale(const LedgerChange *change)
@@ -100,7 +92,8 @@ line_answers(const LedgerLine *line, const Standing *s, TimestampTz recorded_at)
 
 	if (line->client_id != s->client_id || line->is_return)
 		return false;
-	if (line->ordered_on < s->from || line->ordered_on >= s->to)
+	/* the source's own zone may still be on the day before the window's first */
+	if ((line->ordered_on < s->from && line->ordered_at <= s->as_of) || line->ordered_on >= s->to)
 		return false;
 	if (line->ordered_on <= day_of(s->as_of) && recorded_at <= s->as_of)
 		return false;

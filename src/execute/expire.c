@@ -10,7 +10,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/date.h"
 
 #include "columns.h"
@@ -49,7 +48,7 @@ execute_expire(TimestampTz as_of, int limit)
 	int			n;
 
 	values[0] = TimestampTzGetDatum(as_of);
-	values[1] = DirectFunctionCall1(timestamptz_date, values[0]);
+	values[1] = DateADTGetDatum(day_of(as_of));
 	values[2] = Int32GetDatum(limit);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");

@@ -21,6 +21,13 @@ enum
 	N_ATT = 25
 };
 
+/* The day of a moment, in UTC, as the snapshots count days. */
+DateADT
+day_of(TimestampTz at)
+{
+	return (DateADT) (at / USECS_PER_DAY - (at % USECS_PER_DAY < 0 ? 1 : 0));
+}
+
 /* open, shown, agreed, snoozed: the client may still be approached for it */
 bool
 status_stands(const char *status)

@@ -41,8 +41,7 @@ static const char bid_insert[] =
 "b.category, b.demand_from, b.demand_to, b.p_claim, b.p_baseline, b.p_used, "
 "pg_catalog.round(b.margin::numeric, 4), b.value, pg_catalog.round(b.cost::numeric, 4), b.net, b.uses, 'assumed', "
 "b.valid_until, b.status, b.status_reason, b.reason_code, b.reason, b.evidence, $28 "
-"FROM pg_catalog.unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
-"$21, $22, $23, $24, $25) AS b(client_id, bid_id, agent, action, channel, product_id, basket, quantity, "
+"FROM " COLUMNS " AS b(client_id, bid_id, agent, action, channel, product_id, basket, quantity, "
 "category, demand_from, demand_to, p_claim, p_baseline, p_used, margin, value, cost, net, uses, valid_until, "
 "status, status_reason, reason_code, reason, evidence)";
 
