@@ -29,4 +29,11 @@
 #define RelationSetNewRelfilenumber RelationSetNewRelfilenode
 #endif
 
+/* May the role execute the function? */
+#if PG_VERSION_NUM >= 160000
+#define compat_function_aclcheck(function, role) object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE)
+#else
+#define compat_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
+#endif
+
 #endif							/* AGENTCRM_COMPAT_H */
