@@ -17,18 +17,21 @@
 
 typedef struct Store Store;
 
+extern Oid	store_relid(const char *name);	/* oid of a relation of schema agentcrm */
 extern Store *store_open(const char *table, LOCKMODE lockmode);	/* "ledger": a table of schema agentcrm */
 extern void store_close(Store *store);		/* flushes buffered inserts; keeps the lock */
 extern Relation store_relation(Store *store);
-extern void store_insert(Store *store, const Datum *values, const bool *isnull); /* buffered: heap_multi_insert, then indexes */
+extern void store_insert(Store *store, Datum *values, bool *isnull); /* buffered: heap_multi_insert, then indexes */
 extern void store_flush(Store *store);
-extern void store_update(Store *store, ItemPointer tid, const Datum *values, const bool *isnull);
+extern void store_update(Store *store, ItemPointer tid, Datum *values, bool *isnull);
 extern void store_delete(Store *store, ItemPointer tid);
 
 /* Scan by equality on the first nkeys columns of the index, in index order, under the active snapshot. */
 typedef struct StoreScan StoreScan;
 extern StoreScan *store_scan(Store *store, const char *index, int nkeys, const Datum *keys);
 extern HeapTuple store_next(StoreScan *scan);	/* NULL at the end; valid until the next call; t_self is its tid */
+extern HeapTuple store_prev(StoreScan *scan);	/* the same backward */
 extern void store_scan_end(StoreScan *scan);
+extern void store_sync(void);	/* what was written becomes visible to later scans; only where the active snapshot is the step's own */
 
 #endif

@@ -1,0 +1,98 @@
+/*
+ * model.h
+ *		The face of src/model: the mathematics other rooms call.
+ *
+ * Plain C11 and libm; no PostgreSQL header, no allocation, no clock, no random
+ * number.  Times are days, rates are per day, probabilities lie in [0, 1].
+ * Owns formulas only: it must not know where its numbers come from.
+ */
+#ifndef AGENTCRM_MODEL_H
+#define AGENTCRM_MODEL_H
+
+#include <stdbool.h>
+
+/* ---- special functions (special.c, beta.c) ---- */
+
+extern double model_digamma(double x);
+extern double model_trigamma(double x);
+
+extern double beta_inc(double a, double b, double x);
+extern double beta_inc_upper(double a, double b, double x);
+extern double beta_inc_inverse(double a, double b, double p);
+extern double beta_inc_log_odds(double a, double b, double odds);
+extern double beta_inc_upper_log_odds(double a, double b, double odds);
+extern double beta_inc_inverse_odds(double a, double b, double p);
+
+/* ---- gaps between a client's orders (gap_prior.c, gap.c) ---- */
+
+/* Closed inter-purchase gaps of one client, in days, each >= 1. */
+typedef struct GapStats
+{
+	int			n;
+	double		sum;
+	double		sum_log;
+} GapStats;
+
+/*
+ * gap ~ Gamma(shape k, rate lambda), lambda ~ Gamma(shape r, rate alpha) over
+ * the population.  n_clients says how many clients it was estimated from.
+ */
+typedef struct GapPrior
+{
+	double		k;
+	double		r;
+	double		alpha;
+	double		n_clients;
+} GapPrior;
+
+/* Sums over the clients whose number of gaps falls into one bucket. */
+typedef struct GapBucket
+{
+	double		clients;
+	double		gaps;			/* sum of n */
+	double		log_mean;		/* sum of z = ln(sum / n) */
+	double		log_mean_sq;	/* sum of z^2 */
+	double		dispersion;		/* sum of n z - sum_log */
+} GapBucket;
+
+#define GAP_EXACT_BUCKETS 15	/* n = 1 .. 15 have a bucket each */
+#define GAP_BUCKETS 33			/* then one per doubling, up to n = 2^22 */
+
+/* What the population estimate needs; starts as all zero bytes. */
+typedef struct GapMoments
+{
+	GapBucket	bucket[GAP_BUCKETS];
+} GapMoments;
+
+/* A prior needs this many clients with this many gaps each. */
+#define GAP_MIN_CLIENTS 10
+#define GAP_MIN_GAPS 3
+
+extern void gap_moments_add(GapMoments *m, const GapStats *client);
+extern bool gap_prior_estimate(const GapMoments *m, GapPrior *prior);
+
+extern double gap_shape(const GapPrior *prior, const GapStats *client);
+extern double gap_cdf(const GapPrior *prior, const GapStats *client, double u);
+extern double gap_survival(const GapPrior *prior, const GapStats *client, double u);
+extern double gap_quantile(const GapPrior *prior, const GapStats *client, double p);
+extern double gap_order_within(const GapPrior *prior, const GapStats *client,
+							   double elapsed, double horizon);
+extern double gap_orders_expected(const GapPrior *prior, const GapStats *client,
+								  double elapsed, double horizon);
+extern double gap_alarm_probability(const GapPrior *prior, const GapStats *client,
+									double false_alarms_per_year);
+
+/* ---- what a client orders again (repeat.c) ---- */
+
+#define REPEAT_DECAY_SLOW 0.9
+#define REPEAT_DECAY_FAST 0.6
+#define REPEAT_PRIOR_WEIGHT 0.5
+
+extern double decay_pow(double b, double n);
+extern double repeat_rate(double f1, double q, double n);
+
+/* ---- what an action changes (effect.c) ---- */
+
+extern double effect_apply(double p0, double theta);
+
+#endif							/* AGENTCRM_MODEL_H */

@@ -1,0 +1,354 @@
+/*
+ * batch.c
+ *		Reading a batch of events exactly once in effect.
+ *
+ * A transaction's number says when it began, not when it committed, so
+ * "everything above the last number" loses events.  What is new is what the
+ * present snapshot sees and the snapshot of the last batch did not.  See
+ * doc/queue.md.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
+#include "utils/xid8.h"
+
+#include "queue/event_table.h"
+#include "store.h"
+
+struct QueueBatch
+{
+	Cursor		cursor;
+	Datum		now_seen;		/* snapshot under which the batch was read */
+	bool		complete;		/* the target is consumed with this batch */
+	int			last_table;		/* else: how far it was read */
+	ItemPointerData last_tid;
+	int			n_read;
+	int			n;
+	QueueEvent *events;
+};
+
+/* The oid of event table 1..QUEUE_TABLES. */
+Oid
+event_table_relid(int number)
+{
+	char		name[16];
+
+	snprintf(name, sizeof(name), "event_%d", number);
+	return store_relid(name);
+}
+
+static bool
+visible_in(Datum xid, Datum snapshot)
+{
+	return DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, xid, snapshot));
+}
+
+/* Whether an event visible now has been consumed. */
+bool
+cursor_consumed(const Cursor *cursor, Datum xid, int table, ItemPointer tid)
+{
+	if (cursor->seen && visible_in(xid, cursor->seen))
+		return true;
+	if (cursor->target == 0 || !visible_in(xid, cursor->target))
+		return false;
+	return table < cursor->table ||
+		(table == cursor->table && ItemPointerCompare(tid, &((Cursor *) cursor)->tid) <= 0);
+}
+
+/* The cursor is another server's, or of a future this server never had. */
+static bool
+cursor_is_foreign(int64 system_identifier, Datum seen)
+{
+	FullTransactionId xmax = DatumGetFullTransactionId(DirectFunctionCall1(pg_snapshot_xmax, seen));
+
+	return system_identifier != (int64) GetSystemIdentifier() ||
+		FullTransactionIdPrecedes(ReadNextFullTransactionId(), xmax);
+}
+
+static void
+cursor_from_tuple(Cursor *cursor, HeapTuple tuple, TupleDesc desc)
+{
+	Datum		values[12];
+	bool		isnull[12];
+
+	heap_deform_tuple(tuple, desc, values, isnull);
+	cursor->batch_no = DatumGetInt64(values[0]);
+	if (cursor_is_foreign(DatumGetInt64(values[6]), values[1]))
+	{
+		cursor->discarded = true;
+		return;
+	}
+	cursor->seen = PointerGetDatum(PG_DETOAST_DATUM_COPY(values[1]));
+	if (isnull[2])
+		return;
+	cursor->target = PointerGetDatum(PG_DETOAST_DATUM_COPY(values[2]));
+	cursor->table = DatumGetInt16(values[3]);
+	ItemPointerSet(&cursor->tid, DatumGetInt64(values[4]), DatumGetInt32(values[5]));
+}
+
+/* Read the cursor: the newest row of agentcrm.batch. */
+void
+cursor_read(Cursor *cursor)
+{
+	Store	   *store = store_open("batch", AccessShareLock);
+	StoreScan  *scan = store_scan(store, "batch_pkey", 0, NULL);
+	HeapTuple	tuple = store_prev(scan);
+
+	memset(cursor, 0, sizeof(*cursor));
+	if (tuple)
+		cursor_from_tuple(cursor, tuple, RelationGetDescr(store_relation(store)));
+	store_scan_end(scan);
+	store_close(store);
+}
+
+typedef struct ReadState
+{
+	QueueBatch *batch;
+	int			limit;
+	int			max;
+} ReadState;
+
+static void
+add_event(ReadState *state, int32 source_id, int16 part, const char *key, int attempts)
+{
+	QueueBatch *batch = state->batch;
+
+	if (batch->n == state->max)
+	{
+		state->max *= 2;
+		batch->events = repalloc(batch->events, sizeof(QueueEvent) * state->max);
+	}
+	batch->events[batch->n++] = (QueueEvent)
+	{
+		.source_id = source_id, .part = part, .key = key, .attempts = attempts
+	};
+}
+
+/* Read what is new in one event table, up to the limit; false when the limit was met. */
+static bool
+read_table(ReadState *state, int number)
+{
+	QueueBatch *batch = state->batch;
+	Relation	rel = table_open(event_table_relid(number), AccessShareLock);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	TupleDesc	desc = RelationGetDescr(rel);
+	HeapTuple	tuple;
+	bool		whole = true;
+
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Datum		values[4];
+		bool		isnull[4];
+
+		heap_deform_tuple(tuple, desc, values, isnull);
+		if (cursor_consumed(&batch->cursor, values[0], number, &tuple->t_self))
+			continue;
+		if (batch->cursor.target && !visible_in(values[0], batch->cursor.target))
+			continue;			/* of the next target */
+		if (batch->n_read == state->limit)
+		{
+			whole = false;
+			break;
+		}
+		batch->n_read++;
+		batch->last_table = number;
+		batch->last_tid = tuple->t_self;
+		add_event(state, DatumGetInt32(values[1]), DatumGetInt16(values[2]),
+				  TextDatumGetCString(values[3]), 0);
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return whole;
+}
+
+static int
+compare_events(const void *a, const void *b)
+{
+	const QueueEvent *x = a;
+	const QueueEvent *y = b;
+
+	if (x->source_id != y->source_id)
+		return x->source_id < y->source_id ? -1 : 1;
+	if (x->part != y->part)
+		return x->part < y->part ? -1 : 1;
+	return strcmp(x->key, y->key);
+}
+
+/* Sort events and drop repetitions; a failed key's count of attempts survives. */
+static int
+make_distinct(QueueEvent *events, int n)
+{
+	int			kept = 0;
+
+	if (n == 0)
+		return 0;
+	qsort(events, n, sizeof(QueueEvent), compare_events);
+	for (int i = 1; i < n; i++)
+		if (compare_events(&events[kept], &events[i]) == 0)
+			events[kept].attempts = Max(events[kept].attempts, events[i].attempts);
+		else
+			events[++kept] = events[i];
+	return kept + 1;
+}
+
+/* Read the next batch of at most limit events, and failed keys that are due; NULL when there is none. */
+QueueBatch *
+queue_read(int limit, TimestampTz now)
+{
+	QueueBatch *batch = palloc0(sizeof(QueueBatch));
+	ReadState	state = {.batch = batch, .limit = limit, .max = 64};
+	int			n_failed;
+	QueueEvent *failed;
+
+	cursor_read(&batch->cursor);
+	batch->now_seen = DirectFunctionCall1(pg_current_snapshot, (Datum) 0);
+	batch->events = palloc(sizeof(QueueEvent) * state.max);
+	batch->complete = true;
+	for (int number = 1; number <= QUEUE_TABLES && batch->complete; number++)
+		batch->complete = read_table(&state, number);
+
+	failed = queue_failed_due(now, limit, &n_failed);
+	for (int i = 0; i < n_failed; i++)
+		add_event(&state, failed[i].source_id, failed[i].part, failed[i].key, failed[i].attempts);
+	if (batch->n == 0 && !batch->cursor.discarded && batch->cursor.target == 0)
+		return NULL;
+	queue_count_rows(batch->n_read);
+	batch->n = make_distinct(batch->events, batch->n);
+	return batch;
+}
+
+/* The events of a batch, distinct, ordered by source, part and key. */
+QueueEvent *
+queue_batch_events(QueueBatch *batch, int *n)
+{
+	*n = batch->n;
+	return batch->events;
+}
+
+/* Whether the cursor had to be discarded: what was read before it is unknown. */
+bool
+queue_batch_discarded(const QueueBatch *batch)
+{
+	return batch->cursor.discarded;
+}
+
+/* Delete old rows of the cursor table, now and then. */
+static void
+prune_batches(Store *store, int64 batch_no)
+{
+	StoreScan  *scan;
+	HeapTuple	tuple;
+
+	if (batch_no % 1000 != 0)
+		return;
+	scan = store_scan(store, "batch_pkey", 0, NULL);
+	while ((tuple = store_next(scan)) != NULL)
+	{
+		bool		isnull;
+
+		if (DatumGetInt64(heap_getattr(tuple, 1, RelationGetDescr(store_relation(store)), &isnull)) > batch_no - 5000)
+			break;
+		store_delete(store, &tuple->t_self);
+	}
+	store_scan_end(scan);
+}
+
+/* Move the cursor past the batch, in the transaction that did its work. */
+void
+queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now)
+{
+	Store	   *store = store_open("batch", RowExclusiveLock);
+	Datum		target = batch->cursor.target ? batch->cursor.target : batch->now_seen;
+	Datum		values[12];
+	bool		isnull[12] = {false};
+
+	values[0] = Int64GetDatum(batch->cursor.batch_no + 1);
+	if (batch->complete)
+	{
+		values[1] = target;
+		isnull[2] = isnull[3] = isnull[4] = isnull[5] = true;
+	}
+	else
+	{
+		/* a first batch that is not complete has seen nothing yet */
+		values[1] = batch->cursor.seen ? batch->cursor.seen :
+			DirectFunctionCall1(pg_snapshot_in, CStringGetDatum("1:1:"));
+		values[2] = target;
+		values[3] = Int16GetDatum(batch->last_table);
+		values[4] = Int64GetDatum(ItemPointerGetBlockNumber(&batch->last_tid));
+		values[5] = Int32GetDatum(ItemPointerGetOffsetNumber(&batch->last_tid));
+	}
+	values[6] = Int64GetDatum((int64) GetSystemIdentifier());
+	values[7] = Int32GetDatum(batch->n_read);
+	values[8] = Int32GetDatum(batch->n);
+	values[9] = Int32GetDatum(clients);
+	values[10] = TimestampTzGetDatum(started);
+	values[11] = TimestampTzGetDatum(now);
+	store_insert(store, values, isnull);
+	prune_batches(store, batch->cursor.batch_no + 1);
+	store_close(store);
+}
+
+/* Whether any event visible now is not consumed. */
+bool
+queue_has_events(void)
+{
+	Cursor		cursor;
+	bool		found = false;
+
+	cursor_read(&cursor);
+	for (int number = 1; number <= QUEUE_TABLES && !found; number++)
+	{
+		Relation	rel = table_open(event_table_relid(number), AccessShareLock);
+		TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+		HeapTuple	tuple;
+
+		while (!found && (tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+		{
+			bool		isnull;
+
+			found = !cursor_consumed(&cursor, heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull),
+									 number, &tuple->t_self);
+		}
+		table_endscan(scan);
+		table_close(rel, AccessShareLock);
+	}
+	return found;
+}
+
+/* Distinct events not consumed under the active snapshot, failed keys included. */
+QueueEvent *
+queue_pending(int *n)
+{
+	QueueBatch *batch = palloc0(sizeof(QueueBatch));
+	ReadState	state = {.batch = batch, .limit = INT_MAX, .max = 64};
+	QueueEvent *failed;
+	int			n_failed;
+
+	cursor_read(&batch->cursor);
+	batch->events = palloc(sizeof(QueueEvent) * state.max);
+	for (int number = 1; number <= QUEUE_TABLES; number++)
+		read_table(&state, number);
+	if (batch->cursor.target)
+	{
+		/* and what came after the target */
+		batch->cursor.seen = batch->cursor.target;
+		batch->cursor.target = 0;
+		for (int number = 1; number <= QUEUE_TABLES; number++)
+			read_table(&state, number);
+	}
+	failed = queue_failed_due(DT_NOEND, INT_MAX, &n_failed);
+	for (int i = 0; i < n_failed; i++)
+		add_event(&state, failed[i].source_id, failed[i].part, failed[i].key, failed[i].attempts);
+	*n = make_distinct(batch->events, batch->n);
+	return batch->events;
+}

@@ -1,0 +1,133 @@
+/*
+ * flush.c
+ *		Writing events: straight to the heap of one of the event tables.
+ *
+ * Runs inside the application's transaction, just before it commits.  Any of
+ * the event tables will do, since the reader reads them all; the table of the
+ * current turn is tried first so that the others can drain and be emptied.
+ * No lock is waited for.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "executor/tuptable.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/xid8.h"
+
+#include "queue/event_table.h"
+#include "queue/queue.h"
+#include "store.h"
+
+#define EVENTS_AT_ONCE 256
+
+/* The table of the current turn, as last read; 0 when it has to be read again. */
+static int	turn_table = 0;
+static Oid	turn_relid = InvalidOid;
+
+static void
+forget_turn(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == turn_relid)
+		turn_table = 0;
+}
+
+/* The event table to write to; the first one when the turn cannot be read now. */
+static int
+current_table(void)
+{
+	Store	   *store;
+	StoreScan  *scan;
+	HeapTuple	tuple;
+	int			table = 1;
+
+	if (turn_table != 0)
+		return turn_table;
+	if (turn_relid == InvalidOid)
+		CacheRegisterRelcacheCallback(forget_turn, (Datum) 0);
+	turn_relid = store_relid("event_turn");
+	if (!ConditionalLockRelationOid(turn_relid, AccessShareLock))
+		return table;
+	turn_table = table;			/* an invalidation from here on resets it */
+	PushActiveSnapshot(GetLatestSnapshot());
+	store = store_open("event_turn", AccessShareLock);
+	scan = store_scan(store, "event_turn_pkey", 0, NULL);
+	tuple = store_prev(scan);
+	if (tuple)
+	{
+		bool		isnull;
+
+		table = DatumGetInt16(heap_getattr(tuple, 2, RelationGetDescr(store_relation(store)), &isnull));
+	}
+	store_scan_end(scan);
+	store_close(store);
+	PopActiveSnapshot();
+	if (turn_table != 0)
+		turn_table = table;
+	return table;
+}
+
+/* Open the first event table whose lock is free, beginning with that of the turn. */
+static Relation
+open_any(void)
+{
+	int			first = current_table();
+
+	for (int i = 0; i < QUEUE_TABLES; i++)
+	{
+		Oid			relid = event_table_relid((first - 1 + i) % QUEUE_TABLES + 1);
+
+		if (ConditionalLockRelationOid(relid, RowExclusiveLock))
+			return table_open(relid, NoLock);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("all event tables are locked")));
+}
+
+/* Write events for the current transaction. */
+void
+queue_write(const QueueEvent *events, int n)
+{
+	Relation	rel = open_any();
+	TupleDesc	desc = RelationGetDescr(rel);
+	Datum		xid = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	TupleTableSlot *slots[EVENTS_AT_ONCE];
+	int			n_slots = Min(n, EVENTS_AT_ONCE);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm queue_write",
+											  ALLOCSET_SMALL_SIZES);
+
+	for (int i = 0; i < n_slots; i++)
+		slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
+	for (int done = 0; done < n;)
+	{
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+		int			k = 0;
+
+		for (; k < n_slots && done < n; k++, done++)
+		{
+			Datum		values[4] = {xid,
+				Int32GetDatum(events[done].source_id),
+				Int16GetDatum(events[done].part),
+			CStringGetTextDatum(events[done].key)};
+			bool		isnull[4] = {false, false, false, false};
+
+			ExecStoreHeapTuple(heap_form_tuple(desc, values, isnull), slots[k], false);
+		}
+		MemoryContextSwitchTo(old);
+		heap_multi_insert(rel, slots, k, GetCurrentCommandId(true), 0, NULL);
+		for (int i = 0; i < k; i++)
+			ExecClearTuple(slots[i]);
+		MemoryContextReset(cxt);
+	}
+	for (int i = 0; i < n_slots; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
+	MemoryContextDelete(cxt);
+	table_close(rel, NoLock);
+}

@@ -1,0 +1,59 @@
+/*
+ * queue.h
+ *		The face of the queue: durable events "key K of part P of source S
+ *		changed", read exactly once in effect.
+ *
+ * Does not know what an event means.
+ */
+#ifndef AGENTCRM_QUEUE_H
+#define AGENTCRM_QUEUE_H
+
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#define QUEUE_TABLES 8
+#define QUEUE_MAX_KEY 1024		/* bytes; longer keys become a resync of their part */
+
+/* Part 0 is no part: its key is the number of a part to read again, or empty for the whole source. */
+#define QUEUE_PART_RESYNC 0
+
+typedef struct QueueEvent
+{
+	int32		source_id;
+	int16		part;
+	const char *key;
+	int			attempts;		/* of a failed key that is tried again; else 0 */
+} QueueEvent;
+
+/* A batch being worked on: its distinct events and where the cursor stands after it. */
+typedef struct QueueBatch QueueBatch;
+
+/*
+ * Write events for the current transaction.  Takes the event table's lock
+ * conditionally and tries the other tables; fails only on real errors.
+ */
+extern void queue_write(const QueueEvent *events, int n);
+
+/* Read the next batch of at most limit events; NULL when there is none. */
+extern QueueBatch *queue_read(int limit, TimestampTz now);
+extern QueueEvent *queue_batch_events(QueueBatch *batch, int *n);	/* distinct, ordered by source, part, key */
+extern bool queue_batch_discarded(const QueueBatch *batch); /* the cursor was another server's: sources must be read again */
+extern void queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now);
+
+/* Whether any event is not consumed, looked at without writing. */
+extern bool queue_has_events(void);
+
+/* Rotate the event tables and empty those that are consumed; true when it wrote. */
+extern bool queue_rotate(TimestampTz now);
+
+/* Keys that failed: recorded, read when due, forgotten on success. */
+extern void queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now);
+extern void queue_forgive(const QueueEvent *event);
+extern QueueEvent *queue_failed_due(TimestampTz now, int limit, int *n);
+extern TimestampTz queue_next_retry(void);
+
+/* Distinct events not consumed under the active snapshot, failed keys included. */
+extern QueueEvent *queue_pending(int *n);
+
+#endif

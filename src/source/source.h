@@ -1,0 +1,138 @@
+/*
+ * source.h
+ *		The face of the sources: capture of changed keys, and re-reading what
+ *		they name through the mapping.
+ *
+ * Does not interpret orders: it hands over mapped lines and attributes.
+ */
+#ifndef AGENTCRM_SOURCE_H
+#define AGENTCRM_SOURCE_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "pgtime.h"
+
+#include "ledger/ledger.h"
+#include "source/key.h"
+
+typedef enum PartKind
+{
+	PART_ORDER,
+	PART_FEED,
+	PART_TOUCH
+} PartKind;
+
+typedef enum SourceState
+{
+	SOURCE_SHADOW,
+	SOURCE_LOADING,
+	SOURCE_LIVE,
+	SOURCE_PAUSED,
+	SOURCE_BROKEN
+} SourceState;
+
+/* A part of a source that is read by key. */
+typedef struct SourcePart
+{
+	int16		part;
+	char	   *name;
+	PartKind	kind;
+	char	   *query;
+	char	   *key_schema;
+	char	   *key_table;
+	int			n_columns;
+	char	  **key_columns;
+	bool		resolved;		/* the following are known */
+	Oid			column_types[KEY_MAX_COLUMNS];	/* as declared */
+	KeyColumn	columns[KEY_MAX_COLUMNS];
+	SPIPlanPtr	plan;
+} SourcePart;
+
+/* An attached source, as cached by this backend. */
+typedef struct Source
+{
+	int32		source_id;
+	int64		version;
+	char	   *name;
+	int32		namespace;
+	char	   *run_as;
+	char	   *search_path;
+	char	   *time_zone;
+	pg_tz	   *tz;
+	bool		keep_deleted;
+	Interval   *archive_before; /* NULL: never */
+	SourceState state;
+	bool		deliver;
+	int			n_parts;
+	SourcePart *parts;
+	MemoryContext cxt;
+} Source;
+
+/* An order line as the mapping gives it; texts are NULL where the id is the key itself. */
+typedef struct MappedLine
+{
+	int			key_no;			/* which of the keys asked for */
+	LedgerLine	line;
+	const char *client_text;
+	const char *product_text;
+	const char *rep_text;
+} MappedLine;
+
+/* Attributes of a client, product or rep as a feed gives them; NULL texts are unknown. */
+typedef struct FeedRow
+{
+	int64		id;
+	const char *key;
+	const char *name;
+	bool		active;
+	/* clients */
+	bool		has_parent;
+	int64		parent_id;
+	bool		has_rep;
+	int64		rep_id;
+	const char *rep_key;
+	const char *channel;
+	const char *territory;
+	bool		do_not_contact;
+	/* products */
+	const char *category;
+	bool		has_successor;
+	int64		successor_id;
+	Numeric		pack_qty;
+	Numeric		min_order_qty;
+} FeedRow;
+
+/* Refresh the cache from agentcrm.source; called at the start of a step. */
+extern void source_refresh(void);
+extern int	source_count(void);
+extern Source *source_nth(int i);
+extern Source *source_get(int32 source_id); /* NULL when there is none */
+extern SourcePart *source_part(Source *source, int16 part);
+extern SourcePart *source_part_named(Source *source, const char *name);
+
+/*
+ * Reads under the source's role, rolled back whatever they did.  An error in
+ * the query or in a row comes back as ErrorData, NULL when all went well;
+ * results live in the caller's memory context.
+ */
+extern ErrorData *source_read_orders(Source *source, SourcePart *part, const char **keys, int n_keys,
+									 MappedLine **lines, int *n_lines);
+extern ErrorData *source_read_feed(Source *source, SourcePart *part, const char **keys, int n_keys,
+								   FeedRow **rows, int *n_rows);
+extern ErrorData *source_read_touched(Source *source, SourcePart *part, const char **keys, int n_keys,
+									  const char ***order_keys, int *n_orders);
+/* Up to limit keys of a part after a key (NULL: from the first), in key order. */
+extern ErrorData *source_list_keys(Source *source, SourcePart *part, const char *after, int limit,
+								   const char ***keys, int *n_keys);
+/* Which of the keys exist in the part's key relation. */
+extern ErrorData *source_existing_keys(Source *source, SourcePart *part, const char **keys, int n_keys,
+									   bool *exists);
+/* The id of a key given in canonical text. */
+extern int64 source_key_identity(Source *source, SourcePart *part, const char *key);
+/* Whether the part's ids are the keys themselves. */
+extern bool source_keys_are_ids(Source *source, SourcePart *part);
+
+extern void source_capture_init(void);
+
+#endif

@@ -1,0 +1,230 @@
+/*
+ * store.c
+ *		Rows in and out of agentcrm's own tables without an executor.
+ *
+ * The catalog's own insert and update routines do what is wanted here: heap
+ * access plus plain btree maintenance.  They know no partial or expression
+ * index and no trigger, so tables that have such are written through SPI;
+ * store_open refuses them.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/heaptoast.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "executor/tuptable.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+#include "agentcrm.h"
+#include "store.h"
+
+/* Rows that go into one heap_multi_insert. */
+#define STORE_BUFFERED_ROWS 500
+
+struct Store
+{
+	Relation	rel;
+	CatalogIndexState indexes;
+	MemoryContext cxt;			/* holds the buffered rows */
+	int			n_slots;		/* slots made so far */
+	int			n_buffered;
+	TupleTableSlot *slots[STORE_BUFFERED_ROWS];
+};
+
+struct StoreScan
+{
+	Relation	index;
+	SysScanDesc desc;
+};
+
+/* The oid of a relation of schema agentcrm; an ERROR when it is missing. */
+Oid
+store_relid(const char *name)
+{
+	Oid			nspid = get_namespace_oid(AGENTCRM_SCHEMA, false);
+	Oid			relid = get_relname_relid(name, nspid);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s.%s\" does not exist", AGENTCRM_SCHEMA, name),
+				 errhint("The extension is damaged: drop it and create it again.")));
+	return relid;
+}
+
+/* Every index must be one that the catalog routines maintain rightly. */
+static void
+check_indexes(Store *store)
+{
+	for (int i = 0; i < store->indexes->ri_NumIndices; i++)
+	{
+		IndexInfo  *info = store->indexes->ri_IndexRelationInfo[i];
+
+		if (info->ii_Predicate != NIL || info->ii_Expressions != NIL)
+			elog(ERROR, "table \"%s\" has a partial or expression index",
+				 RelationGetRelationName(store->rel));
+	}
+}
+
+/* Open a table of schema agentcrm for reading and, with a write lock, for writing. */
+Store *
+store_open(const char *table, LOCKMODE lockmode)
+{
+	Store	   *store = palloc0(sizeof(Store));
+
+	store->rel = table_open(store_relid(table), lockmode);
+	if (lockmode >= RowExclusiveLock)
+	{
+		store->indexes = CatalogOpenIndexes(store->rel);
+		check_indexes(store);
+		store->cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm store",
+										   ALLOCSET_DEFAULT_SIZES);
+	}
+	return store;
+}
+
+/* Flush buffered rows and close; the lock is kept to the transaction's end. */
+void
+store_close(Store *store)
+{
+	if (store->indexes)
+	{
+		store_flush(store);
+		for (int i = 0; i < store->n_slots; i++)
+			ExecDropSingleTupleTableSlot(store->slots[i]);
+		CatalogCloseIndexes(store->indexes);
+		MemoryContextDelete(store->cxt);
+	}
+	table_close(store->rel, NoLock);
+	pfree(store);
+}
+
+/* The open relation. */
+Relation
+store_relation(Store *store)
+{
+	return store->rel;
+}
+
+/* Write the buffered rows. */
+void
+store_flush(Store *store)
+{
+	if (store->n_buffered == 0)
+		return;
+	CatalogTuplesMultiInsertWithInfo(store->rel, store->slots, store->n_buffered, store->indexes);
+	for (int i = 0; i < store->n_buffered; i++)
+		ExecClearTuple(store->slots[i]);
+	store->n_buffered = 0;
+	MemoryContextReset(store->cxt);
+}
+
+/* Insert a row; it is written when enough have gathered, or at store_flush. */
+void
+store_insert(Store *store, Datum *values, bool *isnull)
+{
+	MemoryContext old;
+	HeapTuple	tuple;
+
+	/* heap_multi_insert would not tell the index where a toasted row went */
+	if (heap_compute_data_size(RelationGetDescr(store->rel), values, isnull) > TOAST_TUPLE_THRESHOLD - 128)
+	{
+		tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
+		CatalogTupleInsertWithInfo(store->rel, tuple, store->indexes);
+		heap_freetuple(tuple);
+		return;
+	}
+
+	if (store->n_buffered == store->n_slots)
+		store->slots[store->n_slots++] =
+			MakeSingleTupleTableSlot(RelationGetDescr(store->rel), &TTSOpsHeapTuple);
+
+	old = MemoryContextSwitchTo(store->cxt);
+	tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
+	ExecStoreHeapTuple(tuple, store->slots[store->n_buffered++], false);
+	MemoryContextSwitchTo(old);
+
+	if (store->n_buffered == STORE_BUFFERED_ROWS)
+		store_flush(store);
+}
+
+/* Replace the row at tid. */
+void
+store_update(Store *store, ItemPointer tid, Datum *values, bool *isnull)
+{
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
+	ItemPointerData otid = *tid;
+
+	CatalogTupleUpdateWithInfo(store->rel, &otid, tuple, store->indexes);
+	heap_freetuple(tuple);
+}
+
+/* Delete the row at tid. */
+void
+store_delete(Store *store, ItemPointer tid)
+{
+	ItemPointerData otid = *tid;
+
+	CatalogTupleDelete(store->rel, &otid);
+}
+
+/* Begin a scan by equality on the leading columns of an index, under the active snapshot. */
+StoreScan *
+store_scan(Store *store, const char *index, int nkeys, const Datum *keys)
+{
+	StoreScan  *scan = palloc(sizeof(StoreScan));
+	ScanKeyData skeys[INDEX_MAX_KEYS];
+
+	scan->index = index_open(store_relid(index), AccessShareLock);
+	for (int i = 0; i < nkeys; i++)
+	{
+		AttrNumber	attno = scan->index->rd_index->indkey.values[i];
+		Oid			type = TupleDescAttr(RelationGetDescr(store->rel), attno - 1)->atttypid;
+		TypeCacheEntry *typcache = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO);
+
+		ScanKeyEntryInitializeWithInfo(&skeys[i], 0, attno, BTEqualStrategyNumber, InvalidOid,
+									   scan->index->rd_indcollation[i],
+									   &typcache->eq_opr_finfo, keys[i]);
+	}
+	scan->desc = systable_beginscan_ordered(store->rel, scan->index, GetActiveSnapshot(), nkeys, skeys);
+	return scan;
+}
+
+/* The next row of the scan, NULL at the end; valid until the next call. */
+HeapTuple
+store_next(StoreScan *scan)
+{
+	return systable_getnext_ordered(scan->desc, ForwardScanDirection);
+}
+
+/* The next row backward: called first, the last row of the scan. */
+HeapTuple
+store_prev(StoreScan *scan)
+{
+	return systable_getnext_ordered(scan->desc, BackwardScanDirection);
+}
+
+/* End the scan. */
+void
+store_scan_end(StoreScan *scan)
+{
+	systable_endscan_ordered(scan->desc);
+	index_close(scan->index, AccessShareLock);
+	pfree(scan);
+}
+
+/* Make what this transaction wrote visible to what it reads next; for the engine's step, which owns the active snapshot. */
+void
+store_sync(void)
+{
+	CommandCounterIncrement();
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
