@@ -128,6 +128,9 @@ DECLARE
 	types text[];
 	bad text;
 BEGIN
+	IF cardinality(key) > 8 THEN
+		PERFORM agentcrm.attach_refuse(format('the key of %s has %s columns; at most 8 are possible', agentcrm.relation_name(relation), cardinality(key)));
+	END IF;
 	SELECT array_agg(format_type(nullif(t.typarray, 0), NULL) ORDER BY k.i), min(k.col) FILTER (WHERE t.typarray = 0) INTO types, bad
 	FROM unnest(agentcrm.column_types(relation, key), key) WITH ORDINALITY AS k(type, col, i) JOIN pg_type t ON t.oid = k.type;
 	IF bad IS NOT NULL THEN
@@ -151,14 +154,14 @@ COMMENT ON FUNCTION agentcrm.part_array(jsonb, text) IS 'Internal: array field o
  * Everything but the statement itself is computed before the path changes.
  * Placeholders get their types from PREPARE: arrays come as text.
  */
-CREATE FUNCTION agentcrm.attach_try(reader jsonb, what text, statement text, types text[], keys text[]) RETURNS jsonb
+CREATE FUNCTION agentcrm.attach_try(reader jsonb, what text, statement text, types text[], keys text[], plan_only boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	run_as text := reader ->> 'run_as';
 	path text := reader ->> 'search_path';
 	zone text := reader ->> 'time_zone';
 	prepare_it text := 'PREPARE agentcrm_attach_try (' || array_to_string(types, ', ') || ') AS ' || statement;
-	execute_it text := 'EXECUTE agentcrm_attach_try (' || (SELECT string_agg(quote_literal(k), ', ' ORDER BY i)
+	execute_it text := CASE WHEN plan_only THEN 'EXPLAIN (VERBOSE, COSTS off, FORMAT json) ' ELSE '' END || 'EXECUTE agentcrm_attach_try (' || (SELECT string_agg(quote_literal(k), ', ' ORDER BY i)
 														   FROM unnest(keys) WITH ORDINALITY AS a(k, i)) || ')';
 	result jsonb;
 	error_state text;
@@ -194,7 +197,7 @@ BEGIN
 	END IF;
 	RETURN result;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_try(jsonb, text, text, text[], text[]) IS 'Internal: runs a statement as the reading role, read-only, and rolls back';
+COMMENT ON FUNCTION agentcrm.attach_try(jsonb, text, text, text[], text[], boolean) IS 'Internal: runs a statement as the reading role, read-only, and rolls back';
 
 CREATE FUNCTION agentcrm.attach_columns(reader jsonb, what text, part jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -244,9 +247,10 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 		('order', 'ordered_at', 'time', true), ('order', 'quantity', 'number', true), ('order', 'amount', 'number', true),
 		('order', 'rep_key', 'key', false), ('order', 'kind', 'text', false), ('order', 'margin', 'number', false),
 		('client', 'client_key', 'key', true), ('client', 'name', 'key', false), ('client', 'parent_key', 'key', false), ('client', 'active', 'condition', false),
-		('client', 'channel', 'key', false), ('client', 'territory', 'key', false), ('client', 'rep_key', 'key', false),
+		('client', 'channel', 'key', false), ('client', 'territory', 'key', false), ('client', 'rep_key', 'key', false), ('client', 'do_not_contact', 'condition', false),
 		('product', 'product_key', 'key', true), ('product', 'name', 'key', false), ('product', 'category', 'key', false),
 		('product', 'active', 'condition', false), ('product', 'pack_qty', 'number', false),
+		('product', 'successor_key', 'key', false), ('product', 'min_order_qty', 'number', false),
 		('rep', 'rep_key', 'key', true), ('rep', 'name', 'key', false), ('rep', 'active', 'condition', false)
 	) AS w(part, col, wanted, required) WHERE w.part = attach_wanted.part
 $$;

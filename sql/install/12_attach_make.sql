@@ -119,7 +119,6 @@ BEGIN
 		SELECT * INTO k FROM agentcrm.attach_key(agentcrm.part_array(options, 'key'), path);
 	ELSIF jsonb_typeof(options -> 'watch') = 'object' AND (SELECT count(*) FROM jsonb_object_keys(options -> 'watch')) = 1 THEN
 		SELECT jsonb_object_keys(options -> 'watch') INTO plain;
-		k := ROW(agentcrm.attach_relation('watch', agentcrm.attach_identifier('watch', plain), path), NULL::text[]);
 		SELECT r AS relation, agentcrm.attach_key_columns('watch', r, options -> 'watch' -> plain) AS key INTO k
 		FROM agentcrm.attach_relation('watch', agentcrm.attach_identifier('watch', plain), path) r;
 	ELSE
