@@ -57,7 +57,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_trigger(regclass, text, text, int, int) IS 'Internal: makes a trigger that also fires on a subscriber and goes with the extension';
 
-CREATE FUNCTION agentcrm.attach_triggers(source int) RETURNS void
+CREATE FUNCTION agentcrm.attach_triggers(source int, after_watch int DEFAULT 0) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t record;
@@ -66,7 +66,7 @@ BEGIN
 	FOR t IN
 		SELECT w.watch, m.member, m.own_rows
 		FROM agentcrm.source_watch w, to_regclass(format('%I.%I', w.schema_name, w.table_name)) r, agentcrm.relation_tree(r) m
-		WHERE w.source_id = source ORDER BY r::oid, m.member::oid, w.watch
+		WHERE w.source_id = source AND w.watch > after_watch ORDER BY r::oid, m.member::oid, w.watch
 	LOOP
 		trigger_name := format('agentcrm_%s_%s_%s', source, t.watch, t.member::oid);
 		IF t.own_rows THEN
@@ -75,7 +75,7 @@ BEGIN
 		PERFORM agentcrm.attach_trigger(t.member, trigger_name || '_truncate', 'TRUNCATE ON %s FOR EACH STATEMENT', source, t.watch);
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_triggers(int) IS 'Internal: makes the triggers of a source';
+COMMENT ON FUNCTION agentcrm.attach_triggers(int, int) IS 'Internal: makes the triggers of a source';
 
 -- A partition's copies of row triggers go with the original.
 CREATE FUNCTION agentcrm.source_triggers(source int) RETURNS TABLE (relation regclass, trigger_name name)
@@ -110,8 +110,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.check_triggers_owned(int) IS 'Internal: refuses a caller who could not drop the triggers';
 
--- The part numbers of an altered source stay with their names: unread events hold them.
-CREATE FUNCTION agentcrm.attach_rows(source int, spec jsonb) RETURNS void
+-- The part numbers of an altered source stay with their names: unread events hold them.  Gives the last watch before the new ones.
+CREATE FUNCTION agentcrm.attach_rows(source int, spec jsonb) RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	last_part int := (SELECT coalesce(max(part), 0) FROM agentcrm.source_part p WHERE p.source_id = source);
@@ -129,6 +129,7 @@ BEGIN
 	FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i)
 	JOIN agentcrm.source_part p ON p.source_id = source AND p.name = w ->> 'part'
 	JOIN pg_class c ON c.oid = (w ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace;
+	RETURN last_watch;
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_rows(int, jsonb) IS 'Internal: writes parts and watches';
 
