@@ -190,6 +190,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_total(jsonb, jsonb) IS 'Internal: keys of a part: counted below ten million rows, else estimated';
 
+-- As a join, for a subquery of many keys would not be hashed.
 CREATE FUNCTION agentcrm.attach_count(reader jsonb, part jsonb, columns jsonb, keys text[]) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT agentcrm.attach_try(reader, 'query', format($q$
@@ -199,13 +200,17 @@ SELECT pg_catalog.jsonb_build_object('lines', count(*), 'orders', count(DISTINCT
 	'no_client', count(*) FILTER (WHERE client_text IS NULL), 'no_product', count(*) FILTER (WHERE product_text IS NULL), 'no_time', count(*) FILTER (WHERE ordered_at IS NULL),
 	'no_quantity', count(*) FILTER (WHERE quantity IS NULL), 'no_amount', count(*) FILTER (WHERE amount IS NULL),
 	'bad_kind', min(kind) FILTER (WHERE kind NOT IN ('sale', 'return')),
-	'not_asked', min(order_text) FILTER (WHERE NOT EXISTS (SELECT FROM asked WHERE asked.order_text = r.order_text)))
+	'not_asked', min(coalesce(order_text, 'NULL')) FILTER (WHERE asked_text IS NULL))
 FROM (SELECT q.*, coalesce(kind = 'return', quantity < 0) AS is_return
 	FROM (SELECT CASE WHEN client_key IS NOT NULL THEN client_key::text END AS client_text, order_key::text AS order_text,
 			CASE WHEN product_key IS NOT NULL THEN product_key::text END AS product_text, ordered_at::timestamptz AS ordered_at,
 			quantity::numeric AS quantity, amount::numeric AS amount, %s AS kind
 		FROM (%s
-) AS given) AS q) AS r$q$, CASE WHEN columns ? 'kind' THEN 'kind::text' ELSE 'NULL::text' END, part ->> 'query'),
-	agentcrm.part_array(part, 'types'), keys)
+) AS given) AS q) AS r
+LEFT JOIN (SELECT %s AS asked_text FROM pg_catalog.unnest(%s) AS k (%s)) AS asked ON asked_text = order_text$q$,
+		CASE WHEN columns ? 'kind' THEN 'kind::text' ELSE 'NULL::text' END, part ->> 'query',
+		CASE WHEN cardinality(keys) = 1 THEN 'k1::text' ELSE format('ROW(%s)::text', string_agg('k' || i, ', ' ORDER BY i)) END,
+		string_agg('$' || i, ', ' ORDER BY i), string_agg('k' || i, ', ' ORDER BY i)), agentcrm.part_array(part, 'types'), keys)
+	FROM generate_subscripts(keys, 1) i
 $$;
 COMMENT ON FUNCTION agentcrm.attach_count(jsonb, jsonb, jsonb, text[]) IS 'Internal: what the order query gives for some keys';

@@ -13,27 +13,27 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_blame(jsonb, jsonb, jsonb, text[]) IS 'Internal: tries the expressions of a part alone, on data';
 
-CREATE FUNCTION agentcrm.attach_check_lines(found jsonb, spec jsonb) RETURNS void
+CREATE FUNCTION agentcrm.attach_check_lines(counted jsonb, spec jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	by_argument boolean := spec -> 'arguments' <> '[]';
 BEGIN
-	IF found ->> 'not_asked' IS NOT NULL THEN
-		PERFORM agentcrm.attach_refuse(format('query gives order %s, which was not asked for', found ->> 'not_asked'),
+	IF counted ->> 'not_asked' IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('query gives order %s, which was not asked for', counted ->> 'not_asked'),
 			'The query must give just the orders whose keys are in $1, and their keys as they are there.');
-	ELSIF found ->> 'bad_kind' IS NOT NULL THEN
+	ELSIF counted ->> 'bad_kind' IS NOT NULL THEN
 		PERFORM agentcrm.attach_refuse(format('%s gives "%s"; it must be sale, return or NULL', CASE WHEN by_argument THEN 'argument kind' ELSE 'query, column kind' END,
-			found ->> 'bad_kind'));
+			counted ->> 'bad_kind'));
 	END IF;
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_lines(jsonb, jsonb) IS 'Internal: refuses values that cannot be counted';
 
-CREATE FUNCTION agentcrm.attach_line_remarks(found jsonb) RETURNS jsonb
+CREATE FUNCTION agentcrm.attach_line_remarks(counted jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(jsonb_agg(format('%s lines without %s: %s', found ->> f, w, d)), '[]') FROM (VALUES
+	SELECT coalesce(jsonb_agg(format('%s lines without %s: %s', counted ->> f, w, d)), '[]') FROM (VALUES
 		('no_client', 'client', 'they are not counted'), ('no_product', 'product', 'counted as charges'), ('no_time', 'time', 'their orders cannot be read'),
 		('no_quantity', 'quantity', 'their orders cannot be read'), ('no_amount', 'amount', 'their orders cannot be read')) AS v(f, w, d)
-	WHERE (found ->> f)::bigint > 0
+	WHERE (counted ->> f)::bigint > 0
 $$;
 COMMENT ON FUNCTION agentcrm.attach_line_remarks(jsonb) IS 'Internal: remarks on incomplete lines';
 
@@ -82,8 +82,8 @@ BEGIN
 	FOR a IN SELECT e FROM jsonb_array_elements(spec -> 'arguments') e LOOP
 		what := 'argument ' || (a ->> 'argument');
 		PERFORM agentcrm.attach_check_type(what, a ->> 'wanted',
-			agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.pg_typeof((%1$s\n))::oid) FROM (SELECT 1) AS one LEFT JOIN (%2$s) ON false AND (%1$s\n) IS NOT NULL',
-				a ->> 'expression', a ->> 'from'), NULL, NULL)::text::oid);
+			(agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.pg_typeof((%1$s\n))::oid) FROM (SELECT 1) AS one LEFT JOIN (%2$s) ON false AND (%1$s\n) IS NOT NULL',
+				a ->> 'expression', a ->> 'from'), NULL, NULL) #>> '{}')::oid);
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_arguments(jsonb, jsonb) IS 'Internal: parses each expression alone and checks its type';
@@ -94,33 +94,33 @@ DECLARE
 	what text := CASE part ->> 'kind' WHEN 'order' THEN 'query' ELSE format('query of feed %s', part ->> 'name') END;
 	columns jsonb;
 	keys text[];
-	found jsonb := '{}';
+	counted jsonb := '{}';
 BEGIN
 	IF part ->> 'kind' = 'touch' THEN
 		PERFORM agentcrm.attach_check_touch(reader, part, spec -> 'parts' -> 0);
-		RETURN found;
+		RETURN counted;
 	END IF;
 	columns := agentcrm.attach_check_columns(reader, what, part);
 	keys := agentcrm.attach_sample(reader, part, most);
 	IF part ->> 'kind' = 'order' THEN
 		PERFORM agentcrm.attach_check_order_key(part, (columns ->> 'order_key')::oid);
 		BEGIN
-			found := agentcrm.attach_count(reader, part, columns, keys);
+			counted := agentcrm.attach_count(reader, part, columns, keys);
 		EXCEPTION WHEN OTHERS THEN
 			PERFORM agentcrm.attach_blame(reader, spec, part, keys);
 			RAISE;
 		END;
-		PERFORM agentcrm.attach_check_lines(found, spec);
+		PERFORM agentcrm.attach_check_lines(counted, spec);
 	ELSE
 		BEGIN
-			found := agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.count(pg_catalog.to_json(q))) FROM (%s\n) AS q', part ->> 'query'),
+			counted := agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.count(pg_catalog.to_json(q))) FROM (%s\n) AS q', part ->> 'query'),
 				agentcrm.part_array(part, 'types'), keys);
 		EXCEPTION WHEN OTHERS THEN
 			PERFORM agentcrm.attach_blame(reader, spec, part, keys);
 			RAISE;
 		END;
 	END IF;
-	RETURN found;
+	RETURN counted;
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_part(jsonb, jsonb, jsonb, bigint) IS 'Internal: tries a part''s query: its columns, then its data for some keys; gives what was counted';
 
@@ -143,7 +143,7 @@ DECLARE
 	reader jsonb := agentcrm.attach_reader(source);
 	r regclass;
 	part jsonb;
-	found jsonb := '{}';
+	counted jsonb := '{}';
 	remarks jsonb := spec -> 'remarks';
 BEGIN
 	PERFORM agentcrm.attach_check_reader(source.run_as, source.options ? 'run_as');
@@ -153,8 +153,8 @@ BEGIN
 	PERFORM agentcrm.attach_check_arguments(reader, spec);
 	FOR part IN SELECT e FROM jsonb_array_elements(spec -> 'parts') e LOOP
 		IF part ->> 'kind' = 'order' THEN
-			found := agentcrm.attach_check_part(reader, spec, part, most);
-			remarks := remarks || agentcrm.attach_line_remarks(found) || agentcrm.attach_unwatched(reader, spec);
+			counted := agentcrm.attach_check_part(reader, spec, part, most);
+			remarks := remarks || agentcrm.attach_line_remarks(counted) || agentcrm.attach_unwatched(reader, spec);
 		ELSE
 			PERFORM agentcrm.attach_check_part(reader, spec, part, 1000);
 		END IF;
@@ -162,7 +162,7 @@ BEGIN
 	IF EXISTS (SELECT FROM pg_roles WHERE rolname = source.run_as AND rolsuper) THEN
 		remarks := remarks || jsonb_build_array(format('the source is read with the rights of superuser %s', source.run_as));
 	END IF;
-	RETURN found || jsonb_build_object('remarks', remarks || agentcrm.attach_index_remarks(spec));
+	RETURN counted || jsonb_build_object('remarks', remarks || agentcrm.attach_index_remarks(spec));
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check(agentcrm.source, jsonb, bigint) IS 'Internal: all checks before anything is created';
 
@@ -172,30 +172,30 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.attach_lock_timeout() IS 'Internal: how long attach waits for its locks';
 
-CREATE FUNCTION agentcrm.attach_describe(source agentcrm.source, spec jsonb, found jsonb) RETURNS SETOF agentcrm.attach_report
+CREATE FUNCTION agentcrm.attach_describe(source agentcrm.source, spec jsonb, counted jsonb) RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT v.item, v.detail FROM (
-		SELECT 1, 0::bigint, 'source', format('%s, read as role %s, times without zone in %s, namespace %s', source.name, source.run_as, source.time_zone,
+		SELECT 1, 0::bigint, 'source', format('%s, read as role %s, time zone %s, namespace %s', source.name, source.run_as, source.time_zone,
 			coalesce(source.namespace::text, 'of its own'))
 		UNION ALL
 		SELECT 2, i, CASE p ->> 'kind' WHEN 'order' THEN 'query' WHEN 'feed' THEN 'feed ' || (p ->> 'name') ELSE 'touch ' || (p ->> 'name') END, p ->> 'query'
 		FROM jsonb_array_elements(spec -> 'parts') WITH ORDINALITY AS a(p, i)
 		UNION ALL
-		SELECT 3, row_number() OVER (ORDER BY r::oid), 'triggers', format('%s: each row, and TRUNCATE; keys: %s%s', agentcrm.relation_name(r), keys,
+		SELECT 3, row_number() OVER (ORDER BY r::oid), 'triggers', format('%s, rows and TRUNCATE; keys: %s%s', agentcrm.relation_name(r), keys,
 			(SELECT format('; with %s partitions or children', count(*)) FROM pg_inherits WHERE inhparent = r HAVING count(*) > 0))
 		FROM (SELECT (w ->> 'relation')::oid::regclass AS r, string_agg(format('%s (%s)', w ->> 'part',
 				(SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(w, 'key')) k)), ', ' ORDER BY i) AS keys
 			FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) GROUP BY 1) AS t
 		UNION ALL
-		SELECT 4, 0, 'locks', format('SHARE ROW EXCLUSIVE on these tables, waiting %s at most for each: until commit others read but do not write', agentcrm.attach_lock_timeout())
+		SELECT 4, 0, 'locks', format('SHARE ROW EXCLUSIVE on each of these tables until commit; waits %s at most', agentcrm.attach_lock_timeout())
 		UNION ALL
 		SELECT 5, i, k, v FROM (VALUES
-			(1, 'clients', found ->> 'clients'), (2, 'orders', found ->> 'orders'), (3, 'lines', found ->> 'lines'), (4, 'amount', found ->> 'amount'),
-			(5, 'returns', format('%s orders, %s lines, %s', found ->> 'return_orders', found ->> 'return_lines', coalesce(found ->> 'return_amount', '0'))),
-			(6, 'dates', format('%s to %s', found ->> 'first', found ->> 'last'))) AS c(i, k, v)
-		WHERE found ? 'report'
+			(1, 'clients', counted ->> 'clients'), (2, 'orders', counted ->> 'orders'), (3, 'lines', counted ->> 'lines'), (4, 'amount', counted ->> 'amount'),
+			(5, 'returns', format('%s orders, %s lines, %s', counted ->> 'return_orders', counted ->> 'return_lines', coalesce(counted ->> 'return_amount', '0'))),
+			(6, 'dates', format('%s to %s', counted ->> 'first', counted ->> 'last'))) AS c(i, k, v)
+		WHERE counted ? 'report'
 		UNION ALL
-		SELECT 6, i, 'remark', r FROM jsonb_array_elements_text(found -> 'remarks') WITH ORDINALITY AS a(r, i)
+		SELECT 6, i, 'remark', r FROM jsonb_array_elements_text(counted -> 'remarks') WITH ORDINALITY AS a(r, i)
 	) AS v(section, no, item, detail)
 	ORDER BY v.section, v.no
 $$;

@@ -119,7 +119,7 @@ BEGIN
 			'Use attach_query and attach_feed.', '42P17');
 	END IF;
 	RETURN jsonb_build_object('key', key, 'expression', expression, 'join', format('%s.%I = %s', alias, key[1], agentcrm.sql_expression(expression)),
-		'alias', CASE WHEN agentcrm.uses_alias(expression, 'l') THEN 'l' ELSE 'o' END);
+		'alias', CASE WHEN agentcrm.uses_alias(expression, 'l') OR near_alias = 'l' AND far IS NULL THEN 'l' ELSE 'o' END);
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_link(text, text, text, regclass, regclass, text, regclass, text) IS 'Internal: how orders reach clients, products or reps';
 
@@ -183,10 +183,10 @@ BEGIN
 				PERFORM agentcrm.attach_refuse(format('argument line_order_key names %s columns, but the order key has %s', cardinality(line_order_key), cardinality(order_key)));
 			END IF;
 		ELSE
-			SELECT count(*), (array_agg(f.columns))[1], (array_agg(f.target))[1] INTO ways, line_order_key, target FROM agentcrm.foreign_keys(lines, orders) f;
-			IF ways <> 1 THEN
+			SELECT count(*) OVER (), f.columns, f.target INTO ways, line_order_key, target FROM agentcrm.foreign_keys(lines, orders) f LIMIT 1;
+			IF ways IS DISTINCT FROM 1 THEN
 				PERFORM agentcrm.attach_refuse(format('cannot tell which column of %s names the order; pass line_order_key', agentcrm.relation_name(lines)),
-					format('%s foreign keys to %s.', CASE ways WHEN 0 THEN 'No' ELSE ways::text END, agentcrm.relation_name(orders)), '42P17');
+					format('%s foreign keys to %s.', coalesce(ways::text, 'No'), agentcrm.relation_name(orders)), '42P17');
 			ELSIF NOT options ? 'order_key' THEN
 				order_key := target;
 			ELSIF NOT order_key <@ target OR NOT target <@ order_key THEN
@@ -340,6 +340,7 @@ DECLARE
 	conditions text;
 	tables text;
 	bare text;
+	alone text;
 	parts jsonb;
 	watches jsonb;
 	remarks jsonb := '[]';
@@ -364,6 +365,7 @@ BEGIN
 	conditions := concat(E'\n  AND ' || agentcrm.sql_expression(expressions ->> 'is_sale'), E'\n  AND ' || agentcrm.sql_expression(expressions ->> 'line_ok'));
 	tables := agentcrm.attach_from(t, k.order_key, k.line_order_key, CASE WHEN agentcrm.uses_alias(used, 'c') THEN client END, CASE WHEN agentcrm.uses_alias(used, 'p') THEN product END);
 	bare := agentcrm.attach_from(t, k.order_key, k.line_order_key, NULL, NULL);
+	alone := format('%s AS %s', agentcrm.relation_name(coalesce(o, l)), base);
 
 	parts := jsonb_build_array(agentcrm.attach_part('order', 'order', agentcrm.attach_order_query(expressions, agentcrm.sql_key(base, k.order_key),
 		agentcrm.sql_by_key(tables, base, k.order_key, conditions)), coalesce(o, l), k.order_key))
@@ -373,10 +375,10 @@ BEGIN
 		watches := watches || agentcrm.attach_watch('order', l, k.line_order_key);
 	END IF;
 	IF client IS NOT NULL AND agentcrm.uses_alias(used, 'c') THEN
-		parts := parts || agentcrm.attach_touch((t ->> 'c')::oid, client, bare, base, k.order_key);
+		parts := parts || agentcrm.attach_touch((t ->> 'c')::oid, client, CASE WHEN client ->> 'alias' = base THEN alone ELSE bare END, base, k.order_key);
 	END IF;
 	IF product IS NOT NULL AND agentcrm.uses_alias(used, 'p') THEN
-		parts := parts || agentcrm.attach_touch((t ->> 'p')::oid, product, bare, base, k.order_key);
+		parts := parts || agentcrm.attach_touch((t ->> 'p')::oid, product, CASE WHEN product ->> 'alias' = base THEN alone ELSE bare END, base, k.order_key);
 	END IF;
 	SELECT watches || coalesce(jsonb_agg(agentcrm.attach_watch(p ->> 'name', (p ->> 'relation')::oid, agentcrm.part_array(p, 'key'))), '[]') INTO watches
 	FROM jsonb_array_elements(parts) p WHERE p ->> 'kind' <> 'order';

@@ -85,15 +85,15 @@ CREATE FUNCTION agentcrm.attach_checked(source agentcrm.source, spec jsonb, dry_
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	most bigint := agentcrm.sample_size(spec, dry_run);
-	found jsonb := agentcrm.attach_check(source, spec, most);
+	counted jsonb := agentcrm.attach_check(source, spec, most);
 BEGIN
 	IF dry_run THEN
-		found := found || '{"report": true}';
+		counted := counted || '{"report": true}';
 		IF most IS NOT NULL THEN
-			found := jsonb_set(found, '{remarks}', found -> 'remarks' || jsonb_build_array(format('counted over a sample of %s keys', most)));
+			counted := jsonb_set(counted, '{remarks}', counted -> 'remarks' || jsonb_build_array(format('counted over a sample of %s keys', most)));
 		END IF;
 	END IF;
-	RETURN found;
+	RETURN counted;
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_checked(agentcrm.source, jsonb, boolean) IS 'Internal: checks, and counts for a dry run';
 
@@ -102,7 +102,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	source agentcrm.source;
 	spec jsonb;
-	found jsonb;
+	counted jsonb;
 BEGIN
 	IF NOT dry_run THEN
 		PERFORM agentcrm.attach_check_unwritten();
@@ -113,14 +113,14 @@ BEGIN
 	source := agentcrm.attach_source(source_name, options, agentcrm.path_text(path));
 	spec := agentcrm.options_spec(options, path);
 	source.run_as := coalesce(options ->> 'run_as', agentcrm.owner_of((spec -> 'parts' -> 0 ->> 'relation')::oid));
-	found := agentcrm.attach_checked(source, spec, dry_run);
-	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, found);
+	counted := agentcrm.attach_checked(source, spec, dry_run);
+	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
 	IF dry_run THEN
-		RETURN NEXT ('next', 'dry run: nothing was changed');
+		RETURN QUERY SELECT 'next', ('dry run: nothing was changed')::text;
 		RETURN;
 	END IF;
 	PERFORM agentcrm.attach_install(source, spec);
-	RETURN NEXT ('next', format('loading has begun, see agentcrm.progress; then SELECT agentcrm.go_live(%L)', source_name));
+	RETURN QUERY SELECT 'next', (format('loading has begun, see agentcrm.progress; then SELECT agentcrm.go_live(%L)', source_name))::text;
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_run(text, jsonb, name[], boolean) IS 'Internal: attaches a source';
 

@@ -76,7 +76,7 @@ DECLARE
 	source agentcrm.source;
 	options jsonb;
 	spec jsonb;
-	found jsonb;
+	counted jsonb;
 BEGIN
 	IF NOT dry_run THEN
 		PERFORM agentcrm.attach_check_unwritten();
@@ -90,14 +90,14 @@ BEGIN
 	source.time_zone := coalesce(options ->> 'time_zone', old.time_zone);
 	spec := agentcrm.options_spec(options, agentcrm.source_schemas(old));
 	source.run_as := coalesce(options ->> 'run_as', CASE WHEN 'run_as' = ANY (reset) THEN agentcrm.owner_of((spec -> 'parts' -> 0 ->> 'relation')::oid) ELSE old.run_as END);
-	found := agentcrm.attach_checked(source, spec, dry_run);
-	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, found);
+	counted := agentcrm.attach_checked(source, spec, dry_run);
+	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
 	IF dry_run THEN
-		RETURN NEXT ('next', 'dry run: nothing was changed');
+		RETURN QUERY SELECT 'next', ('dry run: nothing was changed')::text;
 		RETURN;
 	END IF;
 	PERFORM agentcrm.alter_install(source, spec);
-	RETURN NEXT ('next', 'everything is being read again, see agentcrm.progress');
+	RETURN QUERY SELECT 'next', ('everything is being read again, see agentcrm.progress')::text;
 END $$;
 COMMENT ON FUNCTION agentcrm.alter_run(text, jsonb, text[], boolean) IS 'Internal: alters a source';
 
@@ -130,7 +130,7 @@ DECLARE
 	source agentcrm.source := agentcrm.get_source(source_name);
 	before text := current_setting('lock_timeout');
 	spec jsonb;
-	found jsonb;
+	counted jsonb;
 	totals jsonb;
 BEGIN
 	PERFORM agentcrm.attach_check_unwritten();
@@ -138,9 +138,9 @@ BEGIN
 		PERFORM agentcrm.attach_refuse(format('source "%s" has a %s feed already', source_name, feed), state => '42710');
 	END IF;
 	spec := agentcrm.attach_feed_spec(feed, given, agentcrm.source_schemas(source));
-	found := agentcrm.attach_check(source, spec, 1000);
+	counted := agentcrm.attach_check(source, spec, 1000);
 	totals := agentcrm.part_totals(source, spec -> 'parts');
-	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, found);
+	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
 	PERFORM agentcrm.attach_lock(ARRAY(SELECT agentcrm.attach_relations(spec)));
 	PERFORM agentcrm.attach_triggers(source.source_id, agentcrm.attach_rows(source.source_id, spec));
