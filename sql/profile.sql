@@ -1,6 +1,8 @@
 -- Profiles of a small order book, with figures checked by hand.
 CREATE EXTENSION agentcrm;
+SELECT agentcrm.pause();
 SET timezone = 'UTC';
+SET agentcrm.debug_now = '2024-07-01';
 CREATE ROLE regress_agentcrm_book;
 CREATE SCHEMA book AUTHORIZATION regress_agentcrm_book;
 CREATE TABLE book.line (
@@ -223,6 +225,7 @@ SELECT p_next_order BETWEEN .2 AND 1 AS probable, count(*) > 0 AS some FROM agen
 SELECT p_missed < .05 AS lost, count(*) > 0 AS some FROM agentcrm.lost_items GROUP BY 1;
 SELECT count(*) = (SELECT count(*) FROM agentcrm.client_state WHERE stage = 'at_risk') AS all_at_risk FROM agentcrm.at_risk;
 
+SELECT agentcrm.resume();
 DO $$ BEGIN PERFORM agentcrm.detach('book'); END $$;
 SET client_min_messages = warning;
 DROP SCHEMA book CASCADE;
