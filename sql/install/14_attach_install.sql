@@ -134,13 +134,22 @@ END $$;
 COMMENT ON FUNCTION agentcrm.attach_rows(int, jsonb) IS 'Internal: writes parts and watches';
 
 -- Feeds come first, so that clients have names and parents when their orders arrive.
+-- A first load that is past reading is let finish first: its profiles are half built.
 CREATE FUNCTION agentcrm.start_load(source int, only_part text, totals jsonb) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, at, started_at)
-	SELECT p.source_id, p.part, (SELECT coalesce(max(l.load_no), 0) FROM agentcrm.source_load l WHERE l.source_id = source)
-		+ row_number() OVER (ORDER BY p.kind = 'order', p.name = 'client', p.part), 'read', NULL, 0, (totals ->> p.name)::bigint, now(), now()
-	FROM agentcrm.source_part p
-	WHERE p.source_id = source AND p.kind IN ('order', 'feed') AND totals ? p.name AND (only_part IS NULL OR p.name = only_part)
+	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, again, at, started_at)
+	SELECT p.source_id, p.part, coalesce(l.load_no, 0) + 1,
+		CASE WHEN w.waits THEN l.phase ELSE 'read' END, CASE WHEN w.waits THEN l.position END,
+		CASE WHEN w.waits THEN l.done ELSE 0 END,
+		CASE WHEN w.waits THEN l.total ELSE coalesce((totals ->> p.name)::bigint, 0) END,
+		w.waits, clock_timestamp(), CASE WHEN w.waits THEN l.started_at ELSE clock_timestamp() END
+	FROM agentcrm.source s
+	JOIN agentcrm.source_part p USING (source_id)
+	LEFT JOIN LATERAL (SELECT * FROM agentcrm.source_load x WHERE x.source_id = p.source_id AND x.part = p.part
+		ORDER BY x.load_no DESC LIMIT 1) l ON true
+	CROSS JOIN LATERAL (SELECT s.state = 'loading' AND p.kind = 'order'
+		AND coalesce(l.phase IN ('fold', 'assess'), false) AS waits) w
+	WHERE s.source_id = source AND p.kind IN ('order', 'feed') AND (only_part IS NULL OR p.name = only_part)
 $$;
 COMMENT ON FUNCTION agentcrm.start_load(int, text, jsonb) IS 'Internal: starts reading all keys of parts';
 

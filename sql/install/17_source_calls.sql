@@ -169,6 +169,13 @@ BEGIN
 	END IF;
 	UPDATE agentcrm.source u SET deliver = true, live_at = coalesce(u.live_at, now()), state = CASE u.state WHEN 'shadow' THEN 'live' ELSE u.state END
 	WHERE u.source_id = s.source_id;
+	-- what was only watched so far is looked at with delivery in mind
+	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, done, total, at, started_at)
+	SELECT p.source_id, p.part, max(l.load_no) + 1, 'assess', 0,
+		(SELECT count(*) FROM agentcrm.client c WHERE c.namespace = s.namespace), clock_timestamp(), clock_timestamp()
+	FROM agentcrm.source_part p JOIN agentcrm.source_load l USING (source_id, part)
+	WHERE p.source_id = s.source_id AND p.kind = 'order' AND s.state = 'shadow'
+	GROUP BY p.source_id, p.part;
 	PERFORM agentcrm.wake();
 END $$;
 COMMENT ON FUNCTION agentcrm.go_live(text) IS 'Lets a source''s recommendations be delivered, as soon as its loading is over';
