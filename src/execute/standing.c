@@ -18,7 +18,7 @@ enum
 {
 	ATT_CLIENT_ID = 1, ATT_ID = 2, ATT_REP_ID = 3, ATT_AGENT = 4, ATT_ACTION = 5, ATT_CHANNEL = 6,
 	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_MINUTES = 17, ATT_STATUS = 18, ATT_AS_OF = 23,
-	N_ATT = 25
+	N_ATT = 26
 };
 
 /* The day of a moment, in UTC, as the snapshots count days. */
