@@ -14,6 +14,17 @@
 #error "agentcrm needs PostgreSQL 15 or later"
 #endif
 
+/* DecodeDateTime got an argument for details of errors, GUC extras an allocator of their own. */
+#if PG_VERSION_NUM < 160000
+#define compat_decode_datetime(fields, types, n, kind, tm, fsec, tz) \
+	DecodeDateTime(fields, types, n, kind, tm, fsec, tz)
+#define compat_guc_malloc(size) malloc(size)
+#else
+#define compat_decode_datetime(fields, types, n, kind, tm, fsec, tz) \
+	DecodeDateTime(fields, types, n, kind, tm, fsec, tz, &(DateTimeErrorExtra) {0})
+#define compat_guc_malloc(size) guc_malloc(LOG, size)
+#endif
+
 #if PG_VERSION_NUM < 160000
 #define RelationSetNewRelfilenumber RelationSetNewRelfilenode
 #endif
