@@ -78,10 +78,11 @@ CREATE TABLE agentcrm.source_load (
 	source_id		int NOT NULL REFERENCES agentcrm.source ON DELETE CASCADE,
 	part			smallint NOT NULL,
 	load_no			bigint NOT NULL,
-	phase			text NOT NULL CHECK (phase IN ('read', 'fold', 'done')),
+	phase			text NOT NULL CHECK (phase IN ('read', 'sweep', 'fold', 'assess', 'done')),
 	position		text,
 	done			bigint NOT NULL,
 	total			bigint NOT NULL,
+	again			boolean NOT NULL DEFAULT false,
 	at				timestamptz NOT NULL,
 	started_at		timestamptz NOT NULL,
 	PRIMARY KEY (source_id, part, load_no)
@@ -90,9 +91,10 @@ COMMENT ON TABLE agentcrm.source_load IS 'Steps of loading all keys of a part (a
 COMMENT ON COLUMN agentcrm.source_load.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.source_load.part IS 'Part being loaded';
 COMMENT ON COLUMN agentcrm.source_load.load_no IS 'Step number; grows';
-COMMENT ON COLUMN agentcrm.source_load.phase IS 'read: keys are read into the ledger; fold: profiles of the touched clients are built; done';
+COMMENT ON COLUMN agentcrm.source_load.phase IS 'read: keys are read into the ledger; sweep: stored orders that are gone are retracted; fold: profiles are built; assess: clients are judged; done';
 COMMENT ON COLUMN agentcrm.source_load.position IS 'Last key (read) or client (fold) finished; the load goes on after it';
 COMMENT ON COLUMN agentcrm.source_load.done IS 'Keys or clients finished in this phase';
 COMMENT ON COLUMN agentcrm.source_load.total IS 'Keys or clients to do in this phase, as counted or estimated at its start';
+COMMENT ON COLUMN agentcrm.source_load.again IS 'True: asked for again meanwhile; starts anew when it is done';
 COMMENT ON COLUMN agentcrm.source_load.at IS 'When this step ended';
 COMMENT ON COLUMN agentcrm.source_load.started_at IS 'When the phase began';
