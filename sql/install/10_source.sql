@@ -98,3 +98,7 @@ COMMENT ON COLUMN agentcrm.source_load.total IS 'Keys or clients to do in this p
 COMMENT ON COLUMN agentcrm.source_load.again IS 'True: asked for again meanwhile; starts anew when it is done';
 COMMENT ON COLUMN agentcrm.source_load.at IS 'When this step ended';
 COMMENT ON COLUMN agentcrm.source_load.started_at IS 'When the phase began';
+
+CREATE FUNCTION agentcrm.capture() RETURNS trigger
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_capture';
+COMMENT ON FUNCTION agentcrm.capture() IS 'Trigger on the application''s tables (arguments: source and watch number): remembers changed keys, written to the queue just before commit. Never fails and never waits';
