@@ -31,7 +31,7 @@ COMMENT ON FUNCTION agentcrm.attach_check_lines(jsonb, jsonb) IS 'Internal: refu
 CREATE FUNCTION agentcrm.attach_line_remarks(counted jsonb, most bigint) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(jsonb_agg(concat('among ' || most || ' orders tried: ', format('%s lines without %s: %s', counted ->> f, w, d))), '[]') FROM (VALUES
-		('no_client', 'client', 'they are not counted'), ('no_product', 'product', 'counted as charges'), ('no_time', 'time', 'their orders cannot be read'),
+		('no_client', 'client', 'they are not counted'), ('no_product', 'product', 'counted as charges'), ('no_time', 'time', 'they are not counted'),
 		('no_quantity', 'quantity', 'their orders cannot be read'), ('no_amount', 'amount', 'their orders cannot be read')) AS v(f, w, d)
 	WHERE (counted ->> f)::bigint > 0
 $$;
