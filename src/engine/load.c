@@ -137,8 +137,9 @@ load_request(int32 source_id, int16 part)
 	Datum		values[2] = {Int32GetDatum(source_id), Int16GetDatum(part)};
 
 	SPI_connect();
-	SPI_execute_with_args("SELECT agentcrm.start_load(source_id, name, NULL) FROM agentcrm.source_part"
-						  " WHERE $1 IN (0, source_id) AND $2 IN (0, part)", 2, types, values, NULL, false, 0);
+	SPI_execute_with_args("SELECT agentcrm.start_load(s, p.name, NULL)"
+						  " FROM agentcrm.source s JOIN agentcrm.source_part p USING (source_id)"
+						  " WHERE $1 IN (0, source_id) AND $2 IN (0, p.part)", 2, types, values, NULL, false, 0);
 	SPI_finish();
 }
 
