@@ -17,13 +17,13 @@ sql >/dev/null <<-SQL
 	CREATE TABLE bench_attached.lines (LIKE bench_bare.lines INCLUDING ALL);
 SQL
 attach_shop bench_attached
-file=$(sql -c 'SHOW data_directory')/bench_lines.copy
-sql -c "COPY bench_bare.lines TO '$file'"
+lines_file=$(sql -c 'SHOW data_directory')/bench_lines.copy
+sql -c "COPY bench_bare.lines TO '$lines_file'"
 
 # load bare|attached: wall and CPU time of the session, in seconds
 load() {
 	sql -c "TRUNCATE bench_$1.lines" -c CHECKPOINT
-	measured sql -c BEGIN -c "COPY bench_$1.lines FROM '$file'" -c COMMIT
+	measured sql -c BEGIN -c "COPY bench_$1.lines FROM '$lines_file'" -c COMMIT
 	echo "$(calc "$wall_ms / 1000") $(calc "$cpu_ms / 1000")"
 }
 

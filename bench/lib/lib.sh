@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the benches share: talking to the server, an order-entry schema, CPU time
 # of the server's processes, interleaved pairs, medians, and the line per bar.
 #
@@ -89,7 +90,7 @@ ended_ms() {
 	for ((tries = 0; tries < 1000; tries++)); do
 		line=
 		for child in $(<"/proc/$postmaster/task/$postmaster/children"); do
-			line=$(tr '\0' ' ' <"/proc/$child/cmdline" 2>/dev/null) || line=
+			line=$({ tr '\0' ' ' <"/proc/$child/cmdline"; } 2>/dev/null) || line=
 			[[ $line = '' || $line = "postgres: $PGUSER "* ]] && break
 			line=none
 		done
@@ -101,12 +102,11 @@ ended_ms() {
 	echo $(((${14} + ${15}) * 1000 / ticks))
 }
 
-# living_ms pid: CPU time of a process that lives; 0 when there is none
-living_ms() {
-	local line
-	line=$(cat "/proc/${1:-none}/stat" 2>/dev/null) || { echo 0; return; }
-	set -- ${line##*) }
-	echo $(((${12} + ${13}) * 1000 / ticks))
+# living_us pid: CPU time of a process that lives; 0 when there is none
+living_us() {
+	local nanoseconds rest
+	read -r nanoseconds rest < <(cat "/proc/${1:-none}/schedstat" 2>/dev/null || echo 0)
+	echo $((nanoseconds / 1000))
 }
 
 process() {

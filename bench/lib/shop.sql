@@ -11,7 +11,7 @@ CREATE SCHEMA :schema;
 SET search_path = :schema, pg_catalog;
 
 -- A uniform number in [0, 1) that depends on the row and the purpose of the draw only.
-CREATE FUNCTION pg_temp.u(row bigint, purpose int) RETURNS float8
+CREATE FUNCTION pg_temp.u(key bigint, purpose int) RETURNS float8
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$ SELECT (pg_catalog.hashint8extended($1, $2) & 1048575) / 1048576.0::float8 $$;
 
