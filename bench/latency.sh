@@ -29,9 +29,7 @@ SQL
 say "$(wc -l <"$work/clients") orders, $(awk '$1 > 6000' "$work/clients" | wc -l) of them first orders of new clients," \
 	"from one connection at $rate/s; a second connection listens and reads the table"
 
-pg_config=${PG_CONFIG:-pg_config}
-${CC:-cc} -O2 -o "$work/reaction" -I"$($pg_config --includedir)" "$bench_dir/lib/reaction.c" \
-	-L"$($pg_config --libdir)" -lpq -lpthread || die "cannot compile bench/lib/reaction.c"
+compile reaction
 PGOPTIONS='-c synchronous_commit=on' "$work/reaction" bench_attached $rate <"$work/clients" >"$work/latency" ||
 	die "the measuring client failed"
 

@@ -1,15 +1,11 @@
 #!/bin/bash
 # What agentcrm costs the application: order entry in attached tables against the
-# same tables bare.  CPU time of the sessions and throughput with eight clients,
+# same tables bare.  CPU time of a session; throughput of eight clients with
 # synchronous_commit on and off; WAL of a transaction that touches one key.
 #
 # The worker is paused while the bars are measured, so that on few cores its work
 # is not taken for the application's; a last pair shows it running.
 source "$(dirname "$0")/lib/lib.sh"
-
-seconds=2
-keep=8
-most=16
 
 quiet_server
 for schema in bench_bare bench_attached; do
@@ -18,24 +14,21 @@ done
 attach_shop bench_attached
 wal_writer=$(process walwriter)
 
-# start_ms schema: what it costs eight sessions to begin and to plan their statements
-start_ms() {
-	for run in 1 2 3 4 5; do
-		measured enter_orders "$1" 8 off -t 1
-		echo $cpu_ms
-	done | median
+compile entry
+
+# enter file synchronous_commit clients slice_ms slices: figures of the slices into a file
+enter() {
+	PGOPTIONS="-c synchronous_commit=$2" "$work/entry" "$3" "$4" "$5" "$wal_writer" "$(process 'agentcrm worker')" >"$work/$1" ||
+		die "bench/lib/entry.c failed"
 }
 
-# enter synchronous_commit bare|attached: tps, CPU of the sessions and of the WAL writer in us per transaction
-enter() {
-	local writer transactions start
-	writer=$(living_us "$wal_writer")
-	measured enter_orders "bench_$2" 8 "$1" -T $seconds
-	writer=$(($(living_us "$wal_writer") - writer))
-	transactions=$(sed -n 's/^number of transactions actually processed: //p' "$work/pgbench")
-	start=start_$2
-	echo "$(sed -n 's/^tps = \([0-9.]*\).*/\1/p' "$work/pgbench") $(calc "($cpu_ms - ${!start}) * 1000 / $transactions")" \
-		"$(calc "$writer / $transactions")"
+# others file: median CPU of the WAL writer and of the worker, bare and attached
+others() {
+	local column
+	for column in 3 4; do
+		awk -v c=$column 'NR % 2 { print $c }' "$work/$1" | median
+		awk -v c=$column 'NR % 2 == 0 { print $c }' "$work/$1" | median
+	done | paste -sd' '
 }
 
 # WAL bytes per transaction without full-page images, of which some are left even
@@ -46,26 +39,25 @@ wal_bytes() {
 	start=$(sql -c 'SELECT pg_current_wal_insert_lsn()')
 	enter_orders "bench_$1" 1 off -t 10000
 	end=$(sql -c 'SELECT pg_current_wal_insert_lsn()')
-	sql -c CHECKPOINT
+	sql -c "SELECT pg_logical_emit_message(true, 'bench', 'a commit that flushes')" >/dev/null
 	sql -c "SELECT round(('$end'::pg_lsn - '$start' - sum(fpi_length)) / 10000, 1), sum(fpi_length)
 		FROM pg_get_wal_records_info('$start', '$end')" | tr '|' ' '
 }
 
-say "8 clients, runs of $seconds s, order of 1 + 5 rows, pgbench -M prepared, worker paused"
-for schema in bench_bare bench_attached; do
-	enter_orders $schema 8 off -T 2
-done
-start_bare=$(start_ms bench_bare)
-start_attached=$(start_ms bench_attached)
-say "the start of 8 sessions takes $start_bare ms of CPU bare, $start_attached ms attached: not counted"
+say "an order and five lines a transaction, prepared statements, worker paused; bare and attached by turns"
+say "one client, synchronous_commit off, slices of 40 ms:"
+enter cpu off 1 40 501
+ratio "$work/cpu" 2 "CPU of the session" "us a transaction"
+cpu=$figure
+
 for sync in on off; do
-	interleave "$work/$sync" $keep $most 1 enter $sync
-	ratio "$work/$sync" 1 "synchronous_commit $sync, throughput" tps
+	say "eight clients, synchronous_commit $sync, slices of 500 ms:"
+	enter $sync $sync 8 500 61
+	ratio "$work/$sync" 1 "throughput" tps
 	eval "tps_$sync=$figure"
-	ratio "$work/$sync" 2 "synchronous_commit $sync, CPU of the sessions per transaction" us
-	eval "cpu_$sync=$figure"
-	say "WAL writer, not counted above: $(awk '{ print $3 }' "$work/$sync" | awk 'NR % 2' | median) us a transaction bare," \
-		"$(awk '{ print $3 }' "$work/$sync" | awk 'NR % 2 == 0' | median) us attached"
+	ratio "$work/$sync" 2 "CPU of the sessions, for information" "us a transaction"
+	read -r bare attached _ <<<"$(others $sync)"
+	say "CPU of the WAL writer, apart: $bare us a transaction bare, $attached attached"
 done
 
 sql -c CHECKPOINT -c 'CREATE EXTENSION pg_walinspect'
@@ -75,15 +67,13 @@ say "WAL, one client, 10,000 transactions after 2,000 following a checkpoint: ba
 	"(without $bare_images B and $attached_images B of full-page images in all)"
 
 sql -c 'SELECT agentcrm.resume()' >/dev/null
-worker_pid() {
-	process 'agentcrm worker'
-}
-interleave "$work/running" 2 2 1 enter off
-say "for information, the worker running: tps attached/bare $(awk '{ print $1 }' "$work/running" | paste -sd' ')" \
-	"(bare and attached in turn), on $(nproc) cores"
+say "for information, eight clients, synchronous_commit off, the worker running beside them on $(nproc) cores:"
+enter running off 8 500 21
+ratio "$work/running" 1 "throughput" tps
+read -r _ _ bare attached <<<"$(others running)"
+say "CPU of the worker meanwhile: $bare us a transaction bare, $attached attached"
 
-bar "order entry, CPU, sync commit on" "$cpu_on" at_most 1.10 1.04
-bar "order entry, CPU, sync commit off" "$cpu_off" at_most 1.10 1.04
+bar "order entry, CPU per transaction" "$cpu" at_most 1.10 1.04
 bar "order entry, TPS, 8 clients, sync commit on" "$tps_on" at_least .95 .98
 bar "order entry, TPS, 8 clients, sync commit off" "$tps_off" at_least .90 .94
 bar "WAL per transaction, bytes more" "$(calc "$attached_bytes - $bare_bytes")" at_most 250 157

@@ -80,7 +80,14 @@ enter_orders() {
 		{ cat "$work/pgbench" >&2; die "pgbench failed"; }
 }
 
-# ---- CPU time ----
+# ---- clients and CPU time ----
+
+# compile name: bench/lib/name.c, a client of libpq, to $work/name
+compile() {
+	local config=${PG_CONFIG:-pg_config}
+	${CC:-cc} -O2 -o "$work/$1" -I"$($config --includedir)" "$bench_dir/lib/$1.c" -L"$($config --libdir)" -lpq -lpthread ||
+		die "cannot compile bench/lib/$1.c"
+}
 
 # ended_ms: CPU time of the server's processes that have ended.  The kernel adds a
 # process's time to its parent's account when the parent has waited for it; hence
@@ -100,13 +107,6 @@ ended_ms() {
 	line=$(<"/proc/$postmaster/stat")
 	set -- ${line##*) }
 	echo $(((${14} + ${15}) * 1000 / ticks))
-}
-
-# living_us pid: CPU time of a process that lives; 0 when there is none
-living_us() {
-	local nanoseconds rest
-	read -r nanoseconds rest < <(cat "/proc/${1:-none}/schedstat" 2>/dev/null || echo 0)
-	echo $((nanoseconds / 1000))
 }
 
 process() {
@@ -171,9 +171,9 @@ ratio() {
 bar() {
 	local verdict
 	verdict=$(awk -v f="$2" -v b="$4" -v sense="$3" \
-		'BEGIN { print (f != "nan" && (sense == "at_most" ? f + 0 <= b + 0 : f + 0 >= b + 0)) ? "ok" : "short" }')
+		'BEGIN { print (f ~ /^-?[0-9.]+$/ && (sense == "at_most" ? f + 0 <= b + 0 : f + 0 >= b + 0)) ? "ok" : "short" }')
 	[ "$verdict" = ok ] || short=1
-	printf '%-44s %10s  beat %7s  stretch %7s  %s\n' "$1" "$(awk -v f="$2" 'BEGIN { printf f + 0 < 10 ? "%.3f" : "%.0f", f }')" \
+	printf '%-44s %10s  beat %7s  stretch %7s  %s\n' "$1" "$(awk -v f="$2" 'BEGIN { if (f !~ /^-?[0-9.]+$/) print "none"; else printf f < 10 ? "%.3f" : "%.0f", f }')" \
 		"$4" "$5" "$verdict"
 }
 
