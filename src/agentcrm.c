@@ -1,16 +1,99 @@
 /*
  * agentcrm.c
- *		Entry point of the library: the magic block and _PG_init.
+ *		Entry point of the library: the magic block, the settings, and _PG_init.
  *
- * _PG_init calls each room's own initialisation and does nothing else.
+ * _PG_init calls the rooms' own initialisation and does nothing else.
  */
 #include "postgres.h"
 
-#include "fmgr.h"
+#include <limits.h>
 
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "agentcrm.h"
 #include "compat.h"
+#include "engine/clock.h"
+#include "engine/shmem.h"
+#include "engine/worker.h"
+#include "source/source.h"
 
 PG_MODULE_MAGIC;
+
+/*
+ * agentcrm.capture: turns off the triggers' work at once, for all sessions
+ * after a reload.  Changes made meanwhile are not seen: call agentcrm.resync
+ * after turning it on again.
+ */
+bool		agentcrm_capture_enabled = true;
+
+/*
+ * agentcrm.capture_max_keys: a transaction that changes more keys than this
+ * writes them to the queue before its end, to bound its memory.
+ */
+int			agentcrm_capture_max_keys = 100000;
+
+/*
+ * agentcrm.batch_size: events the worker takes in one transaction.  Larger
+ * batches cost less per order, smaller ones are visible sooner.
+ */
+int			agentcrm_batch_size = 500;
+
+/* agentcrm.idle_poll: how often every database is looked at for work that nobody announced (COMMIT PREPARED). */
+int			agentcrm_idle_poll = 60;
+
+/* agentcrm.idle_exit: a worker without work ends after this time; the launcher starts it again when there is some. */
+int			agentcrm_idle_exit = 10;
+
+/* agentcrm.worker_role: role the worker connects as; empty: the bootstrap superuser, acting as the extension's owner. */
+char	   *agentcrm_worker_role = NULL;
+
+/* agentcrm.false_alarm_rate: false alarms accepted per living client and year, over all alarms. */
+double		agentcrm_false_alarm_rate = 1.0 / 13;
+
+/* agentcrm.value_horizon: days over which the value of an action is counted. */
+int			agentcrm_value_horizon = 90;
+
+/* agentcrm.margin_rate: margin as a share of net amount where a source gives no margin. */
+double		agentcrm_margin_rate = 0.25;
+
+static void
+define_settings(void)
+{
+	DefineCustomBoolVariable("agentcrm.capture",
+							 "Whether triggers on attached tables capture changes.", NULL,
+							 &agentcrm_capture_enabled, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.capture_max_keys",
+							"Changed keys a transaction keeps in memory before it writes them to the queue.", NULL,
+							&agentcrm_capture_max_keys, 100000, 100, 10000000, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.batch_size",
+							"Events the worker takes in one transaction.", NULL,
+							&agentcrm_batch_size, 500, 1, 100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.idle_poll",
+							"Interval at which databases are looked at for unannounced work.", NULL,
+							&agentcrm_idle_poll, 60, 1, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.idle_exit",
+							"Time after which a worker without work ends.", NULL,
+							&agentcrm_idle_exit, 10, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomStringVariable("agentcrm.worker_role",
+							   "Role the worker connects as; empty for the extension's owner.", NULL,
+							   &agentcrm_worker_role, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomRealVariable("agentcrm.false_alarm_rate",
+							 "False alarms accepted per living client and year.", NULL,
+							 &agentcrm_false_alarm_rate, 1.0 / 13, 0.001, 10, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.value_horizon",
+							"Days over which the value of an action is counted.", NULL,
+							&agentcrm_value_horizon, 90, 1, 3650, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("agentcrm.margin_rate",
+							 "Margin as a share of net amount, where a source gives no margin.", NULL,
+							 &agentcrm_margin_rate, 0.25, 0, 1, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("agentcrm.debug_now",
+							   "Stands in for the current time, in tests and demonstrations.", NULL,
+							   &engine_debug_now, "", PGC_SUSET, GUC_SUPERUSER_ONLY,
+							   engine_check_debug_now, engine_assign_debug_now, NULL);
+	MarkGUCPrefixReserved("agentcrm");
+}
 
 /* Called once when the server or a session loads the library. */
 PGDLLEXPORT void _PG_init(void);
@@ -18,4 +101,11 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	define_settings();
+	source_capture_init();
+	if (process_shared_preload_libraries_in_progress)
+	{
+		shmem_init();
+		launcher_register();
+	}
 }

@@ -14,8 +14,26 @@
 #error "agentcrm needs PostgreSQL 15 or later"
 #endif
 
+/* DecodeDateTime got an argument for details of errors, GUC extras an allocator of their own. */
+#if PG_VERSION_NUM < 160000
+#define compat_decode_datetime(fields, types, n, kind, tm, fsec, tz) \
+	DecodeDateTime(fields, types, n, kind, tm, fsec, tz)
+#define compat_guc_malloc(size) malloc(size)
+#else
+#define compat_decode_datetime(fields, types, n, kind, tm, fsec, tz) \
+	DecodeDateTime(fields, types, n, kind, tm, fsec, tz, &(DateTimeErrorExtra) {0})
+#define compat_guc_malloc(size) guc_malloc(LOG, size)
+#endif
+
 #if PG_VERSION_NUM < 160000
 #define RelationSetNewRelfilenumber RelationSetNewRelfilenode
+#endif
+
+/* May the role execute the function? */
+#if PG_VERSION_NUM >= 160000
+#define compat_function_aclcheck(function, role) object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE)
+#else
+#define compat_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
 #endif
 
 #endif							/* AGENTCRM_COMPAT_H */

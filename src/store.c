@@ -142,11 +142,13 @@ store_insert(Store *store, Datum *values, bool *isnull)
 		return;
 	}
 
+	/* slots live as long as the store, whatever context the caller is in */
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(store));
 	if (store->n_buffered == store->n_slots)
 		store->slots[store->n_slots++] =
 			MakeSingleTupleTableSlot(RelationGetDescr(store->rel), &TTSOpsHeapTuple);
 
-	old = MemoryContextSwitchTo(store->cxt);
+	MemoryContextSwitchTo(store->cxt);
 	tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
 	ExecStoreHeapTuple(tuple, store->slots[store->n_buffered++], false);
 	MemoryContextSwitchTo(old);

@@ -15,7 +15,7 @@ CREATE TABLE agentcrm.client (
 	first_seen			timestamptz NOT NULL,
 	UNIQUE (namespace, client_key)
 );
-CREATE INDEX client_parent_client_id_idx ON agentcrm.client (parent_client_id) WHERE parent_client_id IS NOT NULL;
+CREATE INDEX client_parent_client_id_idx ON agentcrm.client (parent_client_id);
 CREATE INDEX client_rep_id_idx ON agentcrm.client (rep_id);
 COMMENT ON TABLE agentcrm.client IS 'Clients known from orders or from the client feed';
 COMMENT ON COLUMN agentcrm.client.client_id IS 'Client: the application''s own integer key in namespace 0, else a hash of namespace and key';

@@ -11,6 +11,7 @@ CREATE TABLE agentcrm.client_profile (
 	n_gaps			int NOT NULL,
 	gap_sum			int NOT NULL,
 	gap_last		int,
+	gap_before		int,
 	gap_sum_log		double precision NOT NULL,
 	rep_id			bigint,
 	fold_at			timestamptz NOT NULL,
@@ -24,7 +25,7 @@ CREATE TABLE agentcrm.client_profile (
 	month_amount	numeric[] NOT NULL,
 	month_margin	numeric[] NOT NULL,
 	month_returned	numeric[] NOT NULL
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE agentcrm.client_profile IS 'Clients with counted lines: what their ledger rows add up to, whatever the time of asking';
 COMMENT ON COLUMN agentcrm.client_profile.client_id IS 'Client';
 COMMENT ON COLUMN agentcrm.client_profile.n_orders IS 'Orders with at least one sale line';
@@ -36,6 +37,7 @@ COMMENT ON COLUMN agentcrm.client_profile.last_order_on IS 'Day of the last orde
 COMMENT ON COLUMN agentcrm.client_profile.n_gaps IS 'Gaps between consecutive order days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_sum IS 'Sum of those gaps, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_last IS 'Last gap, days';
+COMMENT ON COLUMN agentcrm.client_profile.gap_before IS 'Gap before the last one, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_sum_log IS 'Sum of the natural logarithms of those gaps in days';
 COMMENT ON COLUMN agentcrm.client_profile.rep_id IS 'Rep of the last order that names one';
 COMMENT ON COLUMN agentcrm.client_profile.fold_at IS 'Time of the last document folded in (order or return)';
@@ -63,7 +65,7 @@ CREATE TABLE agentcrm.client_product (
 	last_price		numeric,
 	quantities		numeric[] NOT NULL,
 	PRIMARY KEY (client_id, product_id)
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE agentcrm.client_product IS 'Products a client has bought: counts, decayed rates and last quantities on the clock of the client''s orders';
 COMMENT ON COLUMN agentcrm.client_product.client_id IS 'Client';
 COMMENT ON COLUMN agentcrm.client_product.product_id IS 'Product';
@@ -81,7 +83,7 @@ CREATE TABLE agentcrm.product_profile (
 	product_id	bigint PRIMARY KEY,
 	buyers		int NOT NULL,
 	orders		bigint NOT NULL
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE agentcrm.product_profile IS 'Products sold: buyers and orders';
 COMMENT ON COLUMN agentcrm.product_profile.product_id IS 'Product';
 COMMENT ON COLUMN agentcrm.product_profile.buyers IS 'Clients that have bought the product';
@@ -92,7 +94,7 @@ CREATE TABLE agentcrm.product_month (
 	month		date NOT NULL,
 	orders		int NOT NULL,
 	PRIMARY KEY (product_id, month)
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE agentcrm.product_month IS 'Orders that hold a product, per month';
 COMMENT ON COLUMN agentcrm.product_month.product_id IS 'Product';
 COMMENT ON COLUMN agentcrm.product_month.month IS 'First day of the month';
@@ -123,6 +125,17 @@ COMMENT ON COLUMN agentcrm.model.as_of IS 'Moment up to which data were used';
 COMMENT ON COLUMN agentcrm.model.fitted_at IS 'When the fit was made';
 COMMENT ON COLUMN agentcrm.model.current IS 'True for the generation in use';
 
+CREATE TABLE agentcrm.product_popularity (
+	model_id	bigint NOT NULL,
+	product_id	bigint NOT NULL,
+	share		double precision NOT NULL,
+	PRIMARY KEY (model_id, product_id)
+);
+COMMENT ON TABLE agentcrm.product_popularity IS 'Shares of products in recent orders: the current generation of kind popularity';
+COMMENT ON COLUMN agentcrm.product_popularity.model_id IS 'Generation';
+COMMENT ON COLUMN agentcrm.product_popularity.product_id IS 'Product';
+COMMENT ON COLUMN agentcrm.product_popularity.share IS 'Share of orders that hold the product, an order weighing half as much every six months';
+
 CREATE TABLE agentcrm.client_state (
 	client_id		bigint PRIMARY KEY,
 	as_of			timestamptz NOT NULL,
@@ -141,7 +154,7 @@ CREATE TABLE agentcrm.client_state (
 	expected_value	double precision,
 	model_id		bigint,
 	next_look_at	timestamptz NOT NULL
-);
+) WITH (fillfactor = 70);
 CREATE INDEX client_state_next_look_at_idx ON agentcrm.client_state (next_look_at);
 COMMENT ON TABLE agentcrm.client_state IS 'The last assessment of each client, valid at its as_of';
 COMMENT ON COLUMN agentcrm.client_state.client_id IS 'Client';
@@ -176,3 +189,249 @@ COMMENT ON COLUMN agentcrm.stage_change.at IS 'Moment of the assessment that saw
 COMMENT ON COLUMN agentcrm.stage_change.from_stage IS 'Stage before; NULL at the first assessment';
 COMMENT ON COLUMN agentcrm.stage_change.to_stage IS 'Stage after';
 COMMENT ON COLUMN agentcrm.stage_change.cause IS 'backfill, order (a change of orders) or time (silence)';
+
+CREATE TYPE agentcrm.client_snapshot AS (
+	client_id			bigint,
+	as_of				timestamptz,
+	name				text,
+	active				boolean,
+	do_not_contact		boolean,
+	deliver				boolean,
+	rep_id				bigint,
+	stage				text,
+	recency_class		smallint,
+	frequency_class		smallint,
+	monetary_class		smallint,
+	abc					text,
+	xyz					text,
+	elapsed				double precision,
+	silence				double precision,
+	alarm_p				double precision,
+	due_on				date,
+	alarm_on			date,
+	expected_orders		double precision,
+	expected_value		double precision,
+	order_value			double precision,
+	next_look_at		timestamptz,
+	gap_model_id		bigint,
+	n_orders			int,
+	n_returns			int,
+	first_order_at		timestamptz,
+	last_order_at		timestamptz,
+	first_order_on		date,
+	last_order_on		date,
+	n_gaps				int,
+	mean_gap			double precision,
+	gap_last			int,
+	amount				numeric,
+	margin				numeric,
+	returned			numeric,
+	orders_12m			int,
+	amount_12m			numeric,
+	month				date[],
+	month_orders		int[],
+	month_amount		numeric[],
+	month_margin		numeric[],
+	month_returned		numeric[],
+	products			agentcrm.client_product[]
+);
+COMMENT ON TYPE agentcrm.client_snapshot IS 'What may be known of a client at a moment: attributes, assessment, orders, products';
+COMMENT ON COLUMN agentcrm.client_snapshot.client_id IS 'Client';
+COMMENT ON COLUMN agentcrm.client_snapshot.as_of IS 'Moment for which this is told';
+COMMENT ON COLUMN agentcrm.client_snapshot.name IS 'Name';
+COMMENT ON COLUMN agentcrm.client_snapshot.active IS 'False: the application has closed the client';
+COMMENT ON COLUMN agentcrm.client_snapshot.do_not_contact IS 'True: no recommendation may contact the client';
+COMMENT ON COLUMN agentcrm.client_snapshot.deliver IS 'True: a live source holds the client, so recommendations may be delivered';
+COMMENT ON COLUMN agentcrm.client_snapshot.rep_id IS 'Rep named by the client feed, else by the last order';
+COMMENT ON COLUMN agentcrm.client_snapshot.stage IS 'Lifecycle stage';
+COMMENT ON COLUMN agentcrm.client_snapshot.recency_class IS 'Recency class, 5 = most recent fifth of clients';
+COMMENT ON COLUMN agentcrm.client_snapshot.frequency_class IS 'Frequency class, 5 = most frequent fifth';
+COMMENT ON COLUMN agentcrm.client_snapshot.monetary_class IS 'Monetary class, 5 = highest fifth by net amount of 12 months';
+COMMENT ON COLUMN agentcrm.client_snapshot.abc IS 'A: first 80 % of 12 months'' net amount, B: next 15 %, C: the rest';
+COMMENT ON COLUMN agentcrm.client_snapshot.xyz IS 'X, Y, Z: steady, variable, erratic order gaps';
+COMMENT ON COLUMN agentcrm.client_snapshot.elapsed IS 'Days since the last order day';
+COMMENT ON COLUMN agentcrm.client_snapshot.silence IS 'Probability that a living client of this rhythm stays silent for as long as this one has';
+COMMENT ON COLUMN agentcrm.client_snapshot.alarm_p IS 'Silence below which an alarm is raised';
+COMMENT ON COLUMN agentcrm.client_snapshot.due_on IS 'Day by which the next order has come with probability one half';
+COMMENT ON COLUMN agentcrm.client_snapshot.alarm_on IS 'Day on which silence passes its alarm limit';
+COMMENT ON COLUMN agentcrm.client_snapshot.expected_orders IS 'Orders expected within agentcrm.value_horizon, given the client is alive';
+COMMENT ON COLUMN agentcrm.client_snapshot.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';
+COMMENT ON COLUMN agentcrm.client_snapshot.order_value IS 'Mean net amount of an order in 12 months, else of all; of all clients for a prospect';
+COMMENT ON COLUMN agentcrm.client_snapshot.next_look_at IS 'Next moment at which time alone changes the assessment';
+COMMENT ON COLUMN agentcrm.client_snapshot.gap_model_id IS 'Generation of the gap model used';
+COMMENT ON COLUMN agentcrm.client_snapshot.n_orders IS 'Orders up to as_of';
+COMMENT ON COLUMN agentcrm.client_snapshot.n_returns IS 'Documents with return lines only';
+COMMENT ON COLUMN agentcrm.client_snapshot.first_order_at IS 'Time of the first order';
+COMMENT ON COLUMN agentcrm.client_snapshot.last_order_at IS 'Time of the last order';
+COMMENT ON COLUMN agentcrm.client_snapshot.first_order_on IS 'Day of the first order';
+COMMENT ON COLUMN agentcrm.client_snapshot.last_order_on IS 'Day of the last order';
+COMMENT ON COLUMN agentcrm.client_snapshot.n_gaps IS 'Gaps between consecutive order days';
+COMMENT ON COLUMN agentcrm.client_snapshot.mean_gap IS 'Mean gap, days';
+COMMENT ON COLUMN agentcrm.client_snapshot.gap_last IS 'Last gap, days';
+COMMENT ON COLUMN agentcrm.client_snapshot.amount IS 'Net amount of all sale lines, source currency';
+COMMENT ON COLUMN agentcrm.client_snapshot.margin IS 'Margin of all lines that name one, source currency';
+COMMENT ON COLUMN agentcrm.client_snapshot.returned IS 'Net amount of all return lines, source currency, negative';
+COMMENT ON COLUMN agentcrm.client_snapshot.orders_12m IS 'Orders of the last 12 calendar months, the current one included';
+COMMENT ON COLUMN agentcrm.client_snapshot.amount_12m IS 'Net amount of those months, returns deducted, source currency';
+COMMENT ON COLUMN agentcrm.client_snapshot.month IS 'Months with any document, first days; the following arrays run parallel to it';
+COMMENT ON COLUMN agentcrm.client_snapshot.month_orders IS 'Orders per month';
+COMMENT ON COLUMN agentcrm.client_snapshot.month_amount IS 'Net amount of sale lines per month';
+COMMENT ON COLUMN agentcrm.client_snapshot.month_margin IS 'Margin per month, NULL where no line names one';
+COMMENT ON COLUMN agentcrm.client_snapshot.month_returned IS 'Net amount of return lines per month, negative';
+COMMENT ON COLUMN agentcrm.client_snapshot.products IS 'Products bought, ascending by product_id';
+
+CREATE FUNCTION agentcrm.profile(client_ids bigint[], as_of timestamptz)
+RETURNS SETOF agentcrm.client_snapshot
+AS 'MODULE_PATHNAME', 'agentcrm_profile_read'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+REVOKE ALL ON FUNCTION agentcrm.profile(bigint[], timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.profile(bigint[], timestamptz) IS 'Snapshots of the given clients at as_of, in the order given, unknown clients left out: from stored profiles, or from the ledger up to as_of when there are later orders';
+
+CREATE FUNCTION agentcrm.fit(kind text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'agentcrm_profile_fit'
+LANGUAGE C VOLATILE;
+REVOKE ALL ON FUNCTION agentcrm.fit(text) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.fit(text) IS 'New generation of one kind of model (gap, class, popularity), or of all; the worker calls it by itself when orders have grown by a tenth, and daily';
+
+CREATE VIEW agentcrm.client_360 AS
+SELECT c.client_id, coalesce(c.name, c.client_key) AS client, coalesce(r.name, r.rep_key) AS rep,
+	s.stage, s.stage_since::date AS since,
+	s.recency_class::text || s.frequency_class || s.monetary_class AS rfm, s.abc, s.xyz,
+	coalesce(p.n_orders, 0) AS orders,
+	round(p.gap_sum / nullif(p.n_gaps, 0)::numeric, 1) AS mean_gap,
+	p.last_order_on,
+	CASE WHEN p.n_orders > 0 THEN greatest((s.as_of AT TIME ZONE 'UTC')::date - p.last_order_on, 0) END AS silent_days,
+	round(s.silence::numeric, 4) AS silence,
+	s.due_on, s.alarm_on,
+	coalesce(y.amount, 0) AS amount_12m,
+	round(s.expected_orders::numeric, 1) AS expected_orders,
+	round(s.expected_value::numeric, 2) AS expected_value,
+	s.as_of, s.next_look_at
+FROM agentcrm.client c
+	LEFT JOIN agentcrm.client_state s USING (client_id)
+	LEFT JOIN agentcrm.client_profile p USING (client_id)
+	LEFT JOIN agentcrm.rep r ON r.rep_id = coalesce(c.rep_id, p.rep_id)
+	LEFT JOIN LATERAL (
+		SELECT sum(m.orders)::int AS orders, sum(m.amount + m.returned) AS amount
+		FROM unnest(p.month, p.month_orders, p.month_amount, p.month_returned) AS m(month, orders, amount, returned)
+		WHERE m.month >= date_trunc('month', s.as_of AT TIME ZONE 'UTC') - interval '11 months'
+			AND m.month <= (s.as_of AT TIME ZONE 'UTC')::date
+	) y ON true;
+COMMENT ON VIEW agentcrm.client_360 IS 'Each client in one row: who, which stage, rhythm, when due, worth. Figures of time are those of the last assessment (as_of)';
+COMMENT ON COLUMN agentcrm.client_360.client_id IS 'Client';
+COMMENT ON COLUMN agentcrm.client_360.client IS 'Name of the client, or its key';
+COMMENT ON COLUMN agentcrm.client_360.rep IS 'Rep of the client: name, or key';
+COMMENT ON COLUMN agentcrm.client_360.stage IS 'Lifecycle stage; NULL before the first assessment';
+COMMENT ON COLUMN agentcrm.client_360.since IS 'Day the stage was entered';
+COMMENT ON COLUMN agentcrm.client_360.rfm IS 'Recency, frequency and monetary class, 5 = best fifth each';
+COMMENT ON COLUMN agentcrm.client_360.abc IS 'A: first 80 % of 12 months'' net amount, B: next 15 %, C: the rest';
+COMMENT ON COLUMN agentcrm.client_360.xyz IS 'X, Y, Z: steady, variable, erratic order gaps';
+COMMENT ON COLUMN agentcrm.client_360.orders IS 'Orders';
+COMMENT ON COLUMN agentcrm.client_360.mean_gap IS 'Mean gap between order days, days';
+COMMENT ON COLUMN agentcrm.client_360.last_order_on IS 'Day of the last order';
+COMMENT ON COLUMN agentcrm.client_360.silent_days IS 'Days since then';
+COMMENT ON COLUMN agentcrm.client_360.silence IS 'Probability that a living client of this rhythm stays silent that long';
+COMMENT ON COLUMN agentcrm.client_360.due_on IS 'Day by which the next order has come with probability one half';
+COMMENT ON COLUMN agentcrm.client_360.alarm_on IS 'Day on which silence becomes an alarm';
+COMMENT ON COLUMN agentcrm.client_360.amount_12m IS 'Net amount of the last 12 calendar months, returns deducted, source currency';
+COMMENT ON COLUMN agentcrm.client_360.expected_orders IS 'Orders expected within agentcrm.value_horizon';
+COMMENT ON COLUMN agentcrm.client_360.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';
+COMMENT ON COLUMN agentcrm.client_360.as_of IS 'Moment of the assessment';
+COMMENT ON COLUMN agentcrm.client_360.next_look_at IS 'When the client is looked at again, if nothing happens before';
+
+CREATE VIEW agentcrm.due_items AS
+SELECT cp.client_id, coalesce(c.name, c.client_key) AS client, cp.product_id, coalesce(g.name, g.product_key) AS product,
+	round(due.p::numeric, 3) AS p_next_order, cp.n AS orders, p.n_orders - cp.last_order_no AS orders_since,
+	cp.last_order_on, usual.quantity, round(cp.last_price, 4) AS last_price, s.due_on
+FROM agentcrm.client_product cp
+	JOIN agentcrm.client_profile p USING (client_id)
+	JOIN agentcrm.client_state s USING (client_id)
+	JOIN agentcrm.client c USING (client_id)
+	JOIN agentcrm.product g USING (product_id)
+	LEFT JOIN agentcrm.product_popularity q USING (product_id)
+	CROSS JOIN LATERAL (
+		SELECT (cp.rate_slow * .9::float8 ^ (p.n_orders - cp.last_order_no) + .5 * coalesce(q.share, 0))
+			/ ((1 - .9::float8 ^ p.n_orders) / (1 - .9::float8) + .5) AS p
+	) due
+	CROSS JOIN LATERAL (
+		SELECT u.quantity
+		FROM unnest(cp.quantities) WITH ORDINALITY AS u(quantity, i)
+		GROUP BY u.quantity
+		ORDER BY sum(.8::float8 ^ (cardinality(cp.quantities) - u.i)) DESC, max(u.i) DESC LIMIT 1
+	) usual
+WHERE due.p >= .2 AND g.active AND s.stage NOT IN ('dormant', 'lost');
+COMMENT ON VIEW agentcrm.due_items IS 'Products a client is likely to have in its next order, on the clock of its own orders; clients that are dormant or lost are left out';
+COMMENT ON COLUMN agentcrm.due_items.client_id IS 'Client';
+COMMENT ON COLUMN agentcrm.due_items.client IS 'Name of the client, or its key';
+COMMENT ON COLUMN agentcrm.due_items.product_id IS 'Product';
+COMMENT ON COLUMN agentcrm.due_items.product IS 'Name of the product, or its key';
+COMMENT ON COLUMN agentcrm.due_items.p_next_order IS 'Probability that the next order holds the product: decayed counts, with the product''s share of all orders as a weak prior; at least .2 here';
+COMMENT ON COLUMN agentcrm.due_items.orders IS 'Orders of the client that held it';
+COMMENT ON COLUMN agentcrm.due_items.orders_since IS 'Orders since the last of them';
+COMMENT ON COLUMN agentcrm.due_items.last_order_on IS 'Day of the last of them';
+COMMENT ON COLUMN agentcrm.due_items.quantity IS 'Usual quantity: recency-weighted mode of the last eight';
+COMMENT ON COLUMN agentcrm.due_items.last_price IS 'Net amount per unit in the last of them, source currency';
+COMMENT ON COLUMN agentcrm.due_items.due_on IS 'Day by which the client''s next order has come with probability one half';
+
+CREATE VIEW agentcrm.lost_items AS
+SELECT cp.client_id, coalesce(c.name, c.client_key) AS client, cp.product_id, coalesce(g.name, g.product_key) AS product,
+	cp.n AS orders, round(held.rate::numeric, 3) AS rate, p.n_orders - cp.last_order_no AS orders_since,
+	round(missed.p::numeric, 4) AS p_missed, cp.last_order_on, round(cp.last_price, 4) AS last_price
+FROM agentcrm.client_product cp
+	JOIN agentcrm.client_profile p USING (client_id)
+	JOIN agentcrm.client_state s USING (client_id)
+	JOIN agentcrm.client c USING (client_id)
+	JOIN agentcrm.product g USING (product_id)
+	CROSS JOIN LATERAL (
+		SELECT (cp.n - .5::float8) / (cp.last_order_no - cp.first_order_no + 1) AS rate
+	) held
+	CROSS JOIN LATERAL (
+		SELECT (1 - held.rate) ^ (p.n_orders - cp.last_order_no) AS p
+	) missed
+WHERE cp.n >= 3 AND p.n_orders > cp.last_order_no AND missed.p < .05 AND g.active AND s.stage NOT IN ('dormant', 'lost');
+COMMENT ON VIEW agentcrm.lost_items IS 'Products a client used to buy in its orders and has left out of the last ones more often than its own rate explains, while still ordering';
+COMMENT ON COLUMN agentcrm.lost_items.client_id IS 'Client';
+COMMENT ON COLUMN agentcrm.lost_items.client IS 'Name of the client, or its key';
+COMMENT ON COLUMN agentcrm.lost_items.product_id IS 'Product';
+COMMENT ON COLUMN agentcrm.lost_items.product IS 'Name of the product, or its key';
+COMMENT ON COLUMN agentcrm.lost_items.orders IS 'Orders of the client that held it';
+COMMENT ON COLUMN agentcrm.lost_items.rate IS 'Share of the client''s orders that held it, from the first to the last such order';
+COMMENT ON COLUMN agentcrm.lost_items.orders_since IS 'Orders since, without it';
+COMMENT ON COLUMN agentcrm.lost_items.p_missed IS 'Probability of leaving it out that often at that rate; less than .05 here';
+COMMENT ON COLUMN agentcrm.lost_items.last_order_on IS 'Day of the last order with it';
+COMMENT ON COLUMN agentcrm.lost_items.last_price IS 'Net amount per unit then, source currency';
+
+CREATE VIEW agentcrm.at_risk AS
+SELECT v.client_id, v.client, v.rep, v.since, v.orders, v.mean_gap, v.last_order_on, v.silent_days, v.silence, v.alarm_on, v.abc, v.amount_12m
+FROM agentcrm.client_360 v
+WHERE v.stage = 'at_risk'
+ORDER BY v.amount_12m DESC, v.client_id;
+COMMENT ON VIEW agentcrm.at_risk IS 'Clients whose silence has become an alarm, the most valuable first';
+COMMENT ON COLUMN agentcrm.at_risk.client_id IS 'Client';
+COMMENT ON COLUMN agentcrm.at_risk.client IS 'Name of the client, or its key';
+COMMENT ON COLUMN agentcrm.at_risk.rep IS 'Rep of the client';
+COMMENT ON COLUMN agentcrm.at_risk.since IS 'Day the alarm was seen';
+COMMENT ON COLUMN agentcrm.at_risk.orders IS 'Orders';
+COMMENT ON COLUMN agentcrm.at_risk.mean_gap IS 'Mean gap between order days, days';
+COMMENT ON COLUMN agentcrm.at_risk.last_order_on IS 'Day of the last order';
+COMMENT ON COLUMN agentcrm.at_risk.silent_days IS 'Days since then, at the last assessment';
+COMMENT ON COLUMN agentcrm.at_risk.silence IS 'Probability that a living client of this rhythm stays silent that long';
+COMMENT ON COLUMN agentcrm.at_risk.alarm_on IS 'Day on which silence became an alarm';
+COMMENT ON COLUMN agentcrm.at_risk.abc IS 'Class by net amount of 12 months';
+COMMENT ON COLUMN agentcrm.at_risk.amount_12m IS 'Net amount of the last 12 calendar months, returns deducted, source currency';
+
+CREATE VIEW agentcrm.portfolio AS
+SELECT v.stage, count(*) AS clients, round(100.0 * count(*) / sum(count(*)) OVER (), 1) AS clients_pct,
+	sum(v.amount_12m) AS amount_12m, round(100 * sum(v.amount_12m) / nullif(sum(sum(v.amount_12m)) OVER (), 0), 1) AS amount_pct,
+	round(sum(v.expected_value), 2) AS expected_value
+FROM agentcrm.client_360 v
+GROUP BY v.stage
+ORDER BY array_position('{prospect,new,one_off,growing,regular,won_back,declining,at_risk,dormant,lost}', v.stage);
+COMMENT ON VIEW agentcrm.portfolio IS 'Clients, orders and net amount by lifecycle stage';
+COMMENT ON COLUMN agentcrm.portfolio.stage IS 'Lifecycle stage; NULL before the first assessment';
+COMMENT ON COLUMN agentcrm.portfolio.clients IS 'Clients';
+COMMENT ON COLUMN agentcrm.portfolio.clients_pct IS 'Share of all clients, %';
+COMMENT ON COLUMN agentcrm.portfolio.amount_12m IS 'Net amount of the last 12 calendar months, returns deducted, source currency';
+COMMENT ON COLUMN agentcrm.portfolio.amount_pct IS 'Share of it, %';
+COMMENT ON COLUMN agentcrm.portfolio.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';

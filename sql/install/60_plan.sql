@@ -21,7 +21,7 @@ COMMENT ON COLUMN agentcrm.round.clients IS 'Clients called for';
 COMMENT ON COLUMN agentcrm.round.bids IS 'Bids received';
 COMMENT ON COLUMN agentcrm.round.awards IS 'Bids accepted';
 COMMENT ON COLUMN agentcrm.round.value IS 'Expected incremental value of the awards, net of cost, source currency';
-COMMENT ON COLUMN agentcrm.round.limits IS 'Settings in force, by name';
+COMMENT ON COLUMN agentcrm.round.limits IS 'Settings in force, the agents that answered, and how many refusals and looks they gave';
 COMMENT ON COLUMN agentcrm.round.duration IS 'How long the round took';
 
 CREATE TABLE agentcrm.bid (
@@ -99,11 +99,11 @@ CREATE TABLE agentcrm.contact_policy (
 	cooldown_days	int NOT NULL CHECK (cooldown_days >= 0)
 );
 INSERT INTO agentcrm.contact_policy VALUES ('*', 4, 30, 3), ('phone', 2, 30, 7), ('visit', 1, 30, 14), ('email', 4, 30, 5), ('app', 8, 30, 1);
-COMMENT ON TABLE agentcrm.contact_policy IS 'How often a client may be contacted: per channel, and * over all channels';
+COMMENT ON TABLE agentcrm.contact_policy IS 'How often a client may be contacted: per channel, and * over all channels. A contact is a recommendation with a channel that was not withdrawn, displaced or withheld, dated at its due_on';
 COMMENT ON COLUMN agentcrm.contact_policy.channel IS 'Channel, * for all together';
 COMMENT ON COLUMN agentcrm.contact_policy.max_contacts IS 'Most contacts within per_days';
 COMMENT ON COLUMN agentcrm.contact_policy.per_days IS 'Length of the period, days';
-COMMENT ON COLUMN agentcrm.contact_policy.cooldown_days IS 'Least days between the same action and its repetition';
+COMMENT ON COLUMN agentcrm.contact_policy.cooldown_days IS 'Least days between the same action and its repetition; for *: between any two contacts';
 
 CREATE TABLE agentcrm.resource (
 	resource	text NOT NULL,
@@ -133,7 +133,7 @@ COMMENT ON TABLE agentcrm.resource_use IS 'Means committed to recommendations; a
 COMMENT ON COLUMN agentcrm.resource_use.client_id IS 'Client';
 COMMENT ON COLUMN agentcrm.resource_use.recommendation_id IS 'Recommendation';
 COMMENT ON COLUMN agentcrm.resource_use.resource IS 'Resource';
-COMMENT ON COLUMN agentcrm.resource_use.owner_id IS 'Rep';
+COMMENT ON COLUMN agentcrm.resource_use.owner_id IS 'Rep; 0 for clients without one, who share one default capacity';
 COMMENT ON COLUMN agentcrm.resource_use.day IS 'Day the means are needed';
 COMMENT ON COLUMN agentcrm.resource_use.amount IS 'Amount, negative when given back';
 COMMENT ON COLUMN agentcrm.resource_use.at IS 'When it was committed';

@@ -78,3 +78,106 @@ COMMENT ON COLUMN agentcrm.feedback.at IS 'When';
 COMMENT ON COLUMN agentcrm.feedback.given_by IS 'Role that gave it';
 COMMENT ON COLUMN agentcrm.feedback.verdict IS 'shown, agreed, declined, snoozed or done';
 COMMENT ON COLUMN agentcrm.feedback.note IS 'Free text';
+
+CREATE FUNCTION agentcrm.feedback(recommendation_id bigint, verdict text, note text DEFAULT NULL)
+	RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'agentcrm_feedback';
+COMMENT ON FUNCTION agentcrm.feedback(bigint, text, text) IS
+'Says what became of a recommendation. verdict: shown (a rep or client has seen it), agreed (somebody will do it), snoozed (not now; it stands until it expires), declined, done. note: free text.
+shown and agreed may follow open, shown and snoozed; snoozed, declined and done may follow any of open, shown, agreed, snoozed; nothing may follow an end. declined gives the rep''s minutes ahead back; done before its day books them on the day of the verdict.
+Kept in agentcrm.feedback with the calling role. Errors: an unknown recommendation or verdict, a verdict that cannot follow. Not granted to PUBLIC: grant EXECUTE to the roles of applications.
+Example: SELECT agentcrm.feedback(7812345678901234, ''done'', ''ordered by phone'')';
+REVOKE ALL ON FUNCTION agentcrm.feedback(bigint, text, text) FROM PUBLIC;
+
+CREATE FUNCTION agentcrm.forget(client_id bigint, OUT table_name text, OUT rows_erased bigint)
+	RETURNS SETOF record STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_forget';
+COMMENT ON FUNCTION agentcrm.forget(bigint) IS
+'Erases a client from all that agentcrm keeps: ledger and its history, profile, state, bids, recommendations, feedback, identity. Totals per product are corrected.
+client_id: client. Returns the rows erased per table; zeros for an unknown client. Waits for the running step of the worker.
+The application''s own tables are not touched: as long as the application still holds the client, a change of one of its rows or a resync brings it back, so erase it there first. Fitted models keep what they learnt in sums over all clients. Not granted to PUBLIC.
+Example: SELECT * FROM agentcrm.forget(42)';
+REVOKE ALL ON FUNCTION agentcrm.forget(bigint) FROM PUBLIC;
+
+CREATE FUNCTION agentcrm.client_id_of(client_key text) RETURNS bigint STABLE STRICT LANGUAGE c
+	AS 'MODULE_PATHNAME', 'agentcrm_client_id_of';
+COMMENT ON FUNCTION agentcrm.client_id_of(text) IS
+'The client_id of a client, by the application''s own key. Errors: an unknown key; a key that several namespaces hold (ask agentcrm.client for its client_id then).
+Example: SELECT agentcrm.client_id_of(''ALFKI'')';
+
+CREATE FUNCTION agentcrm.next_actions(client bigint, n int DEFAULT 5,
+	OUT rank int, OUT due_on date, OUT action text, OUT channel text, OUT reason text, OUT value numeric,
+	OUT basket jsonb, OUT status text, OUT recommendation_id bigint)
+	RETURNS SETOF record STABLE LANGUAGE sql
+BEGIN ATOMIC
+	SELECT (row_number() OVER (ORDER BY r.value DESC, r.recommendation_id))::int, r.due_on, r.action, r.channel, r.reason,
+		round(r.value::numeric, 2), r.basket, r.status, r.recommendation_id
+	FROM agentcrm.recommendation r
+	WHERE r.client_id = next_actions.client AND r.status IN ('open', 'shown', 'agreed', 'snoozed')
+	ORDER BY 1
+	LIMIT next_actions.n;
+END;
+COMMENT ON FUNCTION agentcrm.next_actions(bigint, int) IS
+'What is recommended for a client now: at most n standing recommendations, best first. value: expected incremental margin net of cost, source currency. No rows when nothing is.
+Example: SELECT rank, due_on, action, reason FROM agentcrm.next_actions(42)';
+
+CREATE FUNCTION agentcrm.next_actions(client_key text, n int DEFAULT 5,
+	OUT rank int, OUT due_on date, OUT action text, OUT channel text, OUT reason text, OUT value numeric,
+	OUT basket jsonb, OUT status text, OUT recommendation_id bigint)
+	RETURNS SETOF record STABLE LANGUAGE sql
+BEGIN ATOMIC
+	SELECT a.rank, a.due_on, a.action, a.channel, a.reason, a.value, a.basket, a.status, a.recommendation_id
+	FROM agentcrm.next_actions(agentcrm.client_id_of(next_actions.client_key), next_actions.n) a;
+END;
+COMMENT ON FUNCTION agentcrm.next_actions(text, int) IS
+'The same by the application''s own client key. Errors as agentcrm.client_id_of.
+Example: SELECT rank, due_on, action, reason FROM agentcrm.next_actions(''ALFKI'')';
+
+CREATE FUNCTION agentcrm.why(recommendation_id bigint, OUT item text, OUT detail text)
+	RETURNS SETOF record STABLE LANGUAGE sql
+BEGIN ATOMIC
+	WITH r AS (
+		SELECT t.* FROM agentcrm.recommendation t WHERE t.recommendation_id = why.recommendation_id
+	), b AS (
+		SELECT b.* FROM r JOIN agentcrm.bid b ON b.client_id = r.client_id AND b.as_of = r.as_of AND b.bid_id = r.bid_id
+	), rows AS (
+		SELECT 1 AS part, 0::double precision AS place, 'client' AS item, coalesce(c.name, c.client_key, r.client_id::text) AS detail
+		FROM r LEFT JOIN agentcrm.client c ON c.client_id = r.client_id
+		UNION ALL SELECT 2, 0, 'action', format('%s (%s) on %s, proposed by %s', r.action, coalesce(r.channel, 'no channel'), r.due_on, r.agent) FROM r
+		UNION ALL SELECT 3, 0, 'status', r.status || coalesce(': ' || r.status_reason, '') FROM r
+		UNION ALL SELECT 4, 0, 'reason', r.reason FROM r
+		UNION ALL SELECT 5, 0, 'demand', format('%s, %s to %s', CASE r.demand_category WHEN '*' THEN 'any order' ELSE 'category ' || r.demand_category END, r.demand_from, r.demand_to - 1) FROM r
+		UNION ALL SELECT 6, 0, 'value', format('(%s - %s) x margin %s = %s, cost %s, net %s', round(b.p_used::numeric, 4), round(b.p_baseline::numeric, 4), round(b.margin, 2), round(b.value::numeric, 2), round(b.cost, 2), round(b.net_value::numeric, 2)) FROM b
+		UNION ALL SELECT 7, 0, 'effect', b.effect || CASE WHEN b.evidence #>> '{parameters,theta}' IS NULL THEN '' ELSE ', theta ' || (b.evidence #>> '{parameters,theta}') END FROM b
+		UNION ALL SELECT 8, e.place, e.key, e.value FROM b, jsonb_each_text(b.evidence -> 'values') WITH ORDINALITY e(key, value, place)
+		UNION ALL SELECT 9, 0, 'query', b.evidence ->> 'query' FROM b
+		UNION ALL SELECT 10, -o.net_value, 'other bid', format('%s %s by %s, net %s: %s', o.action, o.demand_category, o.agent, round(o.net_value::numeric, 2), coalesce(o.status_reason, o.status))
+		FROM b JOIN agentcrm.bid o ON o.client_id = b.client_id AND o.as_of = b.as_of AND o.round_id = b.round_id AND o.bid_id <> b.bid_id
+	)
+	SELECT rows.item, rows.detail FROM rows ORDER BY rows.part, rows.place, rows.detail;
+END;
+COMMENT ON FUNCTION agentcrm.why(bigint) IS
+'Why a recommendation was made: client, action, reason, how its value is reckoned, the evidence with the query that derives it again, and the other bids of the round for this client. No rows for an unknown recommendation.
+Example: SELECT * FROM agentcrm.why(7812345678901234)';
+
+CREATE VIEW agentcrm.work_list AS
+SELECT r.rep_id, p.name AS rep_name, r.due_on AS day,
+	(row_number() OVER (PARTITION BY r.rep_id, r.due_on ORDER BY r.value DESC, r.recommendation_id))::int AS rank,
+	r.client_id, c.name AS client_name, r.action, r.channel, r.reason, round(r.value::numeric, 2) AS value, r.minutes,
+	r.recommendation_id
+FROM agentcrm.recommendation r
+LEFT JOIN agentcrm.rep p ON p.rep_id = r.rep_id
+LEFT JOIN agentcrm.client c ON c.client_id = r.client_id
+WHERE r.status IN ('open', 'shown', 'agreed', 'snoozed');
+COMMENT ON VIEW agentcrm.work_list IS 'What reps are to do: standing recommendations by rep and day, best first';
+COMMENT ON COLUMN agentcrm.work_list.rep_id IS 'Rep; NULL for clients without one';
+COMMENT ON COLUMN agentcrm.work_list.rep_name IS 'Name of the rep';
+COMMENT ON COLUMN agentcrm.work_list.day IS 'Day on which to do it; past days are overdue';
+COMMENT ON COLUMN agentcrm.work_list.rank IS 'Place within rep and day by value';
+COMMENT ON COLUMN agentcrm.work_list.client_id IS 'Client';
+COMMENT ON COLUMN agentcrm.work_list.client_name IS 'Name of the client';
+COMMENT ON COLUMN agentcrm.work_list.action IS 'call, visit, message, order_suggestion, programme or check';
+COMMENT ON COLUMN agentcrm.work_list.channel IS 'Channel';
+COMMENT ON COLUMN agentcrm.work_list.reason IS 'The reason in a sentence';
+COMMENT ON COLUMN agentcrm.work_list.value IS 'Expected incremental margin net of cost, source currency';
+COMMENT ON COLUMN agentcrm.work_list.minutes IS 'Minutes it takes';
+COMMENT ON COLUMN agentcrm.work_list.recommendation_id IS 'Recommendation, for agentcrm.feedback and agentcrm.why';

@@ -30,3 +30,196 @@ COMMENT ON COLUMN agentcrm.error_log.source_id IS 'Source, where one is concerne
 COMMENT ON COLUMN agentcrm.error_log.sqlstate IS 'SQLSTATE';
 COMMENT ON COLUMN agentcrm.error_log.message IS 'Message';
 COMMENT ON COLUMN agentcrm.error_log.context IS 'Context';
+
+CREATE TYPE agentcrm.difference AS (
+	source		text,
+	what		text,
+	key			text,
+	column_name	text,
+	expected	text,
+	found		text
+);
+COMMENT ON TYPE agentcrm.difference IS 'A difference between stored state and its recomputation';
+COMMENT ON COLUMN agentcrm.difference.source IS 'Source, for the ledger; NULL for profiles';
+COMMENT ON COLUMN agentcrm.difference.what IS 'Kind of row that differs';
+COMMENT ON COLUMN agentcrm.difference.key IS 'Its key';
+COMMENT ON COLUMN agentcrm.difference.column_name IS 'Column that differs, where one does';
+COMMENT ON COLUMN agentcrm.difference.expected IS 'What recomputation gives; NULL: no such row';
+COMMENT ON COLUMN agentcrm.difference.found IS 'What is stored; NULL: no such row';
+
+CREATE FUNCTION agentcrm.clock() RETURNS timestamptz
+	LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'agentcrm_clock';
+COMMENT ON FUNCTION agentcrm.clock() IS 'The engine''s time: the current time, or agentcrm.debug_now';
+
+CREATE PROCEDURE agentcrm.run(max_steps int DEFAULT NULL)
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_run';
+COMMENT ON PROCEDURE agentcrm.run(int) IS 'Take the worker''s steps in this session until there is nothing to do, or max_steps were taken; commits after each. Not inside a transaction block';
+
+CREATE PROCEDURE agentcrm.backfill(source text)
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_backfill';
+COMMENT ON PROCEDURE agentcrm.backfill(text) IS 'Load a source now, telling how far it is; may be cancelled and called again. Where the worker is at it, only tells. Not inside a transaction block';
+
+CREATE FUNCTION agentcrm.start_worker() RETURNS int
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_start_worker';
+COMMENT ON FUNCTION agentcrm.start_worker() IS 'Start this database''s worker and return its process id; for servers without shared_preload_libraries, where it runs until the server stops';
+
+CREATE FUNCTION agentcrm.wake() RETURNS void
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_wake';
+COMMENT ON FUNCTION agentcrm.wake() IS 'Wake the worker when this transaction commits';
+
+CREATE FUNCTION agentcrm.worker_paused(paused boolean) RETURNS void
+	LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'agentcrm_pause';
+COMMENT ON FUNCTION agentcrm.worker_paused(boolean) IS 'Stop this database''s worker from taking steps, or let it go on, until the server stops; pause and resume are the calls for it';
+
+CREATE FUNCTION agentcrm.worker_state(OUT launcher_pid int, OUT worker_pid int, OUT paused boolean,
+	OUT no_worker_slot boolean, OUT due timestamptz, OUT lost boolean)
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_worker_state';
+COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a resync';
+
+CREATE FUNCTION agentcrm.queue_depth() RETURNS bigint
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_queue_depth';
+COMMENT ON FUNCTION agentcrm.queue_depth() IS 'Distinct changed keys that wait for the worker, failed ones included';
+
+CREATE FUNCTION agentcrm.adopted() RETURNS boolean
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_adopted';
+COMMENT ON FUNCTION agentcrm.adopted() IS 'Whether this database is the one agentcrm was installed into; in a copy nothing is delivered until adopt() is called';
+
+CREATE FUNCTION agentcrm.adopt() RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	DELETE FROM agentcrm.installation;
+	SELECT agentcrm.adopted();
+	SELECT agentcrm.wake();
+$$;
+COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one that acts: recommendations are delivered from here';
+
+CREATE FUNCTION agentcrm.source_retract(source_id int) RETURNS bigint
+	LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'agentcrm_source_retract';
+COMMENT ON FUNCTION agentcrm.source_retract(int) IS 'Take all orders of a source out of the ledger and the profiles; returns how many. Part of detach';
+
+CREATE FUNCTION agentcrm.verify() RETURNS SETOF agentcrm.difference
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_verify';
+COMMENT ON FUNCTION agentcrm.verify() IS 'Compare ledger with application and profiles with ledger, under one snapshot: no row means that state equals recompute. Keys waiting in the queue and failed keys are left out. Reads everything: minutes on large databases';
+
+CREATE FUNCTION agentcrm.compare(source text, OUT item text, OUT application numeric, OUT ledger numeric, OUT difference numeric)
+	RETURNS SETOF record
+	LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'agentcrm_compare';
+COMMENT ON FUNCTION agentcrm.compare(text) IS 'Counts and sums of a source: as its mapping gives them now, and as the ledger holds them. Orders and lines include returns. Error: unknown source';
+
+CREATE FUNCTION agentcrm.pause(what text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF what IS NULL THEN
+		PERFORM agentcrm.worker_paused(true);
+		RETURN;
+	END IF;
+	UPDATE agentcrm.source SET state = 'paused', problem = 'paused by ' || session_user || '; agentcrm.resume(' || quote_literal(what) || ') goes on'
+		WHERE name = what AND state <> 'paused';
+	IF FOUND THEN RETURN; END IF;
+	UPDATE agentcrm.agent SET mode = 'paused', problem = 'paused by ' || session_user WHERE agent = what;
+	IF FOUND OR EXISTS (SELECT FROM agentcrm.source WHERE name = what) THEN RETURN; END IF;
+	RAISE EXCEPTION 'there is no source or agent "%"', what
+		USING ERRCODE = 'undefined_object', HINT = 'Without an argument the worker itself is paused.';
+END $$;
+COMMENT ON FUNCTION agentcrm.pause(text) IS 'Pause the worker (no argument), a source or an agent, by name. Events of a paused source are kept. Error: no such source or agent';
+
+CREATE FUNCTION agentcrm.resume(what text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF what IS NULL THEN
+		PERFORM agentcrm.worker_paused(false);
+		RETURN;
+	END IF;
+	UPDATE agentcrm.source s SET problem = NULL, state = CASE
+			WHEN EXISTS (SELECT FROM agentcrm.source_load l JOIN agentcrm.source_part p USING (source_id, part)
+				WHERE l.source_id = s.source_id AND p.kind = 'order' AND l.phase <> 'done'
+				AND l.load_no = (SELECT max(load_no) FROM agentcrm.source_load m WHERE m.source_id = l.source_id AND m.part = l.part)
+				AND NOT EXISTS (SELECT FROM agentcrm.source_load d WHERE d.source_id = l.source_id AND d.part = l.part AND d.phase = 'done'))
+				THEN 'loading'
+			WHEN deliver THEN 'live' ELSE 'shadow' END
+		WHERE name = what AND state IN ('paused', 'broken');
+	IF FOUND THEN
+		PERFORM agentcrm.wake();
+		RETURN;
+	END IF;
+	UPDATE agentcrm.agent SET mode = 'active', problem = NULL WHERE agent = what AND mode = 'paused';
+	IF FOUND OR EXISTS (SELECT FROM agentcrm.source WHERE name = what) OR EXISTS (SELECT FROM agentcrm.agent WHERE agent = what) THEN
+		RETURN;
+	END IF;
+	RAISE EXCEPTION 'there is no source or agent "%"', what
+		USING ERRCODE = 'undefined_object', HINT = 'Without an argument the worker itself goes on.';
+END $$;
+COMMENT ON FUNCTION agentcrm.resume(text) IS 'Let the worker (no argument), a paused or broken source, or a paused agent go on, by name. Error: no such source or agent';
+
+CREATE VIEW agentcrm.progress AS
+	SELECT s.name AS source, p.name AS part, l.phase, l.done, l.total,
+		CASE WHEN l.phase = 'done' THEN 100 WHEN l.total > 0 THEN round(100.0 * l.done / l.total, 1) ELSE 0 END AS percent,
+		l.started_at, l.at AS updated_at,
+		CASE WHEN l.phase <> 'done' AND l.done > 0
+			THEN (l.at - l.started_at) * ((l.total - l.done)::float8 / l.done) END AS remaining,
+		CASE WHEN l.phase <> 'done' AND l.done > 0
+			THEN l.at + (l.at - l.started_at) * ((l.total - l.done)::float8 / l.done) END AS estimated_end
+	FROM (SELECT DISTINCT ON (source_id, part) * FROM agentcrm.source_load ORDER BY source_id, part, load_no DESC) AS l
+	JOIN agentcrm.source AS s USING (source_id)
+	JOIN agentcrm.source_part AS p USING (source_id, part);
+COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is';
+COMMENT ON COLUMN agentcrm.progress.source IS 'Source';
+COMMENT ON COLUMN agentcrm.progress.part IS 'Part of the source';
+COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, fold, assess or done';
+COMMENT ON COLUMN agentcrm.progress.done IS 'Keys or clients finished in this phase';
+COMMENT ON COLUMN agentcrm.progress.total IS 'Keys or clients to do in this phase';
+COMMENT ON COLUMN agentcrm.progress.percent IS 'Share done of this phase, per cent';
+COMMENT ON COLUMN agentcrm.progress.started_at IS 'Start of the phase';
+COMMENT ON COLUMN agentcrm.progress.updated_at IS 'Last chunk';
+COMMENT ON COLUMN agentcrm.progress.remaining IS 'Time this phase still takes at the pace so far';
+COMMENT ON COLUMN agentcrm.progress.estimated_end IS 'When this phase ends at the pace so far';
+
+CREATE VIEW agentcrm.status AS
+	WITH w AS (SELECT * FROM agentcrm.worker_state()),
+	b AS (SELECT * FROM agentcrm.batch ORDER BY batch_no DESC LIMIT 1),
+	e AS (SELECT * FROM agentcrm.error_log ORDER BY at DESC LIMIT 1)
+	SELECT 'worker' AS what, NULL::text AS name,
+		CASE WHEN w.worker_pid IS NOT NULL AND w.paused THEN 'paused'
+			WHEN w.worker_pid IS NOT NULL THEN 'running'
+			WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
+			WHEN w.paused THEN 'paused'
+			WHEN w.launcher_pid IS NOT NULL AND NOT w.no_worker_slot THEN 'resting'
+			ELSE 'stopped' END AS state,
+		agentcrm.queue_depth() AS waiting,
+		(SELECT count(*) FROM agentcrm.event_failed) AS failed,
+		b.batch_no AS batches, b.finished_at AS last_batch_at,
+		b.finished_at - b.started_at AS last_batch_took,
+		e.message AS last_error, e.at AS last_error_at,
+		CASE WHEN w.paused THEN 'paused: SELECT agentcrm.resume()'
+			WHEN w.worker_pid IS NOT NULL THEN NULL
+			WHEN pg_catalog.pg_is_in_recovery() THEN 'a standby does no work; after promotion it takes up the backlog'
+			WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
+			WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'
+			ELSE 'nothing to do' || coalesce('; next at ' || w.due::timestamptz(0)::text, '') END
+		|| CASE WHEN w.lost THEN '; changes were lost, a resync is due' ELSE '' END AS remark
+	FROM w LEFT JOIN b ON true LEFT JOIN e ON true
+	UNION ALL
+	SELECT 'source', s.name, s.state, NULL,
+		(SELECT count(*) FROM agentcrm.event_failed f WHERE f.source_id = s.source_id),
+		NULL, NULL, NULL,
+		(SELECT f.message FROM agentcrm.event_failed f WHERE f.source_id = s.source_id ORDER BY f.last_at DESC LIMIT 1),
+		(SELECT max(f.last_at) FROM agentcrm.event_failed f WHERE f.source_id = s.source_id),
+		coalesce(s.problem, CASE s.state
+			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
+			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
+				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END)
+	FROM agentcrm.source s
+	UNION ALL
+	SELECT 'agent', a.agent, a.mode, NULL, NULL, NULL, NULL, NULL, NULL, NULL, a.problem
+	FROM agentcrm.agent a WHERE a.mode <> 'active';
+COMMENT ON VIEW agentcrm.status IS 'How agentcrm is: one row for the worker, one per source, one per agent that is not active';
+COMMENT ON COLUMN agentcrm.status.what IS 'worker, source or agent';
+COMMENT ON COLUMN agentcrm.status.name IS 'Name of the source or agent';
+COMMENT ON COLUMN agentcrm.status.state IS 'worker: running, resting (starts by itself when there is work), paused, stopped or standby; source and agent: their state';
+COMMENT ON COLUMN agentcrm.status.waiting IS 'Changed keys that wait for the worker';
+COMMENT ON COLUMN agentcrm.status.failed IS 'Keys whose re-read failed';
+COMMENT ON COLUMN agentcrm.status.batches IS 'Batches finished so far';
+COMMENT ON COLUMN agentcrm.status.last_batch_at IS 'End of the last batch';
+COMMENT ON COLUMN agentcrm.status.last_batch_took IS 'How long it took';
+COMMENT ON COLUMN agentcrm.status.last_error IS 'Last error';
+COMMENT ON COLUMN agentcrm.status.last_error_at IS 'When it happened';
+COMMENT ON COLUMN agentcrm.status.remark IS 'In words: why no worker runs, what is wrong, what to call';

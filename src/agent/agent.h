@@ -8,6 +8,7 @@
 #ifndef AGENTCRM_AGENT_H
 #define AGENTCRM_AGENT_H
 
+#include "nodes/pg_list.h"
 #include "profile/profile.h"
 #include "utils/jsonb.h"
 
@@ -24,6 +25,7 @@ typedef struct Bid
 	int64		client_id;
 	int			client_index;	/* into the snapshots of the call */
 	const char *agent;			/* filled by the registry */
+	bool		shadow;			/* filled by the registry: recorded, never awarded */
 	BidKind		kind;
 	const char *action;
 	const char *channel;
@@ -45,6 +47,13 @@ typedef struct Bid
 	TimestampTz next_look_at;	/* 0: no wish */
 } Bid;
 
+/* A numeric parameter of an agent, from agentcrm.agent.params. */
+typedef struct AgentParam
+{
+	const char *name;
+	double		value;
+} AgentParam;
+
 /* The call for proposals. */
 typedef struct AgentCall
 {
@@ -54,7 +63,11 @@ typedef struct AgentCall
 	double		horizon_days;	/* agentcrm.value_horizon */
 	double		margin_rate;	/* share of amount where margin is missing */
 	double		false_alarm_rate;	/* per living client and year */
+	int			n_params;		/* of the agent called: filled by the registry */
+	const AgentParam *params;
 } AgentCall;
+
+extern double agent_param(const AgentCall *call, const char *name, double otherwise);
 
 typedef struct BidSink
 {
@@ -62,7 +75,10 @@ typedef struct BidSink
 	int			n;
 	int			max;
 	Bid		   *bids;
+	List	   *answered;		/* names (char *) of the agents that answered without an error */
 } BidSink;
+
+extern void bid_sink_init(BidSink *sink);	/* in the current memory context */
 
 extern Bid *bid_new(BidSink *sink);
 

@@ -9,6 +9,47 @@
 
 #include "agent/agent.h"
 
+/* A recommendation as the plan must know it: still standing, or recent enough to count as a contact. */
+typedef struct Standing
+{
+	int			client_index;	/* into the ids asked for */
+	int64		client_id;
+	int64		recommendation_id;	/* the id of its bid */
+	int64		owner_id;		/* rep, 0 without one */
+	const char *agent;
+	const char *action;
+	const char *channel;		/* NULL: no contact */
+	const char *category;		/* demand */
+	DateADT		from;
+	DateADT		to;
+	DateADT		due_on;
+	double		minutes;
+	TimestampTz as_of;
+	bool		standing;		/* open, shown, agreed or snoozed */
+	bool		communicated;	/* anything but open */
+} Standing;
+
+/* Standing recommendations of the clients, and ended contacts due after since; in the order of the ids. */
+extern int	execute_standing(const int64 *client_ids, int n_clients, DateADT since, Standing **standings);
+
+/* An accepted bid on its way to become a recommendation. */
+typedef struct Award
+{
+	const Bid  *bid;
+	int64		bid_id;
+	int64		round_id;
+	bool		has_rep;
+	int64		rep_id;
+	DateADT		due_on;
+	double		net_value;
+} Award;
+
+/* Awards become recommendations, book the minutes of their rep and are notified. */
+extern void execute_accept(const Award *awards, int n_awards, TimestampTz as_of);
+
+/* Withdraw recommendations that are still open and not yet communicated, with the reason. */
+extern void execute_withdraw(const Standing *const *standings, int n, const char *reason, TimestampTz as_of);
+
 /* Withdraw open recommendations that a new sale answers: "answered by order N". */
 extern void execute_answer(const LedgerChange *changes, int n_changes, TimestampTz as_of);
 

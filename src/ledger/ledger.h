@@ -50,6 +50,40 @@ typedef struct LedgerChange
 	LedgerLine *after;
 } LedgerChange;
 
+/* A re-read document: its key, its lines as mapped (none: no order any more). */
+struct Source;
+struct SourcePart;
+struct MappedLine;
+struct FeedRow;
+
+/*
+ * Bring the ledger up to date with re-read documents of one source.
+ * lines[i].key_no refers to keys.  A key is left out of the changes and its
+ * error set when its ids clash with other texts.  keep[i] (may be NULL): what
+ * is stored stays, though the document is gone.
+ */
+extern int	ledger_apply(struct Source *source, struct SourcePart *part, const char **keys, int n_keys,
+						 struct MappedLine *lines, int n_lines, TimestampTz now,
+						 LedgerChange **changes, ErrorData **errors);
+
+/* Delete all rows of a source, at most limit documents a call; the changes as above. */
+extern int	ledger_retract(int32 source_id, int limit, TimestampTz now, LedgerChange **changes);
+
+/* Attributes from feeds; report the clients whose attributes changed (palloc'd). */
+extern int	ledger_store_feed(struct Source *source, const char *feed, const char **keys, int n_keys,
+							  struct SourcePart *part, struct FeedRow *rows, int n_rows, TimestampTz now,
+							  int64 **clients);
+
+/* Stored lines of one document, palloc'd. */
+extern int	ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines);
+
+/* The earliest time of a client's lines in a document is the time of all of them. */
+extern void ledger_settle_times(LedgerLine *lines, int n);
+
+/* Text of a line's content, for messages and comparison: everything but line_no, archived and recorded_at. */
+extern char *ledger_line_text(const LedgerLine *line);
+extern int	ledger_line_compare(const LedgerLine *a, const LedgerLine *b);
+
 /* Lines of one client up to as_of, ordered by (ordered_at, source, order, line_no). */
 typedef void (*LedgerLineCallback) (const LedgerLine *line, void *arg);
 extern void ledger_scan_clients(const int64 *client_ids, int n_clients, TimestampTz as_of,

@@ -52,7 +52,8 @@ typedef struct ClientProfile
 	DateADT		last_order_on;
 	int32		n_gaps;
 	int32		gap_sum;		/* days */
-	int32		gap_last;
+	int32		gap_last;		/* 0 when there is none */
+	int32		gap_before;		/* the one before it, 0 when there is none */
 	double		gap_sum_log;
 	bool		has_rep;
 	int64		rep_id;

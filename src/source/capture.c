@@ -303,6 +303,7 @@ resolve_watch(void *arg)
 	HeapTuple	tuple;
 	Datum		keys[2] = {Int32GetDatum(watch->key.source_id), Int16GetDatum(watch->key.watch)};
 
+	engine_attach();			/* so that waking and marking cannot fail later */
 	if (!ConditionalLockRelationOid(relid, AccessShareLock))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -543,8 +544,6 @@ flush_last(void)
 		if (lost.overflow)
 			engine_mark_lost(0);
 	}
-	if (wrote_events)
-		engine_prepare_wake();
 }
 
 static void
@@ -585,6 +584,13 @@ subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId pa
 		early.overflow = false;
 		early_subid = InvalidSubTransactionId;
 	}
+}
+
+/* Wake the worker when the current transaction commits. */
+void
+source_wake_at_commit(void)
+{
+	wrote_events = true;
 }
 
 /* Register the transaction callbacks; called once per backend when the library is loaded. */

@@ -94,6 +94,7 @@ typedef struct FeedRow
 	const char *rep_key;
 	const char *channel;
 	const char *territory;
+	bool		has_do_not_contact;
 	bool		do_not_contact;
 	/* products */
 	const char *category;
@@ -125,6 +126,7 @@ extern ErrorData *source_read_touched(Source *source, SourcePart *part, const ch
 /* Up to limit keys of a part after a key (NULL: from the first), in key order. */
 extern ErrorData *source_list_keys(Source *source, SourcePart *part, const char *after, int limit,
 								   const char ***keys, int *n_keys);
+extern ErrorData *source_count_keys(Source *source, SourcePart *part, int64 *count);
 /* Which of the keys exist in the part's key relation. */
 extern ErrorData *source_existing_keys(Source *source, SourcePart *part, const char **keys, int n_keys,
 									   bool *exists);
@@ -134,5 +136,6 @@ extern int64 source_key_identity(Source *source, SourcePart *part, const char *k
 extern bool source_keys_are_ids(Source *source, SourcePart *part);
 
 extern void source_capture_init(void);
+extern void source_wake_at_commit(void);
 
 #endif

@@ -1,0 +1,384 @@
+-- source/: what attach and attach_query share: names, trials under the reading role, and every check made before anything is created
+
+CREATE TYPE agentcrm.attach_report AS (item text, detail text);
+COMMENT ON TYPE agentcrm.attach_report IS 'A row of what attach did or would do: item names the matter, detail says it';
+
+CREATE FUNCTION agentcrm.attach_refuse(message text, hint text DEFAULT NULL, state text DEFAULT '22023') RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF hint IS NULL OR hint = '' THEN
+		RAISE EXCEPTION USING ERRCODE = state, MESSAGE = 'attach: ' || message;
+	END IF;
+	RAISE EXCEPTION USING ERRCODE = state, MESSAGE = 'attach: ' || message, HINT = hint;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_refuse(text, text, text) IS 'Internal: ends attach with an error';
+
+CREATE FUNCTION agentcrm.relation_name(relation regclass) RETURNS text
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+	SELECT format('%I.%I', n.nspname, c.relname)
+	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
+$$;
+COMMENT ON FUNCTION agentcrm.relation_name(regclass) IS 'Internal: qualified and quoted name of a relation';
+
+-- Names given as text are looked up in the schemas of the caller's path, not under the path of these functions.
+CREATE FUNCTION agentcrm.attach_relation(argument text, parts text[], path name[]) RETURNS regclass
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	found regclass;
+	schema name;
+BEGIN
+	IF cardinality(parts) = 2 THEN
+		found := to_regclass(format('%I.%I', parts[1], parts[2]));
+	ELSIF cardinality(parts) = 1 THEN
+		FOREACH schema IN ARRAY path LOOP
+			found := to_regclass(format('%I.%I', schema, parts[1]));
+			EXIT WHEN found IS NOT NULL;
+		END LOOP;
+	END IF;
+	IF found IS NULL THEN
+		PERFORM agentcrm.attach_refuse(format('argument %s: relation %s does not exist', argument,
+			(SELECT string_agg(quote_ident(p), '.') FROM unnest(parts) p)), state => '42P01');
+	END IF;
+	RETURN found;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_relation(text, text[], name[]) IS 'Internal: relation of a name, looked up in the caller''s schemas';
+
+CREATE FUNCTION agentcrm.attach_identifier(argument text, name text) RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN parse_ident(name);
+EXCEPTION WHEN invalid_parameter_value THEN
+	PERFORM agentcrm.attach_refuse(format('argument %s: "%s" is not a name', argument, name),
+		'Quote names with spaces, dots or capital letters: "Order Lines"."Order No".', '42602');
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_identifier(text, text) IS 'Internal: parts of a dotted name';
+
+-- A column may be given as it is stored or as it would be written in SQL.
+CREATE FUNCTION agentcrm.attach_column(argument text, relation regclass, name text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	parts text[];
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = relation AND attname = name AND attnum > 0 AND NOT attisdropped) THEN
+		parts := agentcrm.attach_identifier(argument, name);
+		IF cardinality(parts) <> 1 OR NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = relation AND attname = parts[1]
+												  AND attnum > 0 AND NOT attisdropped) THEN
+			PERFORM agentcrm.attach_refuse(format('argument %s: column %s of %s does not exist', argument, name,
+				agentcrm.relation_name(relation)), state => '42703');
+		END IF;
+		RETURN parts[1];
+	END IF;
+	RETURN name;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_column(text, regclass, text) IS 'Internal: column of a relation by name';
+
+CREATE FUNCTION agentcrm.attach_key_columns(argument text, relation regclass, given jsonb) RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result text[];
+BEGIN
+	IF jsonb_typeof(given) = 'string' THEN
+		RETURN ARRAY[agentcrm.attach_column(argument, relation, given #>> '{}')];
+	ELSIF jsonb_typeof(given) = 'array' AND jsonb_array_length(given) > 0 THEN
+		SELECT array_agg(agentcrm.attach_column(argument, relation, c) ORDER BY i) INTO result
+		FROM jsonb_array_elements_text(given) WITH ORDINALITY AS e(c, i);
+		RETURN result;
+	END IF;
+	PERFORM agentcrm.attach_refuse(format('argument %s: the key of %s must be a column or an array of columns', argument,
+		agentcrm.relation_name(relation)));
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_key_columns(text, regclass, jsonb) IS 'Internal: key columns of a relation from a name or an array of names';
+
+CREATE FUNCTION agentcrm.base_type(type oid) RETURNS oid
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE base AS (
+		SELECT oid, typtype, typbasetype FROM pg_type WHERE oid = type
+		UNION ALL
+		SELECT t.oid, t.typtype, t.typbasetype FROM base b JOIN pg_type t ON b.typtype = 'd' AND t.oid = b.typbasetype)
+	SELECT oid FROM base WHERE typtype <> 'd'
+$$;
+COMMENT ON FUNCTION agentcrm.base_type(oid) IS 'Internal: type below a domain';
+
+CREATE FUNCTION agentcrm.column_types(relation regclass, columns text[]) RETURNS oid[]
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(agentcrm.base_type(a.atttypid) ORDER BY k.i)
+	FROM unnest(columns) WITH ORDINALITY AS k(name, i) JOIN pg_attribute a ON a.attrelid = relation AND a.attname = k.name AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION agentcrm.column_types(regclass, text[]) IS 'Internal: types of columns, domains resolved';
+
+CREATE FUNCTION agentcrm.has_index(relation regclass, columns text[], only_unique boolean) RETURNS boolean
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (
+		SELECT FROM pg_index i
+		WHERE i.indrelid = relation AND i.indisvalid AND i.indpred IS NULL
+		AND (NOT only_unique OR i.indisunique AND i.indnkeyatts = cardinality(columns))
+		AND i.indnkeyatts >= cardinality(columns)
+		AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text)
+			 FROM generate_series(0, cardinality(columns) - 1) AS k(i)
+			 JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = i.indkey[k.i])
+			= (SELECT array_agg(c ORDER BY c) FROM unnest(columns) c))
+$$;
+COMMENT ON FUNCTION agentcrm.has_index(regclass, text[], boolean) IS 'Internal: whether an index leads with these columns, or is unique on exactly them';
+
+CREATE FUNCTION agentcrm.attach_part(name text, kind text, query text, relation regclass, key text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	types text[];
+	bad text;
+BEGIN
+	IF cardinality(key) > 8 THEN
+		PERFORM agentcrm.attach_refuse(format('the key of %s has %s columns; at most 8 are possible', agentcrm.relation_name(relation), cardinality(key)));
+	END IF;
+	SELECT array_agg(format_type(nullif(t.typarray, 0), NULL) ORDER BY k.i), min(k.col) FILTER (WHERE t.typarray = 0) INTO types, bad
+	FROM unnest(agentcrm.column_types(relation, key), key) WITH ORDINALITY AS k(type, col, i) JOIN pg_type t ON t.oid = k.type;
+	IF bad IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('column %I of %s cannot be a key: its type has no arrays', bad, agentcrm.relation_name(relation)), state => '42804');
+	END IF;
+	RETURN jsonb_build_object('name', name, 'kind', kind, 'query', rtrim(query, E' \t\r\n;'),
+		'relation', relation::oid, 'key', key, 'types', types);
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_part(text, text, text, regclass, text[]) IS 'Internal: a part to be attached';
+
+CREATE FUNCTION agentcrm.part_array(part jsonb, field text) RETURNS text[]
+LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(e ORDER BY i) FROM jsonb_array_elements_text(part -> field) WITH ORDINALITY AS a(e, i)
+$$;
+COMMENT ON FUNCTION agentcrm.part_array(jsonb, text) IS 'Internal: array field of a part';
+
+/*
+ * One statement is tried as the worker will read: as the reading role, under
+ * the source's search_path and time zone, read-only, row_security off.  The
+ * subtransaction is always rolled back, so that neither role nor setting stays.
+ * Everything but the statement itself is computed before the path changes.
+ * Placeholders get their types from PREPARE: arrays come as text.
+ */
+CREATE FUNCTION agentcrm.attach_try(reader jsonb, what text, statement text, types text[], keys text[], plan_only boolean DEFAULT false) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	run_as text := reader ->> 'run_as';
+	path text := reader ->> 'search_path';
+	zone text := reader ->> 'time_zone';
+	prepare_it text := 'PREPARE agentcrm_attach_try (' || array_to_string(types, ', ') || ') AS ' || statement;
+	execute_it text := CASE WHEN plan_only THEN 'EXPLAIN (VERBOSE, COSTS off, FORMAT json) ' ELSE '' END || 'EXECUTE agentcrm_attach_try (' || (SELECT string_agg(quote_literal(k), ', ' ORDER BY i)
+														   FROM unnest(keys) WITH ORDINALITY AS a(k, i)) || ')';
+	result jsonb;
+	error_state text;
+	message text;
+	more text;
+	hint text;
+BEGIN
+	IF EXISTS (SELECT FROM pg_prepared_statements WHERE name = 'agentcrm_attach_try') THEN
+		DEALLOCATE agentcrm_attach_try;
+	END IF;
+	BEGIN
+		PERFORM set_config('transaction_read_only', 'on', true), set_config('row_security', 'off', true), set_config('jit', 'off', true),
+			set_config('timezone', zone, true), set_config('datestyle', 'ISO, YMD', true), set_config('intervalstyle', 'postgres', true),
+			set_config('role', run_as, true), set_config('search_path', path, true);
+		IF execute_it IS NULL THEN
+			EXECUTE statement INTO result;
+		ELSE
+			EXECUTE prepare_it;
+			EXECUTE execute_it INTO result;
+		END IF;
+		RAISE EXCEPTION SQLSTATE 'AGCRM';
+	EXCEPTION
+		WHEN SQLSTATE 'AGCRM' THEN
+			NULL;
+		WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS error_state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	END;
+	IF EXISTS (SELECT FROM pg_prepared_statements WHERE name = 'agentcrm_attach_try') THEN
+		DEALLOCATE agentcrm_attach_try;
+	END IF;
+	IF error_state IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(what || ': ' || message || CASE WHEN more <> '' THEN ' (' || more || ')' ELSE '' END, hint, error_state);
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_try(jsonb, text, text, text[], text[], boolean) IS 'Internal: runs a statement as the reading role, read-only, and rolls back';
+
+CREATE FUNCTION agentcrm.attach_columns(reader jsonb, what text, part jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	types text[] := agentcrm.part_array(part, 'types');
+	nothing text[] := array_fill('{}'::text, ARRAY[cardinality(agentcrm.part_array(part, 'types'))]);
+	empty_row text := format(E'(SELECT q.* FROM (SELECT 1) AS one LEFT JOIN (%s\n) AS q ON false) AS r', part ->> 'query');
+	names jsonb;
+	twice text;
+BEGIN
+	names := agentcrm.attach_try(reader, what, 'SELECT pg_catalog.to_jsonb(ARRAY(SELECT pg_catalog.json_object_keys(pg_catalog.row_to_json(r)))) FROM '
+		|| empty_row, types, nothing);
+	SELECT n INTO twice FROM jsonb_array_elements_text(names) AS n GROUP BY n HAVING count(*) > 1 LIMIT 1;
+	IF twice IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('%s: column %I is given twice', what, twice), state => '42701');
+	END IF;
+	RETURN agentcrm.attach_try(reader, what, 'SELECT pg_catalog.jsonb_build_object(' || (
+		SELECT string_agg(format('%L, pg_catalog.pg_typeof(r.%I)::oid', n, n), ', ') FROM jsonb_array_elements_text(names) AS n)
+		|| ') FROM ' || empty_row, types, nothing);
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_columns(jsonb, text, jsonb) IS 'Internal: columns of a part''s query with their types';
+
+CREATE FUNCTION agentcrm.attach_check_type(what text, wanted text, type oid) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	base oid := agentcrm.base_type(type);
+	named text := format_type(type, NULL);
+BEGIN
+	IF wanted = 'time' AND base NOT IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) THEN
+		PERFORM agentcrm.attach_refuse(format('%s: type %s is not a date or time', what, named), 'Cast it to date, timestamp or timestamptz.', '42804');
+	ELSIF wanted = 'number' AND base <> 'numeric'::regtype
+		AND NOT EXISTS (SELECT FROM pg_cast WHERE castsource = base AND casttarget = 'numeric'::regtype) THEN
+		PERFORM agentcrm.attach_refuse(format('%s: type %s is not a number', what, named), 'Cast it to numeric.', '42804');
+	ELSIF wanted = 'condition' AND base <> 'boolean'::regtype THEN
+		PERFORM agentcrm.attach_refuse(format('%s: type %s is not boolean', what, named), state => '42804');
+	ELSIF wanted = 'text' AND base <> 'unknown'::regtype
+		AND (SELECT typcategory FROM pg_type WHERE oid = base) NOT IN ('S', 'E') THEN
+		PERFORM agentcrm.attach_refuse(format('%s: type %s is not text', what, named), 'Cast it to text.', '42804');
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_type(text, text, oid) IS 'Internal: refuses a type that does not serve';
+
+CREATE FUNCTION agentcrm.attach_wanted(part text) RETURNS TABLE (col text, wanted text, required boolean)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT w.col, w.wanted, w.required FROM (VALUES
+		('order', 'client_key', 'key', true), ('order', 'order_key', 'key', true), ('order', 'line_key', 'key', true), ('order', 'product_key', 'key', true),
+		('order', 'ordered_at', 'time', true), ('order', 'quantity', 'number', true), ('order', 'amount', 'number', true),
+		('order', 'rep_key', 'key', false), ('order', 'kind', 'text', false), ('order', 'margin', 'number', false),
+		('client', 'client_key', 'key', true), ('client', 'name', 'key', false), ('client', 'parent_key', 'key', false), ('client', 'active', 'condition', false),
+		('client', 'channel', 'key', false), ('client', 'territory', 'key', false), ('client', 'rep_key', 'key', false), ('client', 'do_not_contact', 'condition', false),
+		('product', 'product_key', 'key', true), ('product', 'name', 'key', false), ('product', 'category', 'key', false),
+		('product', 'active', 'condition', false), ('product', 'pack_qty', 'number', false),
+		('product', 'successor_key', 'key', false), ('product', 'min_order_qty', 'number', false),
+		('rep', 'rep_key', 'key', true), ('rep', 'name', 'key', false), ('rep', 'active', 'condition', false)
+	) AS w(part, col, wanted, required) WHERE w.part = attach_wanted.part
+$$;
+COMMENT ON FUNCTION agentcrm.attach_wanted(text) IS 'Internal: columns that a part''s query may or must give';
+
+CREATE FUNCTION agentcrm.attach_check_columns(reader jsonb, what text, part jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	columns jsonb := agentcrm.attach_columns(reader, what, part);
+	unknown text;
+	c record;
+BEGIN
+	SELECT string_agg(quote_ident(n), ', ' ORDER BY n) INTO unknown FROM jsonb_object_keys(columns) AS n
+	WHERE n NOT IN (SELECT w.col FROM agentcrm.attach_wanted(part ->> 'name') w);
+	IF unknown IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('%s gives a column that is not known: %s', what, unknown),
+			'Known: ' || (SELECT string_agg(w.col, ', ') FROM agentcrm.attach_wanted(part ->> 'name') w) || '.', '42703');
+	END IF;
+	FOR c IN SELECT * FROM agentcrm.attach_wanted(part ->> 'name') LOOP
+		IF NOT columns ? c.col THEN
+			IF c.required THEN
+				PERFORM agentcrm.attach_refuse(format('%s does not give %s', what, c.col),
+					'Where there is none, give NULL AS ' || c.col || ' if a NULL makes sense.', '42703');
+			END IF;
+			CONTINUE;
+		END IF;
+		PERFORM agentcrm.attach_check_type(what || ', column ' || c.col, c.wanted, (columns ->> c.col)::oid);
+	END LOOP;
+	RETURN columns;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_columns(jsonb, text, jsonb) IS 'Internal: refuses a query whose columns are missing, unknown or of a wrong type';
+
+-- order_key must be rendered as the watched columns are, or changed orders would not be found again.
+CREATE FUNCTION agentcrm.attach_check_order_key(part jsonb, given oid) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	key oid[] := agentcrm.column_types((part ->> 'relation')::oid, agentcrm.part_array(part, 'key'));
+	base oid := agentcrm.base_type(given);
+BEGIN
+	IF cardinality(key) > 1 THEN
+		IF base <> 'record'::regtype THEN
+			PERFORM agentcrm.attach_refuse(format('query: order_key is of type %s, but the key has %s columns', format_type(given, NULL), cardinality(key)),
+				format('Give ROW(%s) AS order_key.', (SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(part, 'key')) k)), '42804');
+		END IF;
+	ELSIF base <> key[1] AND NOT (SELECT bool_and(typcategory = 'S') FROM pg_type WHERE oid IN (base, key[1])) THEN
+		PERFORM agentcrm.attach_refuse(format('query: order_key is of type %s, but the key column is of type %s', format_type(given, NULL), format_type(key[1], NULL)),
+			'Give the key column itself.', '42804');
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_order_key(jsonb, oid) IS 'Internal: refuses an order_key of another type than the key columns';
+
+CREATE FUNCTION agentcrm.attach_check_touch(reader jsonb, part jsonb, order_part jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	what text := format('argument watch, orders of %s', part ->> 'name');
+	wanted oid[] := agentcrm.column_types((order_part ->> 'relation')::oid, agentcrm.part_array(order_part, 'key'));
+	given jsonb := agentcrm.attach_columns(reader, what, part);
+BEGIN
+	IF (SELECT count(*) FROM jsonb_object_keys(given)) <> cardinality(wanted) THEN
+		PERFORM agentcrm.attach_refuse(format('%s gives %s columns, but the order key has %s', what,
+			(SELECT count(*) FROM jsonb_object_keys(given)), cardinality(wanted)), state => '42804');
+	END IF;
+	IF cardinality(wanted) = 1 AND NOT EXISTS (
+		SELECT FROM jsonb_each_text(given) g JOIN pg_type t ON t.oid = agentcrm.base_type(g.value::oid) JOIN pg_type w ON w.oid = wanted[1]
+		WHERE t.oid = w.oid OR t.typcategory = w.typcategory) THEN
+		PERFORM agentcrm.attach_refuse(what || ' does not give the order key''s type', 'Give the key columns of the orders it touches.', '42804');
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_touch(jsonb, jsonb, jsonb) IS 'Internal: refuses a touch query that does not give order keys';
+
+CREATE FUNCTION agentcrm.attach_check_relation(argument text, relation regclass) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c pg_class;
+	named text := agentcrm.relation_name(relation);
+BEGIN
+	SELECT * INTO c FROM pg_class WHERE oid = relation;
+	IF c.relnamespace = 'pg_catalog'::regnamespace OR c.relnamespace = 'agentcrm'::regnamespace THEN
+		PERFORM agentcrm.attach_refuse(format('argument %s: %s is not an application''s table', argument, named), state => '42809');
+	ELSIF c.relpersistence = 't' THEN
+		PERFORM agentcrm.attach_refuse(format('argument %s: %s is a temporary table, which no other session can read', argument, named), state => '42809');
+	ELSIF c.relkind IN ('v', 'm') THEN
+		PERFORM agentcrm.attach_refuse(format('argument %s: %s is a view, and triggers on a view do not see changes of the tables below it', argument, named),
+			'Use attach_query: name the view in the query and its tables in watch.', '42809');
+	ELSIF c.relkind = 'f' THEN
+		PERFORM agentcrm.attach_refuse(format('argument %s: %s is a foreign table, and triggers here do not see changes made at the other server', argument, named),
+			'Install agentcrm there, or replicate the table.', '42809');
+	ELSIF c.relkind NOT IN ('r', 'p') THEN
+		PERFORM agentcrm.attach_refuse(format('argument %s: %s is not a table', argument, named), state => '42809');
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_relation(text, regclass) IS 'Internal: refuses what cannot be watched, saying why';
+
+CREATE FUNCTION agentcrm.attach_check_reader(run_as text, named boolean) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r pg_roles;
+BEGIN
+	SELECT * INTO r FROM pg_roles WHERE rolname = run_as;
+	IF r.rolname IS NULL THEN
+		PERFORM agentcrm.attach_refuse(format('argument run_as: role "%s" does not exist', run_as), state => '42704');
+	ELSIF r.rolsuper AND NOT named THEN
+		PERFORM agentcrm.attach_refuse(format('the tables belong to %s, a superuser, under whose rights nothing is read unless you say so', run_as),
+			format('Pass run_as => a role that may read the tables, or run_as => %L if you mean it.', run_as), '42501');
+	ELSIF NOT pg_has_role(current_user, r.oid, 'MEMBER') THEN
+		PERFORM agentcrm.attach_refuse(format('argument run_as: you are not a member of role "%s"', run_as),
+			'Pass run_as with a role you are a member of that may read the tables.', '42501');
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_reader(text, boolean) IS 'Internal: refuses a reading role that the caller may not use';
+
+CREATE FUNCTION agentcrm.attach_check_rights(run_as text, relation regclass) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c pg_class;
+	r pg_roles;
+	named text := agentcrm.relation_name(relation);
+BEGIN
+	SELECT * INTO c FROM pg_class WHERE oid = relation;
+	SELECT * INTO r FROM pg_roles WHERE rolname = run_as;
+	IF NOT has_table_privilege(current_user, relation, 'TRIGGER') THEN
+		PERFORM agentcrm.attach_refuse(format('you may not create triggers on %s', named),
+			format('As its owner: GRANT TRIGGER ON %s TO %I.', named, current_user), '42501');
+	ELSIF NOT has_table_privilege(r.oid, relation, 'SELECT') AND NOT has_any_column_privilege(r.oid, relation, 'SELECT') THEN
+		PERFORM agentcrm.attach_refuse(format('role %I, as which the source is read, may not read %s', run_as, named),
+			format('GRANT SELECT ON %s TO %I, or pass run_as.', named, run_as), '42501');
+	ELSIF c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls
+		AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE')) THEN
+		PERFORM agentcrm.attach_refuse(format('row-level security of %s hides rows from role %I, as which the source is read', named, run_as),
+			'Pass run_as with a role that has BYPASSRLS.', '42501');
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_rights(text, regclass) IS 'Internal: refuses a table that cannot be watched by the caller or fully read by the reading role';

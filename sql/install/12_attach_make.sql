@@ -1,0 +1,216 @@
+-- source/: the general form, attach_query: from arguments to parts and watches, their trial on data, the report, and the triggers
+
+CREATE FUNCTION agentcrm.attach_spec(parts jsonb, watches jsonb, arguments jsonb DEFAULT '[]', remarks jsonb DEFAULT '[]') RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('parts', parts, 'watches', watches, 'arguments', arguments, 'remarks', remarks)
+$$;
+COMMENT ON FUNCTION agentcrm.attach_spec(jsonb, jsonb, jsonb, jsonb) IS 'Internal: what is to be attached: parts, watches, expressions to blame, remarks';
+
+CREATE FUNCTION agentcrm.attach_watch(part text, relation oid, key text[]) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('part', part, 'relation', relation, 'key', key)
+$$;
+COMMENT ON FUNCTION agentcrm.attach_watch(text, oid, text[]) IS 'Internal: a watched table and the part its key columns belong to';
+
+-- All key columns must lie in one relation: it lists the keys when everything is read.
+CREATE FUNCTION agentcrm.attach_key(given text[], path name[], OUT relation regclass, OUT key text[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	element text;
+	parts text[];
+	this regclass;
+BEGIN
+	IF coalesce(cardinality(given), 0) = 0 THEN
+		PERFORM agentcrm.attach_refuse('pass key: the columns that name an order', 'For example key => ''{sales.orders.order_id}''.');
+	END IF;
+	FOREACH element IN ARRAY given LOOP
+		parts := agentcrm.attach_identifier('key', element);
+		IF cardinality(parts) NOT IN (2, 3) THEN
+			PERFORM agentcrm.attach_refuse(format('argument key: "%s" must be schema.table.column or table.column', element));
+		END IF;
+		this := agentcrm.attach_relation('key', trim_array(parts, 1), path);
+		IF this <> relation THEN
+			PERFORM agentcrm.attach_refuse(format('argument key: the columns lie in %s and %s; they must lie in one table',
+				agentcrm.relation_name(relation), agentcrm.relation_name(this)));
+		END IF;
+		relation := this;
+		key := key || agentcrm.attach_column('key', this, quote_ident(parts[cardinality(parts)]));
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_key(text[], name[]) IS 'Internal: relation and columns of a key given as dotted names';
+
+CREATE FUNCTION agentcrm.attach_watch_entry(part text, n_key int, table_name text, given jsonb, path name[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	relation regclass := agentcrm.attach_relation('watch', agentcrm.attach_identifier('watch', table_name), path);
+	named text := agentcrm.relation_name(relation);
+	touches boolean := jsonb_typeof(given) = 'object';
+	key text[];
+	unknown text;
+BEGIN
+	IF touches THEN
+		SELECT min(k) INTO unknown FROM jsonb_object_keys(given) k WHERE k NOT IN ('key', 'orders');
+		IF unknown IS NOT NULL OR NOT given ? 'key' OR jsonb_typeof(given -> 'orders') IS DISTINCT FROM 'string' THEN
+			PERFORM agentcrm.attach_refuse(format('argument watch: %s must be {"key": [columns], "orders": "SELECT key columns ..."}', named));
+		END IF;
+	END IF;
+	key := agentcrm.attach_key_columns('watch', relation, CASE WHEN touches THEN given -> 'key' ELSE given END);
+	IF NOT touches THEN
+		IF cardinality(key) <> n_key THEN
+			PERFORM agentcrm.attach_refuse(format('argument watch: %s names %s columns, but the key has %s', named, cardinality(key), n_key));
+		END IF;
+		RETURN agentcrm.attach_watch(part, relation, key);
+	END IF;
+	IF part <> 'order' THEN
+		PERFORM agentcrm.attach_refuse(format('argument watch: "orders" has no meaning for feed %s', part));
+	END IF;
+	RETURN agentcrm.attach_watch(named, relation, key) || jsonb_build_object('touch', agentcrm.attach_part(named, 'touch', given ->> 'orders', relation, key));
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_watch_entry(text, int, text, jsonb, name[]) IS 'Internal: an entry of argument watch';
+
+CREATE FUNCTION agentcrm.attach_watches(part text, n_key int, watch jsonb, path name[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result jsonb;
+	twice oid;
+BEGIN
+	IF jsonb_typeof(watch) IS DISTINCT FROM 'object' OR watch = '{}' THEN
+		PERFORM agentcrm.attach_refuse('pass watch: the tables whose changes change the result, each with its key columns',
+			'For example watch => ''{"sales.orders": "order_id", "sales.lines": "order_id"}''.');
+	END IF;
+	SELECT jsonb_agg(agentcrm.attach_watch_entry(part, n_key, w.key, w.value, path) ORDER BY w.key) INTO result FROM jsonb_each(watch) w;
+	SELECT (w ->> 'relation')::oid INTO twice FROM jsonb_array_elements(result) w GROUP BY 1 HAVING count(*) > 1 LIMIT 1;
+	IF twice IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('argument watch names %s twice', agentcrm.relation_name(twice)));
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_watches(text, int, jsonb, name[]) IS 'Internal: watches of argument watch';
+
+CREATE FUNCTION agentcrm.attach_query_spec(options jsonb, path name[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k record;
+	watches jsonb;
+	parts jsonb;
+BEGIN
+	IF coalesce(options ->> 'query', '') = '' THEN
+		PERFORM agentcrm.attach_refuse('pass query: a SELECT over $1, the keys');
+	END IF;
+	SELECT * INTO k FROM agentcrm.attach_key(agentcrm.part_array(options, 'key'), path);
+	watches := agentcrm.attach_watches('order', cardinality(k.key), options -> 'watch', path);
+	SELECT jsonb_build_array(agentcrm.attach_part('order', 'order', options ->> 'query', k.relation, k.key))
+		|| coalesce(jsonb_agg(w -> 'touch') FILTER (WHERE w ? 'touch'), '[]') INTO parts FROM jsonb_array_elements(watches) w;
+	RETURN agentcrm.attach_spec(parts, watches, remarks => CASE
+		WHEN (SELECT bool_or(w ->> 'part' = 'order' AND (w ->> 'relation')::oid = k.relation) FROM jsonb_array_elements(watches) w) THEN '[]'
+		ELSE jsonb_build_array(format('%s lists the keys but is not watched', agentcrm.relation_name(k.relation))) END);
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_query_spec(jsonb, name[]) IS 'Internal: parts and watches of attach_query''s arguments';
+
+CREATE FUNCTION agentcrm.attach_feed_spec(feed text, options jsonb, path name[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k record;
+	plain text;
+BEGIN
+	IF feed IS NULL OR feed NOT IN ('client', 'product', 'rep') THEN
+		PERFORM agentcrm.attach_refuse(format('feed %s is not known in this version', coalesce(quote_literal(feed), 'NULL')), 'Known feeds: client, product, rep.', '0A000');
+	ELSIF options ? 'key' THEN
+		SELECT * INTO k FROM agentcrm.attach_key(agentcrm.part_array(options, 'key'), path);
+	ELSIF jsonb_typeof(options -> 'watch') = 'object' AND (SELECT count(*) FROM jsonb_object_keys(options -> 'watch')) = 1 THEN
+		SELECT jsonb_object_keys(options -> 'watch') INTO plain;
+		SELECT r AS relation, agentcrm.attach_key_columns('watch', r, options -> 'watch' -> plain) AS key INTO k
+		FROM agentcrm.attach_relation('watch', agentcrm.attach_identifier('watch', plain), path) r;
+	ELSE
+		PERFORM agentcrm.attach_refuse('pass key: which of the watched tables lists the keys of the feed', 'For example key => ''{sales.clients.client_id}''.');
+	END IF;
+	RETURN agentcrm.attach_spec(jsonb_build_array(agentcrm.attach_part(feed, 'feed', options ->> 'query', k.relation, k.key)),
+		agentcrm.attach_watches(feed, cardinality(k.key), options -> 'watch', path));
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_feed_spec(text, jsonb, name[]) IS 'Internal: part and watches of attach_feed''s arguments';
+
+CREATE FUNCTION agentcrm.spec_add(spec jsonb, more jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT agentcrm.attach_spec(spec -> 'parts' || (more -> 'parts'), spec -> 'watches' || (more -> 'watches'),
+		spec -> 'arguments' || (more -> 'arguments'), spec -> 'remarks' || (more -> 'remarks'))
+$$;
+COMMENT ON FUNCTION agentcrm.spec_add(jsonb, jsonb) IS 'Internal: joins two things to be attached';
+
+-- Keys to try a query on: the lowest and the highest where an index gives them, else the first that come.
+CREATE FUNCTION agentcrm.attach_sample(reader jsonb, part jsonb, most bigint) RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	relation regclass := (part ->> 'relation')::oid;
+	named text := agentcrm.relation_name(relation);
+	key text[] := agentcrm.part_array(part, 'key');
+	list text := (SELECT string_agg(quote_ident(k), ', ' ORDER BY i) FROM unnest(key) WITH ORDINALITY AS a(k, i));
+	down text := (SELECT string_agg(quote_ident(k) || ' DESC', ', ' ORDER BY i) FROM unnest(key) WITH ORDINALITY AS a(k, i));
+	present text := (SELECT string_agg(quote_ident(k) || ' IS NOT NULL', ' AND ') FROM unnest(key) k);
+	source text;
+	result jsonb;
+BEGIN
+	IF most IS NULL THEN
+		source := format('SELECT DISTINCT %s FROM %s WHERE %s', list, named, present);
+	ELSIF agentcrm.has_index(relation, key, false) THEN
+		source := format('(SELECT %1$s FROM %2$s WHERE %3$s ORDER BY %1$s LIMIT %5$s) UNION (SELECT %1$s FROM %2$s WHERE %3$s ORDER BY %4$s LIMIT %5$s)',
+			list, named, present, down, most / 2);
+	ELSE
+		source := format('SELECT DISTINCT %1$s FROM (SELECT %1$s FROM %2$s WHERE %3$s LIMIT %4$s * 100) AS s ORDER BY %1$s LIMIT %4$s', list, named, present, most);
+	END IF;
+	result := agentcrm.attach_try(reader, format('key (%s) of %s', list, named), format('SELECT pg_catalog.to_jsonb(ARRAY[%s]) FROM (%s) AS k',
+		(SELECT string_agg(format('COALESCE(pg_catalog.array_agg(%I), ''{}'')::text', k), ', ' ORDER BY i) FROM unnest(key) WITH ORDINALITY AS a(k, i)), source),
+		NULL, NULL);
+	RETURN ARRAY(SELECT e FROM jsonb_array_elements_text(result) WITH ORDINALITY AS a(e, i) ORDER BY i);
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_sample(jsonb, jsonb, bigint) IS 'Internal: keys of a part, one array literal per key column; NULL most gives all';
+
+CREATE FUNCTION agentcrm.estimated_rows(relation regclass) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE tree AS (
+		SELECT relation::oid AS oid UNION SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)
+	SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_relation_size(c.oid) / 100 END), 0)::bigint
+	FROM tree t JOIN pg_class c USING (oid) WHERE c.relkind = 'r'
+$$;
+COMMENT ON FUNCTION agentcrm.estimated_rows(regclass) IS 'Internal: rows of a relation with its partitions and children, by statistics';
+
+CREATE FUNCTION agentcrm.attach_total(reader jsonb, part jsonb) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	relation regclass := (part ->> 'relation')::oid;
+	key text[] := agentcrm.part_array(part, 'key');
+	estimate bigint := agentcrm.estimated_rows(relation);
+	list text := (SELECT string_agg(quote_ident(k), ', ') FROM unnest(key) k);
+	present text := (SELECT string_agg(quote_ident(k) || ' IS NOT NULL', ' AND ') FROM unnest(key) k);
+BEGIN
+	IF estimate >= 10000000 THEN
+		RETURN estimate;
+	END IF;
+	RETURN agentcrm.attach_try(reader, 'count of keys', format('SELECT pg_catalog.to_jsonb(pg_catalog.count(*)) FROM (SELECT %s %s FROM %s WHERE %s) AS k',
+		CASE WHEN agentcrm.has_index(relation, key, true) THEN '' ELSE 'DISTINCT' END, list, agentcrm.relation_name(relation), present), NULL, NULL)::bigint;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_total(jsonb, jsonb) IS 'Internal: keys of a part: counted below ten million rows, else estimated';
+
+-- As a join, for a subquery of many keys would not be hashed.
+CREATE FUNCTION agentcrm.attach_count(reader jsonb, part jsonb, columns jsonb, keys text[]) RETURNS jsonb
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT agentcrm.attach_try(reader, 'query', format($q$
+SELECT pg_catalog.jsonb_build_object('lines', count(*), 'orders', count(DISTINCT order_text), 'clients', count(DISTINCT client_text), 'amount', sum(amount),
+	'first', min(ordered_at)::text, 'last', max(ordered_at)::text,
+	'return_lines', count(*) FILTER (WHERE is_return), 'return_orders', count(DISTINCT order_text) FILTER (WHERE is_return), 'return_amount', sum(amount) FILTER (WHERE is_return),
+	'no_client', count(*) FILTER (WHERE client_text IS NULL), 'no_product', count(*) FILTER (WHERE product_text IS NULL), 'no_time', count(*) FILTER (WHERE ordered_at IS NULL),
+	'no_quantity', count(*) FILTER (WHERE quantity IS NULL), 'no_amount', count(*) FILTER (WHERE amount IS NULL),
+	'bad_kind', min(kind) FILTER (WHERE kind NOT IN ('sale', 'return')),
+	'not_asked', min(coalesce(order_text, 'NULL')) FILTER (WHERE asked_text IS NULL))
+FROM (SELECT q.*, coalesce(kind = 'return', quantity < 0) AS is_return
+	FROM (SELECT CASE WHEN client_key IS NOT NULL THEN client_key::text END AS client_text, order_key::text AS order_text,
+			CASE WHEN product_key IS NOT NULL THEN product_key::text END AS product_text, ordered_at::timestamptz AS ordered_at,
+			quantity::numeric AS quantity, amount::numeric AS amount, %s AS kind
+		FROM (%s
+) AS given) AS q) AS r
+LEFT JOIN (SELECT %s AS asked_text FROM pg_catalog.unnest(%s) AS k (%s)) AS asked ON asked_text = order_text$q$,
+		CASE WHEN columns ? 'kind' THEN 'kind::text' ELSE 'NULL::text' END, part ->> 'query',
+		CASE WHEN cardinality(keys) = 1 THEN 'k1::text' ELSE format('ROW(%s)::text', string_agg('k' || i, ', ' ORDER BY i)) END,
+		string_agg('$' || i, ', ' ORDER BY i), string_agg('k' || i, ', ' ORDER BY i)), agentcrm.part_array(part, 'types'), keys)
+	FROM generate_subscripts(keys, 1) i
+$$;
+COMMENT ON FUNCTION agentcrm.attach_count(jsonb, jsonb, jsonb, text[]) IS 'Internal: what the order query gives for some keys';

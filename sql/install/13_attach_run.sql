@@ -1,0 +1,202 @@
+-- source/: attaching: every check and count first, then the rows, one lock over all tables, the triggers, and the start of loading
+
+-- When the whole query fails, its expressions are tried one by one, to name the argument at fault.
+CREATE FUNCTION agentcrm.attach_blame(reader jsonb, spec jsonb, part jsonb, keys text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	a jsonb;
+BEGIN
+	FOR a IN SELECT e FROM jsonb_array_elements(spec -> 'arguments') e WHERE e ->> 'part' = part ->> 'name' LOOP
+		PERFORM agentcrm.attach_try(reader, 'argument ' || (a ->> 'argument'),
+			format('SELECT pg_catalog.to_jsonb(pg_catalog.count(pg_catalog.to_json(v))) FROM (%s) AS s', a ->> 'trial'), agentcrm.part_array(part, 'types'), keys);
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_blame(jsonb, jsonb, jsonb, text[]) IS 'Internal: tries the expressions of a part alone, on data';
+
+CREATE FUNCTION agentcrm.attach_check_lines(counted jsonb, spec jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	by_argument boolean := spec -> 'arguments' <> '[]';
+BEGIN
+	IF counted ->> 'not_asked' IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('query gives order %s, which was not asked for', counted ->> 'not_asked'),
+			'The query must give just the orders whose keys are in $1, and their keys as they are there.');
+	ELSIF counted ->> 'bad_kind' IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('%s gives "%s"; it must be sale, return or NULL', CASE WHEN by_argument THEN 'argument kind' ELSE 'query, column kind' END,
+			counted ->> 'bad_kind'));
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_lines(jsonb, jsonb) IS 'Internal: refuses values that cannot be counted';
+
+CREATE FUNCTION agentcrm.attach_line_remarks(counted jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(jsonb_agg(format('%s lines without %s: %s', counted ->> f, w, d)), '[]') FROM (VALUES
+		('no_client', 'client', 'they are not counted'), ('no_product', 'product', 'counted as charges'), ('no_time', 'time', 'their orders cannot be read'),
+		('no_quantity', 'quantity', 'their orders cannot be read'), ('no_amount', 'amount', 'their orders cannot be read')) AS v(f, w, d)
+	WHERE (counted ->> f)::bigint > 0
+$$;
+COMMENT ON FUNCTION agentcrm.attach_line_remarks(jsonb) IS 'Internal: remarks on incomplete lines';
+
+CREATE FUNCTION agentcrm.attach_index_remarks(spec jsonb) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(jsonb_agg(DISTINCT format('%s has no index on (%s): each read by key scans the table', agentcrm.relation_name(r),
+		(SELECT string_agg(quote_ident(k), ', ') FROM unnest(key) k))), '[]')
+	FROM (SELECT (w ->> 'relation')::oid::regclass AS r, agentcrm.part_array(w, 'key') AS key
+		FROM jsonb_array_elements((spec -> 'watches') || (spec -> 'parts')) w) AS t
+	WHERE NOT agentcrm.has_index(r, key, false)
+$$;
+COMMENT ON FUNCTION agentcrm.attach_index_remarks(jsonb) IS 'Internal: remarks on keys without an index';
+
+-- Tables that the order query reads, by its plan; a partition stands for its root.
+CREATE FUNCTION agentcrm.attach_unwatched(reader jsonb, spec jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	part jsonb := spec -> 'parts' -> 0;
+	types text[] := agentcrm.part_array(part, 'types');
+	plan jsonb;
+	result jsonb;
+BEGIN
+	plan := agentcrm.attach_try(reader, 'query', part ->> 'query', types, array_fill('{}'::text, ARRAY[cardinality(types)]), true);
+	WITH RECURSIVE up AS (
+		SELECT to_regclass(format('%I.%I', n ->> 'Schema', n ->> 'Relation Name'))::oid AS oid
+		FROM jsonb_path_query(plan, 'strict $.**') AS n WHERE jsonb_typeof(n) = 'object' AND n ? 'Relation Name'
+		UNION
+		SELECT i.inhparent FROM up u JOIN pg_inherits i ON i.inhrelid = u.oid),
+	top AS (
+		SELECT DISTINCT u.oid FROM up u WHERE NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = u.oid))
+	SELECT coalesce(jsonb_agg(format('%s is read by the query but not watched: its changes are not seen', agentcrm.relation_name(t.oid)) ORDER BY t.oid), '[]')
+	INTO result FROM top t
+	WHERE t.oid NOT IN (SELECT (w ->> 'relation')::oid FROM jsonb_array_elements(spec -> 'watches') w JOIN jsonb_array_elements(spec -> 'parts') p
+						ON p ->> 'name' = w ->> 'part' WHERE p ->> 'kind' <> 'feed');
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_unwatched(jsonb, jsonb) IS 'Internal: remarks on tables that are read but not watched';
+
+
+CREATE FUNCTION agentcrm.attach_check_arguments(reader jsonb, spec jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	a jsonb;
+	what text;
+BEGIN
+	FOR a IN SELECT e FROM jsonb_array_elements(spec -> 'arguments') e LOOP
+		what := 'argument ' || (a ->> 'argument');
+		PERFORM agentcrm.attach_check_type(what, a ->> 'wanted',
+			(agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.pg_typeof((%1$s\n))::oid) FROM (SELECT 1) AS one LEFT JOIN (%2$s) ON false AND (%1$s\n) IS NOT NULL',
+				a ->> 'expression', a ->> 'from'), NULL, NULL) #>> '{}')::oid);
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_arguments(jsonb, jsonb) IS 'Internal: parses each expression alone and checks its type';
+
+CREATE FUNCTION agentcrm.attach_check_part(reader jsonb, spec jsonb, part jsonb, most bigint) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	what text := CASE part ->> 'kind' WHEN 'order' THEN 'query' ELSE format('query of feed %s', part ->> 'name') END;
+	columns jsonb;
+	keys text[];
+	counted jsonb := '{}';
+BEGIN
+	IF part ->> 'kind' = 'touch' THEN
+		PERFORM agentcrm.attach_check_touch(reader, part, spec -> 'parts' -> 0);
+		RETURN counted;
+	END IF;
+	columns := agentcrm.attach_check_columns(reader, what, part);
+	keys := agentcrm.attach_sample(reader, part, most);
+	IF part ->> 'kind' = 'order' THEN
+		PERFORM agentcrm.attach_check_order_key(part, (columns ->> 'order_key')::oid);
+		BEGIN
+			counted := agentcrm.attach_count(reader, part, columns, keys);
+		EXCEPTION WHEN OTHERS THEN
+			PERFORM agentcrm.attach_blame(reader, spec, part, keys);
+			RAISE;
+		END;
+		PERFORM agentcrm.attach_check_lines(counted, spec);
+	ELSE
+		BEGIN
+			counted := agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.count(pg_catalog.to_json(q))) FROM (%s\n) AS q', part ->> 'query'),
+				agentcrm.part_array(part, 'types'), keys);
+		EXCEPTION WHEN OTHERS THEN
+			PERFORM agentcrm.attach_blame(reader, spec, part, keys);
+			RAISE;
+		END;
+	END IF;
+	RETURN counted;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_part(jsonb, jsonb, jsonb, bigint) IS 'Internal: tries a part''s query: its columns, then its data for some keys; gives what was counted';
+
+CREATE FUNCTION agentcrm.attach_relations(spec jsonb) RETURNS SETOF regclass
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT DISTINCT (e ->> 'relation')::oid::regclass FROM jsonb_array_elements((spec -> 'parts') || (spec -> 'watches')) e ORDER BY 1
+$$;
+COMMENT ON FUNCTION agentcrm.attach_relations(jsonb) IS 'Internal: tables that keys are read from or that are watched, in oid order';
+
+CREATE FUNCTION agentcrm.attach_reader(source agentcrm.source) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('run_as', source.run_as, 'search_path', source.search_path || ', pg_temp', 'time_zone', source.time_zone)
+$$;
+COMMENT ON FUNCTION agentcrm.attach_reader(agentcrm.source) IS 'Internal: role and settings under which a source is read';
+
+-- Gives what was counted and remarked; the caller's rights come before anything is read.
+CREATE FUNCTION agentcrm.attach_check(source agentcrm.source, spec jsonb, most bigint) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	reader jsonb := agentcrm.attach_reader(source);
+	r regclass;
+	part jsonb;
+	counted jsonb := '{}';
+	remarks jsonb := spec -> 'remarks';
+BEGIN
+	PERFORM agentcrm.attach_check_reader(source.run_as, source.options ? 'run_as');
+	FOR r IN SELECT agentcrm.attach_relations(spec) LOOP
+		PERFORM agentcrm.attach_check_relation('watch', r), agentcrm.attach_check_rights(source.run_as, r);
+	END LOOP;
+	PERFORM agentcrm.attach_check_arguments(reader, spec);
+	FOR part IN SELECT e FROM jsonb_array_elements(spec -> 'parts') e LOOP
+		IF part ->> 'kind' = 'order' THEN
+			counted := agentcrm.attach_check_part(reader, spec, part, most);
+			remarks := remarks || agentcrm.attach_line_remarks(counted) || agentcrm.attach_unwatched(reader, spec);
+		ELSE
+			PERFORM agentcrm.attach_check_part(reader, spec, part, 1000);
+		END IF;
+	END LOOP;
+	IF EXISTS (SELECT FROM pg_roles WHERE rolname = source.run_as AND rolsuper) THEN
+		remarks := remarks || jsonb_build_array(format('the source is read with the rights of superuser %s', source.run_as));
+	END IF;
+	RETURN counted || jsonb_build_object('remarks', remarks || agentcrm.attach_index_remarks(spec));
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check(agentcrm.source, jsonb, bigint) IS 'Internal: all checks before anything is created';
+
+CREATE FUNCTION agentcrm.attach_lock_timeout() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(nullif(current_setting('agentcrm.attach_lock_timeout', true), ''), '2s')
+$$;
+COMMENT ON FUNCTION agentcrm.attach_lock_timeout() IS 'Internal: how long attach waits for its locks';
+
+CREATE FUNCTION agentcrm.attach_describe(source agentcrm.source, spec jsonb, counted jsonb) RETURNS SETOF agentcrm.attach_report
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT v.item, v.detail FROM (
+		SELECT 1, 0::bigint, 'source', format('%s, read as role %s, time zone %s, namespace %s', source.name, source.run_as, source.time_zone,
+			coalesce(source.namespace::text, 'of its own'))
+		UNION ALL
+		SELECT 2, i, CASE p ->> 'kind' WHEN 'order' THEN 'query' WHEN 'feed' THEN 'feed ' || (p ->> 'name') ELSE 'touch ' || (p ->> 'name') END, p ->> 'query'
+		FROM jsonb_array_elements(spec -> 'parts') WITH ORDINALITY AS a(p, i)
+		UNION ALL
+		SELECT 3, row_number() OVER (ORDER BY r::oid), 'triggers', format('%s, rows and TRUNCATE; keys: %s%s', agentcrm.relation_name(r), keys,
+			(SELECT format('; with %s partitions or children', count(*)) FROM pg_inherits WHERE inhparent = r HAVING count(*) > 0))
+		FROM (SELECT (w ->> 'relation')::oid::regclass AS r, string_agg(format('%s (%s)', w ->> 'part',
+				(SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(w, 'key')) k)), ', ' ORDER BY i) AS keys
+			FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) GROUP BY 1) AS t
+		UNION ALL
+		SELECT 4, 0, 'locks', format('SHARE ROW EXCLUSIVE on each of these tables until commit; waits %s at most', agentcrm.attach_lock_timeout())
+		UNION ALL
+		SELECT 5, i, k, v FROM (VALUES
+			(1, 'clients', counted ->> 'clients'), (2, 'orders', counted ->> 'orders'), (3, 'lines', counted ->> 'lines'), (4, 'amount', counted ->> 'amount'),
+			(5, 'returns', format('%s orders, %s lines, %s', counted ->> 'return_orders', counted ->> 'return_lines', coalesce(counted ->> 'return_amount', '0'))),
+			(6, 'dates', format('%s to %s', counted ->> 'first', counted ->> 'last'))) AS c(i, k, v)
+		WHERE counted ? 'report'
+		UNION ALL
+		SELECT 6, i, 'remark', r FROM jsonb_array_elements_text(counted -> 'remarks') WITH ORDINALITY AS a(r, i)
+	) AS v(section, no, item, detail)
+	ORDER BY v.section, v.no
+$$;
+COMMENT ON FUNCTION agentcrm.attach_describe(agentcrm.source, jsonb, jsonb) IS 'Internal: the report of attach';

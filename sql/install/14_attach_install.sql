@@ -1,0 +1,207 @@
+-- source/: what attach creates: rows of the mapping, one lock, triggers, and the start of loading; and how it is taken back
+
+CREATE FUNCTION agentcrm.attach_check_unwritten() RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse('this transaction has already written', 'Attach in a transaction of its own: its locks could deadlock with writers.', '25001');
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_unwritten() IS 'Internal: refuses a transaction that has written';
+
+CREATE FUNCTION agentcrm.relation_tree(relation regclass) RETURNS TABLE (member regclass, own_rows boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE tree AS (
+		SELECT relation::oid AS oid UNION SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)
+	SELECT c.oid::regclass, c.oid = relation OR NOT c.relispartition FROM tree t JOIN pg_class c USING (oid) WHERE c.relkind IN ('r', 'p') ORDER BY c.oid
+$$;
+COMMENT ON FUNCTION agentcrm.relation_tree(regclass) IS 'Internal: a table with its partitions and children; own_rows: needs a row trigger of its own (a partition gets its parent''s)';
+
+CREATE FUNCTION agentcrm.owns_relation(relation regclass) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = relation
+$$;
+COMMENT ON FUNCTION agentcrm.owns_relation(regclass) IS 'Internal: whether the caller owns a relation';
+
+-- All tables in oid order, so that two attaches cannot deadlock.  A caller without write privileges locks by CREATE TRIGGER, in the same order.
+CREATE FUNCTION agentcrm.attach_lock(relations regclass[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r regclass;
+	holders text;
+BEGIN
+	FOREACH r IN ARRAY relations LOOP
+		IF has_table_privilege(current_user, r, 'UPDATE, DELETE, TRUNCATE') THEN
+			EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', agentcrm.relation_name(r));
+		END IF;
+	END LOOP;
+EXCEPTION WHEN lock_not_available THEN
+	SELECT string_agg(DISTINCT coalesce('process ' || l.pid, 'a prepared transaction'), ', ') INTO holders FROM pg_locks l
+	WHERE l.locktype = 'relation' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+	AND l.relation IN (SELECT member FROM agentcrm.relation_tree(r)) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.pid IS DISTINCT FROM pg_backend_pid();
+	PERFORM agentcrm.attach_refuse(format('%s could not be locked within %s%s', agentcrm.relation_name(r), agentcrm.attach_lock_timeout(), ': held by ' || holders),
+		'Nothing was changed. Try again when the transaction holding it has ended, or raise agentcrm.attach_lock_timeout.', '55P03');
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_lock(regclass[]) IS 'Internal: locks tables against writers';
+
+CREATE FUNCTION agentcrm.attach_trigger(relation regclass, trigger_name text, timing text, source_id int, watch int) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	named text := agentcrm.relation_name(relation);
+BEGIN
+	EXECUTE format('CREATE TRIGGER %I AFTER %s EXECUTE FUNCTION agentcrm.capture(%L, %L)', trigger_name, format(timing, named), source_id, watch);
+	IF agentcrm.owns_relation(relation) THEN
+		EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', named, trigger_name);
+		EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION agentcrm', trigger_name, named);
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_trigger(regclass, text, text, int, int) IS 'Internal: makes a trigger that also fires on a subscriber and goes with the extension';
+
+CREATE FUNCTION agentcrm.attach_triggers(source int, after_watch int DEFAULT 0) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t record;
+	trigger_name text;
+BEGIN
+	FOR t IN
+		SELECT w.watch, m.member, m.own_rows
+		FROM agentcrm.source_watch w, to_regclass(format('%I.%I', w.schema_name, w.table_name)) r, agentcrm.relation_tree(r) m
+		WHERE w.source_id = source AND w.watch > after_watch ORDER BY r::oid, m.member::oid, w.watch
+	LOOP
+		trigger_name := format('agentcrm_%s_%s_%s', source, t.watch, t.member::oid);
+		IF t.own_rows THEN
+			PERFORM agentcrm.attach_trigger(t.member, trigger_name, 'INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW', source, t.watch);
+		END IF;
+		PERFORM agentcrm.attach_trigger(t.member, trigger_name || '_truncate', 'TRUNCATE ON %s FOR EACH STATEMENT', source, t.watch);
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_triggers(int, int) IS 'Internal: makes the triggers of a source';
+
+-- A partition's copies of row triggers go with the original.
+CREATE FUNCTION agentcrm.source_triggers(source int) RETURNS TABLE (relation regclass, trigger_name name)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT t.tgrelid::regclass, t.tgname FROM pg_trigger t
+	WHERE t.tgfoid = 'agentcrm.capture'::regproc AND t.tgparentid = 0 AND t.tgname ~ format('^agentcrm_%s_', source)
+	ORDER BY t.tgrelid, t.tgname
+$$;
+COMMENT ON FUNCTION agentcrm.source_triggers(int) IS 'Internal: triggers of a source';
+
+CREATE FUNCTION agentcrm.drop_triggers(source int) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t record;
+BEGIN
+	FOR t IN SELECT * FROM agentcrm.source_triggers(source) LOOP
+		EXECUTE format('DROP TRIGGER %I ON %s', t.trigger_name, agentcrm.relation_name(t.relation));
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION agentcrm.drop_triggers(int) IS 'Internal: drops the triggers of a source';
+
+CREATE FUNCTION agentcrm.check_triggers_owned(source int) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	foreign_table regclass;
+BEGIN
+	SELECT relation INTO foreign_table FROM agentcrm.source_triggers(source) WHERE NOT agentcrm.owns_relation(relation) LIMIT 1;
+	IF foreign_table IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = format('only the owner of %s may drop its triggers', agentcrm.relation_name(foreign_table)),
+			HINT = format('Let a member of role %I do it.', (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = foreign_table));
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.check_triggers_owned(int) IS 'Internal: refuses a caller who could not drop the triggers';
+
+-- The part numbers of an altered source stay with their names: unread events hold them.  Gives the last watch before the new ones.
+CREATE FUNCTION agentcrm.attach_rows(source int, spec jsonb) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	last_part int := (SELECT coalesce(max(part), 0) FROM agentcrm.source_part p WHERE p.source_id = source);
+	last_watch int := (SELECT coalesce(max(watch), 0) FROM agentcrm.source_watch w WHERE w.source_id = source);
+BEGIN
+	INSERT INTO agentcrm.source_part AS old (source_id, part, name, kind, query, key_schema, key_table, key_columns)
+	SELECT source, last_part + row_number() OVER (ORDER BY i), p ->> 'name', p ->> 'kind', p ->> 'query', n.nspname, c.relname, agentcrm.part_array(p, 'key')
+	FROM jsonb_array_elements(spec -> 'parts') WITH ORDINALITY AS a(p, i)
+	JOIN pg_class c ON c.oid = (p ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
+	ON CONFLICT (source_id, name) DO UPDATE SET kind = excluded.kind, query = excluded.query,
+		key_schema = excluded.key_schema, key_table = excluded.key_table, key_columns = excluded.key_columns;
+
+	INSERT INTO agentcrm.source_watch (source_id, watch, part, schema_name, table_name, key_columns)
+	SELECT source, last_watch + row_number() OVER (ORDER BY i), p.part, n.nspname, c.relname, agentcrm.part_array(w, 'key')
+	FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i)
+	JOIN agentcrm.source_part p ON p.source_id = source AND p.name = w ->> 'part'
+	JOIN pg_class c ON c.oid = (w ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace;
+	RETURN last_watch;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_rows(int, jsonb) IS 'Internal: writes parts and watches';
+
+-- Feeds come first, so that clients have names and parents when their orders arrive.
+CREATE FUNCTION agentcrm.start_load(source int, only_part text, totals jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, at, started_at)
+	SELECT p.source_id, p.part, (SELECT coalesce(max(l.load_no), 0) FROM agentcrm.source_load l WHERE l.source_id = source)
+		+ row_number() OVER (ORDER BY p.kind = 'order', p.name = 'client', p.part), 'read', NULL, 0, (totals ->> p.name)::bigint, now(), now()
+	FROM agentcrm.source_part p
+	WHERE p.source_id = source AND p.kind IN ('order', 'feed') AND totals ? p.name AND (only_part IS NULL OR p.name = only_part)
+$$;
+COMMENT ON FUNCTION agentcrm.start_load(int, text, jsonb) IS 'Internal: starts reading all keys of parts';
+
+CREATE FUNCTION agentcrm.part_totals(source agentcrm.source, parts jsonb) RETURNS jsonb
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_object_agg(p ->> 'name', agentcrm.attach_total(agentcrm.attach_reader(source), p)) FROM jsonb_array_elements(parts) p WHERE p ->> 'kind' <> 'touch'
+$$;
+COMMENT ON FUNCTION agentcrm.part_totals(agentcrm.source, jsonb) IS 'Internal: number of keys of each part';
+
+CREATE FUNCTION agentcrm.attach_namespace(given text) RETURNS int
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result int;
+BEGIN
+	IF given IS NOT NULL THEN
+		SELECT s.namespace INTO result FROM agentcrm.source s WHERE s.name = given;
+		IF result IS NULL THEN
+			PERFORM agentcrm.attach_refuse(format('argument namespace: there is no source "%s"', given), 'Name the source whose clients and products this one shares.', '42704');
+		END IF;
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_namespace(text) IS 'Internal: identity namespace of a named source';
+
+-- Namespaces of detached sources are not used again while another source is attached: their clients may still be there.
+CREATE FUNCTION agentcrm.next_namespace() RETURNS int
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN NOT EXISTS (SELECT FROM agentcrm.source) THEN 0 ELSE greatest((SELECT max(namespace) FROM agentcrm.source),
+		(SELECT max(namespace) FROM agentcrm.client), (SELECT max(namespace) FROM agentcrm.product), (SELECT max(namespace) FROM agentcrm.rep)) + 1 END
+$$;
+COMMENT ON FUNCTION agentcrm.next_namespace() IS 'Internal: next free identity namespace';
+
+CREATE FUNCTION agentcrm.attach_insert(source agentcrm.source) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result int;
+BEGIN
+	LOCK TABLE agentcrm.source IN SHARE ROW EXCLUSIVE MODE;
+	INSERT INTO agentcrm.source (name, namespace, run_as, search_path, time_zone, on_delete, archive_before, state, options, attached_at)
+	VALUES (source.name, coalesce(source.namespace, agentcrm.next_namespace()), source.run_as, source.search_path, source.time_zone, source.on_delete,
+		source.archive_before, 'loading', source.options, now())
+	RETURNING source_id INTO result;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_insert(agentcrm.source) IS 'Internal: writes the source';
+
+-- lock_timeout holds for all locks taken here and is put back; an error puts it back by itself.
+CREATE FUNCTION agentcrm.attach_install(source agentcrm.source, spec jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	before text := current_setting('lock_timeout');
+	totals jsonb := agentcrm.part_totals(source, spec -> 'parts');
+	id int;
+BEGIN
+	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
+	id := agentcrm.attach_insert(source);
+	PERFORM agentcrm.attach_rows(id, spec);
+	PERFORM agentcrm.attach_lock(ARRAY(SELECT agentcrm.attach_relations(spec)));
+	PERFORM agentcrm.attach_triggers(id);
+	PERFORM agentcrm.start_load(id, NULL, totals);
+	PERFORM set_config('lock_timeout', before, true);
+	PERFORM agentcrm.wake();
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_install(agentcrm.source, jsonb) IS 'Internal: creates a source';

@@ -1,0 +1,239 @@
+-- source/: the life of an attached source: altered, given feeds, made live, read again, detached; and what an operator needs
+
+CREATE FUNCTION agentcrm.get_source(source_name text) RETURNS agentcrm.source
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result agentcrm.source;
+BEGIN
+	SELECT * INTO result FROM agentcrm.source s WHERE s.name = source_name;
+	IF result.name IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('source %s does not exist', coalesce('"' || source_name || '"', 'NULL')),
+			HINT = coalesce('Attached: ' || (SELECT string_agg(s.name, ', ' ORDER BY s.name) FROM agentcrm.source s) || '.', 'No source is attached.');
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION agentcrm.get_source(text) IS 'Internal: a source by name';
+
+CREATE FUNCTION agentcrm.source_schemas(source agentcrm.source) RETURNS name[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(((parse_ident(s, false))[1])::name ORDER BY i) FROM regexp_split_to_table(source.search_path, ', (?=([^"]*"[^"]*")*[^"]*$)') WITH ORDINALITY AS a(s, i)
+$$;
+COMMENT ON FUNCTION agentcrm.source_schemas(agentcrm.source) IS 'Internal: schemas of a source''s search_path';
+
+/*
+ * New mapping of an attached source: everything is checked as at attach; then
+ * triggers and watches are swapped under the lock, and all is read again.
+ * Feeds come and go with the options; what is left of the old parts goes.
+ */
+CREATE FUNCTION agentcrm.alter_install(source agentcrm.source, spec jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	before text := current_setting('lock_timeout');
+	totals jsonb := agentcrm.part_totals(source, spec -> 'parts');
+	names text[] := ARRAY(SELECT p ->> 'name' FROM jsonb_array_elements(spec -> 'parts') p);
+BEGIN
+	PERFORM agentcrm.check_triggers_owned(source.source_id);
+	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
+	PERFORM agentcrm.attach_lock(ARRAY(SELECT r FROM agentcrm.attach_relations(spec) r
+		UNION SELECT relation FROM agentcrm.source_triggers(source.source_id) ORDER BY 1));
+	PERFORM agentcrm.drop_triggers(source.source_id);
+	DELETE FROM agentcrm.source_watch w WHERE w.source_id = source.source_id;
+	DELETE FROM agentcrm.source_load l WHERE l.source_id = source.source_id;
+	DELETE FROM agentcrm.event_failed f WHERE f.source_id = source.source_id;
+	DELETE FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name <> ALL (names);
+	PERFORM agentcrm.attach_rows(source.source_id, spec);
+	UPDATE agentcrm.source s SET run_as = source.run_as, time_zone = source.time_zone, on_delete = source.on_delete, archive_before = source.archive_before,
+		options = source.options, state = 'loading', problem = NULL, version = s.version + 1 WHERE s.source_id = source.source_id;
+	PERFORM agentcrm.attach_triggers(source.source_id);
+	PERFORM agentcrm.start_load(source.source_id, NULL, totals);
+	PERFORM set_config('lock_timeout', before, true);
+	PERFORM agentcrm.wake();
+END $$;
+COMMENT ON FUNCTION agentcrm.alter_install(agentcrm.source, jsonb) IS 'Internal: swaps the mapping of a source';
+
+CREATE FUNCTION agentcrm.alter_check_given(old jsonb, given jsonb, reset text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	general boolean := old ->> 'call' = 'attach_query';
+	bad text;
+BEGIN
+	SELECT k INTO bad FROM jsonb_object_keys(given) k WHERE k NOT IN ('time_zone', 'run_as', 'on_delete', 'archive_before', 'feeds')
+		AND (k IN ('query', 'key', 'watch')) <> general LIMIT 1;
+	IF bad IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('argument %s does not belong to a source made by %s', bad, old ->> 'call'));
+	END IF;
+	SELECT k INTO bad FROM unnest(reset) k WHERE NOT old ? k OR k IN ('call', 'feeds', 'namespace') LIMIT 1;
+	IF bad IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('argument reset: %s was not given at attach, or cannot be taken back', quote_ident(bad)));
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.alter_check_given(jsonb, jsonb, text[]) IS 'Internal: refuses arguments that do not belong to the source';
+
+CREATE FUNCTION agentcrm.alter_run(source_name text, given jsonb, reset text[], dry_run boolean) RETURNS SETOF agentcrm.attach_report
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	old agentcrm.source := agentcrm.get_source(source_name);
+	source agentcrm.source;
+	options jsonb;
+	spec jsonb;
+	counted jsonb;
+BEGIN
+	IF NOT dry_run THEN
+		PERFORM agentcrm.attach_check_unwritten();
+	END IF;
+	PERFORM agentcrm.alter_check_given(old.options, given, reset);
+	options := (old.options - coalesce(reset, '{}')) || given;
+	source := agentcrm.attach_source(source_name, options - 'namespace', old.search_path);
+	source.options := options;
+	source.source_id := old.source_id;
+	source.namespace := old.namespace;
+	source.time_zone := coalesce(options ->> 'time_zone', old.time_zone);
+	spec := agentcrm.options_spec(options, agentcrm.source_schemas(old));
+	source.run_as := coalesce(options ->> 'run_as', CASE WHEN 'run_as' = ANY (reset) THEN agentcrm.owner_of((spec -> 'parts' -> 0 ->> 'relation')::oid) ELSE old.run_as END);
+	counted := agentcrm.attach_checked(source, spec, dry_run);
+	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
+	IF dry_run THEN
+		RETURN QUERY SELECT 'next', ('dry run: nothing was changed')::text;
+		RETURN;
+	END IF;
+	PERFORM agentcrm.alter_install(source, spec);
+	RETURN QUERY SELECT 'next', ('everything is being read again, see agentcrm.progress')::text;
+END $$;
+COMMENT ON FUNCTION agentcrm.alter_run(text, jsonb, text[], boolean) IS 'Internal: alters a source';
+
+CREATE FUNCTION agentcrm.alter_source(source text,
+	orders regclass DEFAULT NULL, lines regclass DEFAULT NULL, clients regclass DEFAULT NULL, products regclass DEFAULT NULL, reps regclass DEFAULT NULL,
+	order_key text[] DEFAULT NULL, line_order_key text[] DEFAULT NULL, line_key text DEFAULT NULL, client text DEFAULT NULL, product text DEFAULT NULL,
+	rep text DEFAULT NULL, at text DEFAULT NULL, quantity text DEFAULT NULL, amount text DEFAULT NULL, margin text DEFAULT NULL, kind text DEFAULT NULL,
+	is_sale text DEFAULT NULL, line_ok text DEFAULT NULL, client_name text DEFAULT NULL, client_parent text DEFAULT NULL, client_active text DEFAULT NULL,
+	channel text DEFAULT NULL, territory text DEFAULT NULL, product_name text DEFAULT NULL, category text DEFAULT NULL, product_active text DEFAULT NULL,
+	pack_qty text DEFAULT NULL, query text DEFAULT NULL, key text[] DEFAULT NULL, watch jsonb DEFAULT NULL, time_zone text DEFAULT NULL,
+	run_as name DEFAULT NULL, on_delete text DEFAULT NULL, archive_before interval DEFAULT NULL, reset text[] DEFAULT NULL, dry_run boolean DEFAULT false)
+RETURNS SETOF agentcrm.attach_report
+LANGUAGE sql AS $$
+	SELECT * FROM agentcrm.alter_run(source, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+		'orders', agentcrm.relation_name(orders), 'lines', agentcrm.relation_name(lines), 'clients', agentcrm.relation_name(clients),
+		'products', agentcrm.relation_name(products), 'reps', agentcrm.relation_name(reps), 'order_key', order_key, 'line_order_key', line_order_key,
+		'line_key', line_key, 'client', client, 'product', product, 'rep', rep, 'at', at, 'quantity', quantity, 'amount', amount, 'margin', margin,
+		'kind', kind, 'is_sale', is_sale, 'line_ok', line_ok, 'client_name', client_name, 'client_parent', client_parent, 'client_active', client_active,
+		'channel', channel, 'territory', territory, 'product_name', product_name, 'category', category, 'product_active', product_active,
+		'pack_qty', pack_qty, 'query', query, 'key', key, 'watch', watch, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete,
+		'archive_before', archive_before)), reset, dry_run)
+$$;
+COMMENT ON FUNCTION agentcrm.alter_source(text, regclass, regclass, regclass, regclass, regclass, text[], text[], text, text, text, text, text, text, text, text, text,
+	text, text, text, text, text, text, text, text, text, text, text, text, text[], jsonb, text, name, text, interval, text[], boolean) IS
+'Changes a source: arguments given replace those of attach, those named in reset return to their default; everything is checked and read again';
+
+CREATE FUNCTION agentcrm.feed_run(source_name text, feed text, given jsonb) RETURNS SETOF agentcrm.attach_report
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	source agentcrm.source := agentcrm.get_source(source_name);
+	before text := current_setting('lock_timeout');
+	spec jsonb;
+	counted jsonb;
+	totals jsonb;
+BEGIN
+	PERFORM agentcrm.attach_check_unwritten();
+	IF EXISTS (SELECT FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name = feed) THEN
+		PERFORM agentcrm.attach_refuse(format('source "%s" has a %s feed already', source_name, feed), state => '42710');
+	END IF;
+	spec := agentcrm.attach_feed_spec(feed, given, agentcrm.source_schemas(source));
+	counted := agentcrm.attach_check(source, spec, 1000);
+	totals := agentcrm.part_totals(source, spec -> 'parts');
+	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
+	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
+	PERFORM agentcrm.attach_lock(ARRAY(SELECT agentcrm.attach_relations(spec)));
+	PERFORM agentcrm.attach_triggers(source.source_id, agentcrm.attach_rows(source.source_id, spec));
+	UPDATE agentcrm.source s SET version = s.version + 1, options = jsonb_set(s.options, '{feeds}', coalesce(s.options -> 'feeds', '{}') || jsonb_build_object(feed, given))
+	WHERE s.source_id = source.source_id;
+	PERFORM agentcrm.start_load(source.source_id, feed, totals);
+	PERFORM set_config('lock_timeout', before, true);
+	PERFORM agentcrm.wake();
+END $$;
+COMMENT ON FUNCTION agentcrm.feed_run(text, text, jsonb) IS 'Internal: adds a feed to a source';
+
+CREATE FUNCTION agentcrm.attach_feed(source text, feed text, query text, watch jsonb, key text[] DEFAULT NULL) RETURNS SETOF agentcrm.attach_report
+LANGUAGE sql AS $$
+	SELECT * FROM agentcrm.feed_run(source, feed, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('query', query, 'watch', watch, 'key', key)))
+$$;
+COMMENT ON FUNCTION agentcrm.attach_feed(text, text, text, jsonb, text[]) IS
+'Adds a client, product or rep feed to a source; key names the watched table that lists all keys, where several are watched';
+
+CREATE FUNCTION agentcrm.go_live(source text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s agentcrm.source := agentcrm.get_source(source);
+BEGIN
+	IF s.state = 'broken' THEN
+		RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('source "%s" is broken: %s', source, s.problem), HINT = 'Mend it with alter_source first.';
+	END IF;
+	UPDATE agentcrm.source u SET deliver = true, live_at = coalesce(u.live_at, now()), state = CASE u.state WHEN 'shadow' THEN 'live' ELSE u.state END
+	WHERE u.source_id = s.source_id;
+	PERFORM agentcrm.wake();
+END $$;
+COMMENT ON FUNCTION agentcrm.go_live(text) IS 'Lets a source''s recommendations be delivered, as soon as its loading is over';
+
+CREATE FUNCTION agentcrm.stored_parts(source agentcrm.source) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_agg(agentcrm.attach_part(p.name, p.kind, p.query, agentcrm.attach_relation('part ' || p.name, ARRAY[p.key_schema, p.key_table], '{}'), p.key_columns) ORDER BY p.part)
+	FROM agentcrm.source_part p WHERE p.source_id = source.source_id
+$$;
+COMMENT ON FUNCTION agentcrm.stored_parts(agentcrm.source) IS 'Internal: parts of an attached source';
+
+CREATE FUNCTION agentcrm.resync(source text, part text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s agentcrm.source := agentcrm.get_source(source);
+	wanted jsonb;
+BEGIN
+	SELECT jsonb_agg(p) INTO wanted FROM jsonb_array_elements(agentcrm.stored_parts(s)) p WHERE p ->> 'kind' <> 'touch' AND (part IS NULL OR p ->> 'name' = part);
+	IF wanted IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('source "%s" has no part %s', source, quote_literal(part)),
+			HINT = 'Parts: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.part) FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.kind <> 'touch') || '.';
+	END IF;
+	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id AND (resync.part IS NULL
+		OR f.part = (SELECT p.part FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.name = resync.part));
+	PERFORM agentcrm.start_load(s.source_id, part, agentcrm.part_totals(s, wanted)), agentcrm.wake();
+END $$;
+COMMENT ON FUNCTION agentcrm.resync(text, text) IS 'Reads all keys of a source, or of one of its parts, again; failed keys are tried again';
+
+-- The tables are locked first: no writer is left that could still queue a key of the source.
+CREATE FUNCTION agentcrm.detach(source text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s agentcrm.source := agentcrm.get_source(source);
+	before text := current_setting('lock_timeout');
+BEGIN
+	PERFORM agentcrm.check_triggers_owned(s.source_id);
+	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
+	PERFORM agentcrm.attach_lock(ARRAY(SELECT DISTINCT relation FROM agentcrm.source_triggers(s.source_id) ORDER BY 1));
+	PERFORM agentcrm.drop_triggers(s.source_id);
+	PERFORM set_config('lock_timeout', before, true);
+	PERFORM agentcrm.source_retract(s.source_id);
+	DELETE FROM agentcrm.source d WHERE d.source_id = s.source_id;
+	PERFORM agentcrm.wake();
+END $$;
+COMMENT ON FUNCTION agentcrm.detach(text) IS 'Takes a source away: its triggers, its mapping, and its lines from the ledger, which keeps their history';
+
+CREATE FUNCTION agentcrm.grant_operator(role name) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('role %s does not exist', coalesce('"' || role || '"', 'NULL'));
+	END IF;
+	EXECUTE format('GRANT USAGE ON SCHEMA agentcrm TO %I', role);
+	EXECUTE format('GRANT EXECUTE ON ALL ROUTINES IN SCHEMA agentcrm TO %I', role);
+	EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA agentcrm TO %I', role);
+	EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA agentcrm TO %I', role);
+END $$;
+COMMENT ON FUNCTION agentcrm.grant_operator(name) IS 'Grants a role what it needs to attach sources, run steps by hand and read everything';
+
+-- None of the functions of this room is for everybody.
+DO $$
+DECLARE
+	f regprocedure;
+BEGIN
+	FOR f IN SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace = 'agentcrm'::pg_catalog.regnamespace AND prolang <> (SELECT oid FROM pg_catalog.pg_language WHERE lanname = 'c') LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
+	END LOOP;
+END $$;

@@ -1,0 +1,269 @@
+/*
+ * foreign.c
+ *		Calling an agent that is an SQL-callable function of someone's own.
+ *
+ * Turns the call into arguments and the rows of agentcrm.bid_proposal into
+ * bids, and refuses rows that make no sense.  The guard has already put the
+ * rights, the limits and the subtransaction in place.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "agent/registry.h"
+#include "agent/speak.h"
+
+#define PROPOSAL_COLUMNS "client_id, kind, action, channel, product_id, basket, quantity, demand_category, " \
+	"demand_from, demand_to, p_claim, margin, cost, uses, valid_until, reason_code, reason, evidence, next_look_at"
+
+enum
+{
+	COL_CLIENT_ID = 1, COL_KIND, COL_ACTION, COL_CHANNEL, COL_PRODUCT_ID, COL_BASKET, COL_QUANTITY,
+	COL_DEMAND_CATEGORY, COL_DEMAND_FROM, COL_DEMAND_TO, COL_P_CLAIM, COL_MARGIN, COL_COST, COL_USES,
+	COL_VALID_UNTIL, COL_REASON_CODE, COL_REASON, COL_EVIDENCE, COL_NEXT_LOOK_AT
+};
+
+typedef struct Row
+{
+	HeapTuple	tuple;
+	TupleDesc	desc;
+} Row;
+
+static Datum
+row_value(Row row, int column, bool *isnull)
+{
+	return SPI_getbinval(row.tuple, row.desc, column, isnull);
+}
+
+static const char *
+row_text(Row row, int column)
+{
+	return SPI_getvalue(row.tuple, row.desc, column);
+}
+
+static double
+row_numeric(Row row, int column, double otherwise)
+{
+	bool		isnull;
+	Datum		v = row_value(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, v));
+}
+
+static TimestampTz
+row_time(Row row, int column, TimestampTz otherwise)
+{
+	bool		isnull;
+	Datum		v = row_value(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetTimestampTz(v);
+}
+
+static DateADT
+row_date(Row row, int column, DateADT otherwise)
+{
+	bool		isnull;
+	Datum		v = row_value(row, column, &isnull);
+
+	return isnull ? otherwise : DatumGetDateADT(v);
+}
+
+static Jsonb *
+row_jsonb(Row row, int column)
+{
+	bool		isnull;
+	Datum		v = row_value(row, column, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbPCopy(v);
+}
+
+static int
+find_client(const ClientSnapshot *clients, int n_clients, int64 client_id)
+{
+	for (int i = 0; i < n_clients; i++)
+		if (clients[i].client_id == client_id)
+			return i;
+	return -1;
+}
+
+static void
+require(bool ok, int64 client_id, const char *what)
+{
+	if (!ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("proposal for client " INT64_FORMAT " is invalid: %s", client_id, what)));
+}
+
+static bool
+known_action(const char *action)
+{
+	static const char *const actions[] = {"call", "visit", "message", "programme", "order_suggestion", "check"};
+
+	for (int i = 0; action != NULL && i < (int) lengthof(actions); i++)
+		if (strcmp(actions[i], action) == 0)
+			return true;
+	return false;
+}
+
+/* What the plan relies on in a bid. */
+static void
+check_bid(const Bid *bid)
+{
+	int64		id = bid->client_id;
+
+	require(known_action(bid->action), id, "action must be call, visit, message, programme, order_suggestion or check");
+	require(bid->demand_from < bid->demand_to, id, "demand_from must lie before demand_to");
+	require(isfinite(bid->margin), id, "margin is missing or not finite");
+	require(isfinite(bid->cost) && bid->cost >= 0, id, "cost is missing or negative");
+	require(isfinite(bid->minutes) && bid->minutes >= 0, id, "rep_minutes in uses must not be negative");
+	require(!(bid->p_claim > 1) && !isnan(bid->p_claim), id, "p_claim must lie between 0 and 1");
+	require(bid->reason_code != NULL && bid->reason != NULL, id, "reason_code or reason is missing");
+	require(bid->evidence != NULL && JB_ROOT_IS_OBJECT(bid->evidence), id, "evidence must be a jsonb object");
+}
+
+static double
+minutes_used(Jsonb *uses)
+{
+	AgentParam *numbers;
+	int			n = uses != NULL ? params_numbers(uses, &numbers) : 0;
+
+	for (int i = 0; i < n; i++)
+		if (strcmp(numbers[i].name, "rep_minutes") == 0)
+			return numbers[i].value;
+	return 0;
+}
+
+static void
+read_demand(Row row, const ClientSnapshot *client, Bid *bid)
+{
+	bool		isnull;
+	Datum		v;
+
+	bid->demand_category = row_text(row, COL_DEMAND_CATEGORY);
+	if (bid->demand_category == NULL)
+		bid->demand_category = "*";
+	bid->demand_from = row_date(row, COL_DEMAND_FROM, client->today);
+	bid->demand_to = row_date(row, COL_DEMAND_TO, client->today + DEMAND_DAYS);
+	v = row_value(row, COL_P_CLAIM, &isnull);
+	bid->p_claim = isnull ? -1 : DatumGetFloat8(v);
+	require(isnull || bid->p_claim >= 0, client->client_id, "p_claim must lie between 0 and 1");
+}
+
+static void
+read_offer(Row row, const ClientSnapshot *client, const AgentCall *call, Bid *bid)
+{
+	bool		isnull;
+	Datum		v;
+
+	bid->action = row_text(row, COL_ACTION);
+	bid->channel = row_text(row, COL_CHANNEL);
+	v = row_value(row, COL_PRODUCT_ID, &isnull);
+	bid->has_product = !isnull;
+	bid->product_id = isnull ? 0 : DatumGetInt64(v);
+	bid->basket = row_jsonb(row, COL_BASKET);
+	v = row_value(row, COL_QUANTITY, &isnull);
+	bid->quantity = isnull ? NULL : DatumGetNumericCopy(v);
+	bid->margin = row_numeric(row, COL_MARGIN, NAN);
+	bid->cost = row_numeric(row, COL_COST, 0);
+	bid->minutes = minutes_used(row_jsonb(row, COL_USES));
+	bid->valid_until = row_time(row, COL_VALID_UNTIL, agent_days_later(client, agent_param(call, "valid_days", 7)));
+	bid->evidence = row_jsonb(row, COL_EVIDENCE);
+}
+
+static void
+read_proposal(Row row, const ClientSnapshot *clients, int n_clients, const AgentCall *call, BidSink *sink)
+{
+	bool		isnull;
+	int64		client_id = DatumGetInt64(row_value(row, COL_CLIENT_ID, &isnull));
+	int			index = isnull ? -1 : find_client(clients, n_clients, client_id);
+	const char *kind = row_text(row, COL_KIND);
+	Bid		   *bid;
+
+	require(index >= 0, isnull ? 0 : client_id, "the client was not in the call");
+	require(kind != NULL && (strcmp(kind, "bid") == 0 || strcmp(kind, "refuse") == 0 || strcmp(kind, "look") == 0),
+			client_id, "kind must be bid, refuse or look");
+	bid = bid_new(sink);
+	bid->client_id = client_id;
+	bid->client_index = index;
+	bid->kind = kind[0] == 'b' ? BID_BID : kind[0] == 'r' ? BID_REFUSE : BID_LOOK;
+	bid->reason_code = row_text(row, COL_REASON_CODE);
+	bid->reason = row_text(row, COL_REASON);
+	bid->next_look_at = row_time(row, COL_NEXT_LOOK_AT, 0);
+	if (bid->kind != BID_BID)
+		return;
+	read_demand(row, &clients[index], bid);
+	read_offer(row, &clients[index], call, bid);
+	check_bid(bid);
+}
+
+/* The call as jsonb: round, iteration, seed, settings and the agent's parameters. */
+static Jsonb *
+call_jsonb(const Agent *agent, const AgentCall *call)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	v;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	json_numeric(&state, "round", int64_to_numeric(call->round_id));
+	json_number(&state, "iteration", 1);
+	json_numeric(&state, "seed", int64_to_numeric(call->seed));
+	json_number(&state, "horizon_days", call->horizon_days);
+	json_number(&state, "margin_rate", call->margin_rate);
+	json_number(&state, "false_alarm_rate", call->false_alarm_rate);
+	v.type = jbvString;
+	v.val.string.val = "params";
+	v.val.string.len = strlen("params");
+	(void) pushJsonbValue(&state, WJB_KEY, &v);
+	v.type = jbvBinary;
+	v.val.binary.data = &agent->params->root;
+	v.val.binary.len = VARSIZE(agent->params) - VARHDRSZ;
+	(void) pushJsonbValue(&state, WJB_VALUE, &v);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static Datum
+id_array(const ClientSnapshot *clients, int n_clients)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * n_clients);
+
+	for (int i = 0; i < n_clients; i++)
+		ids[i] = Int64GetDatum(clients[i].client_id);
+	return PointerGetDatum(construct_array(ids, n_clients, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* Call the agent's function by name and take its proposals into the sink.  Needs SPI. */
+void
+foreign_bid(const Agent *agent, const ClientSnapshot *clients, int n_clients, const AgentCall *call, BidSink *sink)
+{
+	Oid			types[3] = {INT8ARRAYOID, TIMESTAMPTZOID, JSONBOID};
+	Datum		values[3];
+	char	   *sql = psprintf("SELECT %s FROM %s($1, $2, $3)", PROPOSAL_COLUMNS,
+							   quote_qualified_identifier(agent->schema, agent->function));
+	SPITupleTable *table;
+	MemoryContext old;
+
+	values[0] = id_array(clients, n_clients);
+	values[1] = TimestampTzGetDatum(call->as_of);
+	values[2] = JsonbPGetDatum(call_jsonb(agent, call));
+	if (SPI_execute_with_args(sql, 3, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not call agent \"%s\"", agent->name);
+	table = SPI_tuptable;
+	old = MemoryContextSwitchTo(sink->cxt);
+	for (uint64 i = 0; i < table->numvals; i++)
+	{
+		Row			row = {table->vals[i], table->tupdesc};
+
+		read_proposal(row, clients, n_clients, call, sink);
+	}
+	MemoryContextSwitchTo(old);
+	SPI_freetuptable(table);
+}

@@ -1,0 +1,206 @@
+/*
+ * guard.c
+ *		The guard around each call of an agent.
+ *
+ * An agent runs in an internal subtransaction that is read-only; its error is
+ * recorded, its bids of this call are dropped, and the round goes on.  After
+ * three failures in a row it is paused.  What cancels or ends the whole
+ * session is no failure of the agent and goes on upwards.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "agent/registry.h"
+
+#define FAILURES_UNTIL_PAUSE 3
+
+static TimeoutId agent_timeout = MAX_TIMEOUTS;
+static volatile sig_atomic_t timed_out = false;
+
+static void
+handle_timeout(void)
+{
+	timed_out = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static void
+start_timeout(const AgentCall *call)
+{
+	if (agent_timeout == MAX_TIMEOUTS)
+		agent_timeout = RegisterTimeout(USER_TIMEOUT, handle_timeout);
+	timed_out = false;
+	enable_timeout_after(agent_timeout, (int) agent_param(call, "time_limit_ms", 5000));
+}
+
+static void
+stop_timeout(void)
+{
+	disable_timeout(agent_timeout, false);
+	if (timed_out)
+		QueryCancelPending = false;
+}
+
+/* The agent's error, kept until the subtransaction is gone. */
+static void
+record_failure(const Agent *agent, const ErrorData *error)
+{
+	Oid			types[5] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+	Datum		values[5];
+	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
+
+	values[0] = CStringGetTextDatum(agent->name);
+	values[1] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+	values[2] = CStringGetTextDatum(timed_out ? "time limit passed (parameter time_limit_ms)" : error->message);
+	values[3] = error->context ? CStringGetTextDatum(error->context) : (Datum) 0;
+	nulls[3] = error->context ? ' ' : 'n';
+	values[4] = TimestampTzGetDatum(engine_now());
+	SPI_execute_with_args("INSERT INTO agentcrm.error_log (at, place, sqlstate, message, context) "
+						  "VALUES ($5, 'agent ' OPERATOR(pg_catalog.||) $1, $2, $3, $4)",
+						  5, types, values, nulls, false, 0);
+	types[1] = INT4OID;
+	values[1] = Int32GetDatum(FAILURES_UNTIL_PAUSE);
+	SPI_execute_with_args("WITH f AS (SELECT a.agent, 1 OPERATOR(pg_catalog.+) coalesce("
+						  "pg_catalog.substring(a.problem, '^failed (\\d+) times? in a row')::int4, 0) AS n "
+						  "FROM agentcrm.agent a WHERE a.agent OPERATOR(pg_catalog.=) $1 FOR UPDATE) "
+						  "UPDATE agentcrm.agent a SET "
+						  "problem = pg_catalog.format('failed %s time%s in a row: %s', f.n, "
+						  "CASE WHEN f.n OPERATOR(pg_catalog.=) 1 THEN '' ELSE 's' END, $3), "
+						  "mode = CASE WHEN f.n OPERATOR(pg_catalog.>=) $2 THEN 'paused' ELSE a.mode END "
+						  "FROM f WHERE a.agent OPERATOR(pg_catalog.=) f.agent",
+						  3, types, values, nulls, false, 0);
+	ereport(WARNING,
+			(errmsg("agent \"%s\" failed: %s", agent->name, timed_out ? "time limit passed" : error->message)));
+}
+
+static void
+clear_problem(const Agent *agent)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(agent->name)};
+
+	SPI_execute_with_args("UPDATE agentcrm.agent SET problem = NULL WHERE agent OPERATOR(pg_catalog.=) $1",
+						  1, types, values, NULL, false, 0);
+}
+
+/* Runs as the registrar, restricted and read-only; the subtransaction's end restores all of it. */
+static void
+call_foreign(const Agent *agent, const ClientSnapshot *clients, int n_clients, const AgentCall *call, BidSink *sink)
+{
+	Oid			save_user;
+	int			save_context;
+	int			save_nestlevel = NewGUCNestLevel();
+
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(get_role_oid(agent->registrar, false),
+						   save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	(void) set_config_option("transaction_read_only", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	start_timeout(call);
+	foreign_bid(agent, clients, n_clients, call, sink);
+	stop_timeout();
+	AtEOXact_GUC(false, save_nestlevel);
+	SetUserIdAndSecContext(save_user, save_context);
+}
+
+static void
+drop_leftovers(const Agent *agent)
+{
+	if (agent->native == NULL && MyBackendType == B_BG_WORKER)
+		LockReleaseSession(USER_LOCKMETHOD);
+}
+
+static bool
+is_agents_failure(const ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		return timed_out;
+	return error->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN && error->sqlerrcode != ERRCODE_CRASH_SHUTDOWN;
+}
+
+/* Name the new bids after their agent. */
+static void
+sign_bids(const Agent *agent, BidSink *sink, int first)
+{
+	char	   *name = MemoryContextStrdup(sink->cxt, agent->name);
+
+	for (int i = first; i < sink->n; i++)
+	{
+		sink->bids[i].agent = name;
+		sink->bids[i].shadow = agent->shadow;
+	}
+	sink->answered = lappend(sink->answered, name);
+}
+
+/* Call one agent; bids go to the sink, an error into agentcrm.error_log.  Needs SPI. */
+void
+agent_call_guarded(const Agent *agent, const ClientSnapshot *clients, int n_clients, const Population *population,
+				   const AgentCall *general, BidSink *sink)
+{
+	MemoryContext old = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			first = sink->n;
+	ErrorData  *volatile error = NULL;
+	AgentCall	call = *general;
+
+	call.params = agent->numbers;
+	call.n_params = agent->n_numbers;
+	timed_out = false;
+	BeginInternalSubTransaction("agentcrm agent");
+	MemoryContextSwitchTo(sink->cxt);
+	PG_TRY();
+	{
+		if (agent->native != NULL)
+			agent->native(clients, n_clients, population, &call, sink);
+		else
+			call_foreign(agent, clients, n_clients, &call, sink);
+		if (agent->native != NULL)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(old);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(old);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(old);
+		CurrentResourceOwner = owner;
+		if (agent_timeout != MAX_TIMEOUTS)
+			stop_timeout();
+	}
+	PG_END_TRY();
+	drop_leftovers(agent);
+	if (error != NULL)
+	{
+		if (!is_agents_failure(error))
+			ReThrowError(error);
+		sink->n = first;
+		record_failure(agent, error);
+		return;
+	}
+	MemoryContextSwitchTo(sink->cxt);
+	sign_bids(agent, sink, first);
+	MemoryContextSwitchTo(old);
+	if (agent->troubled)
+		clear_problem(agent);
+}

@@ -1,0 +1,227 @@
+/*
+ * registry.c
+ *		Which agents there are, and the call for proposals to all of them.
+ *
+ * The rows of agentcrm.agent are cached per backend; a statement trigger on
+ * that table sends the invalidation that drops the cache.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/rel.h"
+
+#include "agent/registry.h"
+#include "agent/speak.h"
+
+PG_FUNCTION_INFO_V1(agentcrm_agent_changed);
+
+static const struct
+{
+	const char *name;
+	AgentFunction function;
+}			builtins[] =
+{
+	{"portfolio_agent", portfolio_bid},
+	{"reorder_agent", reorder_bid},
+	{"retention_agent", retention_bid},
+};
+
+static MemoryContext registry_cxt = NULL;
+static bool registry_valid = false;
+static Oid	registry_relid = InvalidOid;
+static Agent *agents;
+static int	n_agents;
+
+/* The C function behind a function of schema agentcrm, or NULL. */
+AgentFunction
+agent_builtin(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(builtins); i++)
+		if (strcmp(builtins[i].name, name) == 0)
+			return builtins[i].function;
+	return NULL;
+}
+
+static void
+forget_registry(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == registry_relid)
+		registry_valid = false;
+}
+
+/* Statement trigger on agentcrm.agent: every backend reads the registry anew. */
+Datum
+agentcrm_agent_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("agentcrm.agent_changed must be called as a trigger")));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	PG_RETURN_POINTER(NULL);
+}
+
+/* The numeric members of a jsonb object, in the current memory context. */
+int
+params_numbers(Jsonb *params, AgentParam **numbers)
+{
+	JsonbIterator *it = JsonbIteratorInit(&params->root);
+	JsonbIteratorToken token;
+	JsonbValue	v;
+	int			n = 0;
+
+	*numbers = palloc0(sizeof(AgentParam) * (JB_ROOT_COUNT(params) + 1));
+	if (!JB_ROOT_IS_OBJECT(params))
+		return 0;
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			(*numbers)[n].name = pnstrdup(v.val.string.val, v.val.string.len);
+		else if (token == WJB_VALUE && v.type == jbvNumeric)
+			(*numbers)[n++].value = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+																	   NumericGetDatum(v.val.numeric)));
+	}
+	return n;
+}
+
+/* A parameter of the agent being called, else its default. */
+double
+agent_param(const AgentCall *call, const char *name, double otherwise)
+{
+	for (int i = 0; i < call->n_params; i++)
+		if (strcmp(call->params[i].name, name) == 0)
+			return call->params[i].value;
+	return otherwise;
+}
+
+static char *
+column_text(HeapTuple row, TupleDesc desc, int column)
+{
+	return SPI_getvalue(row, desc, column);
+}
+
+static void
+load_agent(Agent *agent, HeapTuple row, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		params;
+
+	agent->name = column_text(row, desc, 1);
+	agent->schema = column_text(row, desc, 2);
+	agent->function = column_text(row, desc, 3);
+	agent->registrar = column_text(row, desc, 4);
+	agent->shadow = strcmp(column_text(row, desc, 5), "shadow") == 0;
+	agent->troubled = column_text(row, desc, 6) != NULL;
+	params = SPI_getbinval(row, desc, 7, &isnull);
+	agent->params = DatumGetJsonbPCopy(params);
+	agent->n_numbers = params_numbers(agent->params, &agent->numbers);
+	agent->native = strcmp(agent->schema, AGENTCRM_SCHEMA) == 0 ? agent_builtin(agent->function) : NULL;
+}
+
+static void
+load_registry(void)
+{
+	MemoryContext old;
+
+	if (registry_cxt == NULL)
+	{
+		registry_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm agents", ALLOCSET_SMALL_SIZES);
+		CacheRegisterRelcacheCallback(forget_registry, (Datum) 0);
+	}
+	registry_relid = get_relname_relid("agent", get_namespace_oid(AGENTCRM_SCHEMA, false));
+	registry_valid = true;		/* before reading: a change from now on drops it again */
+	n_agents = 0;
+	MemoryContextReset(registry_cxt);
+	if (SPI_execute("SELECT agent, function_schema, function_name, registrar, mode, problem, params "
+					"FROM agentcrm.agent WHERE mode OPERATOR(pg_catalog.<>) 'paused' ORDER BY agent",
+					true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read agentcrm.agent");
+	old = MemoryContextSwitchTo(registry_cxt);
+	agents = palloc0(sizeof(Agent) * Max(SPI_processed, 1));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		load_agent(&agents[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	n_agents = (int) SPI_processed;
+	MemoryContextSwitchTo(old);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* The agents that are not paused, by name.  Needs SPI; valid until the next call. */
+const Agent *
+registry_agents(int *n)
+{
+	if (!registry_valid)
+	{
+		PG_TRY();
+		{
+			load_registry();
+		}
+		PG_CATCH();
+		{
+			registry_valid = false;
+			PG_RE_THROW();
+		}
+		PG_END_TRY();
+	}
+	*n = n_agents;
+	return agents;
+}
+
+/* An empty sink for bids in the current memory context. */
+void
+bid_sink_init(BidSink *sink)
+{
+	memset(sink, 0, sizeof(BidSink));
+	sink->cxt = CurrentMemoryContext;
+}
+
+/* Room for one more bid, all zero. */
+Bid *
+bid_new(BidSink *sink)
+{
+	if (sink->n == sink->max)
+	{
+		int			max = Max(64, sink->max * 2);
+		Bid		   *bids = MemoryContextAllocHuge(sink->cxt, sizeof(Bid) * max);
+
+		if (sink->n > 0)
+			memcpy(bids, sink->bids, sizeof(Bid) * sink->n);
+		sink->bids = bids;
+		sink->max = max;
+	}
+	memset(&sink->bids[sink->n], 0, sizeof(Bid));
+	return &sink->bids[sink->n++];
+}
+
+/* Call every agent that is not paused; a failing one leaves the bids of the others alone. */
+void
+agent_call_all(const ClientSnapshot *clients, int n_clients, const Population *population, const AgentCall *call,
+			   BidSink *sink)
+{
+	int			n;
+	const Agent *list;
+	Agent	   *copies;
+
+	if (n_clients == 0)
+		return;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	list = registry_agents(&n);
+
+	/* an invalidation on the way may drop the list: what is called is the list of the start */
+	copies = palloc(sizeof(Agent) * Max(n, 1));
+	memcpy(copies, list, sizeof(Agent) * n);
+	for (int i = 0; i < n; i++)
+		agent_call_guarded(&copies[i], clients, n_clients, population, call, sink);
+	SPI_finish();
+}

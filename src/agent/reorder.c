@@ -1,0 +1,147 @@
+/*
+ * reorder.c
+ *		The reorder agent: when the next order is due, and what is in it.
+ *
+ * Due is the day from which an order within the demand window is more likely
+ * than the threshold, or the median day of the client's rhythm, whichever
+ * comes first; never before half a median gap has passed, else clients with a
+ * weekly rhythm would be due on the day of their order.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "agent/speak.h"
+
+#define BASKET_LINES 8
+
+typedef struct Due
+{
+	double		median;			/* days between the client's orders, predictive median */
+	double		due;			/* days since the last order when it is due */
+} Due;
+
+/* First day at or after which P(order within the window) passes the threshold: bisection between the limits. */
+static double
+first_day_above(const ClientSnapshot *client, const Population *population, double threshold, double low, double high)
+{
+	if (gap_order_within(&population->gap, &client->gaps, low, DEMAND_DAYS) >= threshold)
+		return low;
+	if (gap_order_within(&population->gap, &client->gaps, high, DEMAND_DAYS) < threshold)
+		return high;
+	while (high - low > 1)
+	{
+		double		middle = floor((low + high) / 2);
+
+		if (gap_order_within(&population->gap, &client->gaps, middle, DEMAND_DAYS) >= threshold)
+			high = middle;
+		else
+			low = middle;
+	}
+	return high;
+}
+
+static Due
+find_due(const ClientSnapshot *client, const Population *population, double threshold)
+{
+	Due			d;
+
+	d.median = gap_quantile(&population->gap, &client->gaps, 0.5);
+	d.due = first_day_above(client, population, threshold, ceil(d.median / 2), ceil(d.median));
+	return d;
+}
+
+static const char *
+describe(const ClientSnapshot *client, Due d, double p, const BasketLine *lines, int n_lines)
+{
+	const char *usual = n_lines > 0 ? psprintf("; usually %s", basket_words(lines, n_lines)) : "";
+
+	return psprintf("Order %s: half of this client's orders come within %s, the last was on %s, %s ago; "
+					"%s chance of an order within %d days%s.",
+					client->state.elapsed > d.median ? "overdue" : "due", say_days(d.median),
+					say_date(client->profile.last_order_on), say_days(client->state.elapsed),
+					say_percent(p), DEMAND_DAYS, usual);
+}
+
+static void
+bid_order(const ClientSnapshot *client, int client_index, const Population *population, const AgentCall *call,
+		  BidSink *sink, Due d)
+{
+	double		p = agent_order_within(client, population, DEMAND_DAYS);
+	double		margin = agent_order_margin(client, population, call);
+	double		gain = agent_gain(p, margin);
+	Offer		phone = offer_call(call);
+	Offer		app = offer_suggestion(call);
+	bool		by_phone = gain >= phone.cost * agent_param(call, "call_factor", 2);
+	BasketLine	lines[BASKET_LINES];
+	int			n_lines;
+	Bid		   *bid;
+	Evidence	e;
+
+	if (gain <= app.cost)
+	{
+		agent_refuse(sink, client, client_index, "no_gain",
+					 psprintf("expected gain %s does not cover the cost of any action", say_amount(gain)));
+		return;
+	}
+	n_lines = basket_usual(client, BASKET_LINES, agent_param(call, "basket_floor", 0.10), lines);
+	bid = agent_bid(sink, client, client_index, call, by_phone ? phone : app);
+	if (n_lines > 0)
+		bid->basket = basket_json(lines, n_lines);
+	bid->margin = margin;
+	bid->reason_code = client->state.elapsed > d.median ? "order_overdue" : "order_due";
+	bid->reason = describe(client, d, p, lines, n_lines);
+	evidence_begin(&e, client, "n_orders, last_order_on, n_gaps, mean_gap, elapsed, order_value, products", "");
+	evidence_parameter(&e, "threshold", agent_param(call, "threshold", 0.5));
+	evidence_parameter(&e, "window_days", DEMAND_DAYS);
+	evidence_values(&e);
+	evidence_number(&e, "n_orders", client->profile.n_orders);
+	evidence_text(&e, "last_order_on", say_date(client->profile.last_order_on));
+	evidence_number(&e, "elapsed", client->state.elapsed);
+	evidence_number(&e, "median_gap", d.median);
+	evidence_number(&e, "p_order", p);
+	evidence_number(&e, "order_value", client->state.order_value);
+	bid->evidence = evidence_end(&e);
+}
+
+static void
+look_at_client(const ClientSnapshot *client, int client_index, const Population *population, const AgentCall *call,
+			   BidSink *sink)
+{
+	int			least = (int) agent_param(call, "min_orders", 2);
+	Due			d;
+
+	if (client->profile.n_orders < least)
+		agent_refuse(sink, client, client_index, "insufficient",
+					 psprintf("insufficient: needs %d orders, has %d", least, client->profile.n_orders));
+	else if (!population->gap_fitted && client->gaps.n < GAP_MIN_GAPS)
+		agent_refuse(sink, client, client_index, "insufficient",
+					 psprintf("insufficient: needs %d gaps between orders or a fitted population, has %d gaps",
+							  GAP_MIN_GAPS, client->gaps.n));
+	else
+	{
+		d = find_due(client, population, agent_param(call, "threshold", 0.5));
+		if (client->state.elapsed < d.due)
+			agent_look(sink, client, client_index, agent_days_later(client, d.due - client->state.elapsed));
+		else
+			bid_order(client, client_index, population, call, sink, d);
+	}
+}
+
+/* Bids for the next order of each client once it is due; else says when it will be. */
+void
+reorder_bid(const ClientSnapshot *clients, int n_clients, const Population *population, const AgentCall *call,
+			BidSink *sink)
+{
+	for (int i = 0; i < n_clients; i++)
+	{
+		Stage		stage = clients[i].state.stage;
+
+		if (!agent_contactable(sink, &clients[i], i))
+			continue;
+		if (stage == STAGE_DORMANT || stage == STAGE_LOST)
+			agent_refuse(sink, &clients[i], i, "stage", "silent for too long: the portfolio agent's case");
+		else
+			look_at_client(&clients[i], i, population, call, sink);
+	}
+}

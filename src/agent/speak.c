@@ -1,0 +1,337 @@
+/*
+ * speak.c
+ *		What the built-in agents share: money, words and evidence.
+ *
+ * Decides nothing: it puts an agent's figures into a bid, a sentence and a
+ * jsonb that names the query from which the figures can be derived again.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/shortest_dec.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "agent/speak.h"
+
+/* A phone call by the client's rep. */
+Offer
+offer_call(const AgentCall *call)
+{
+	return (Offer) {"call", "phone", agent_param(call, "call_cost", 1.50), agent_param(call, "call_minutes", 6)};
+}
+
+/* A visit by the client's rep. */
+Offer
+offer_visit(const AgentCall *call)
+{
+	return (Offer) {"visit", "visit", agent_param(call, "visit_cost", 10), agent_param(call, "visit_minutes", 30)};
+}
+
+/* An e-mail. */
+Offer
+offer_message(const AgentCall *call)
+{
+	return (Offer) {"message", "email", agent_param(call, "message_cost", 0.05), 0};
+}
+
+/* A ready order put before the client in the ordering application. */
+Offer
+offer_suggestion(const AgentCall *call)
+{
+	return (Offer) {"order_suggestion", "app", agent_param(call, "suggestion_cost", 0.02), 0};
+}
+
+static double
+to_double(Numeric n)
+{
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(n)));
+}
+
+/* Margin as a share of amount: the client's own where the ledger has margins, else the configured rate. */
+double
+agent_margin_share(const ClientSnapshot *client, const AgentCall *call)
+{
+	const ClientProfile *p = &client->profile;
+
+	if (p->n_orders > 0 && p->margin != NULL && p->amount != NULL)
+	{
+		double		amount = to_double(p->amount);
+
+		if (amount > 0)
+			return fmin(1.0, fmax(0.0, to_double(p->margin) / amount));
+	}
+	return call->margin_rate;
+}
+
+/* Margin of one usual order, source currency. */
+double
+agent_order_margin(const ClientSnapshot *client, const Population *population, const AgentCall *call)
+{
+	double		value = client->state.order_value;
+
+	if (!(value > 0))
+		value = client->profile.n_orders > 0 ? 0 : population->mean_order_value;
+	return value * agent_margin_share(client, call);
+}
+
+/* Expected incremental margin of an action with the assumed effect, before its cost. */
+double
+agent_gain(double p0, double margin)
+{
+	return (effect_apply(p0, ASSUMED_THETA) - p0) * margin;
+}
+
+/* Probability that the client's next order holds the product (level 0). */
+double
+agent_inclusion(const ClientSnapshot *client, const ClientProduct *product)
+{
+	const ProductInfo *info = profile_product(product->product_id);
+	double		missed = client->profile.n_orders - product->last_order_no;
+
+	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed),
+					   info != NULL ? info->share : 0, client->profile.n_orders);
+}
+
+/* Probability of an order within so many days of today, given the silence so far. */
+double
+agent_order_within(const ClientSnapshot *client, const Population *population, int days)
+{
+	return gap_order_within(&population->gap, &client->gaps, client->state.elapsed, days);
+}
+
+/* as_of plus whole days, at least one. */
+TimestampTz
+agent_days_later(const ClientSnapshot *client, double days)
+{
+	double		whole = fmin(fmax(1.0, ceil(days)), 3650.0);
+
+	return client->as_of + (TimestampTz) whole * USECS_PER_DAY;
+}
+
+/* A bid for the client's whole demand of the coming two weeks, costed as offered; the caller fills in the rest. */
+Bid *
+agent_bid(BidSink *sink, const ClientSnapshot *client, int client_index, const AgentCall *call, Offer offer)
+{
+	Bid		   *bid = bid_new(sink);
+
+	bid->client_id = client->client_id;
+	bid->client_index = client_index;
+	bid->kind = BID_BID;
+	bid->action = offer.action;
+	bid->channel = offer.channel;
+	bid->cost = offer.cost;
+	bid->minutes = offer.minutes;
+	bid->demand_category = "*";
+	bid->demand_from = client->today;
+	bid->demand_to = client->today + DEMAND_DAYS;
+	bid->p_claim = -1;
+	bid->valid_until = agent_days_later(client, agent_param(call, "valid_days", 7));
+	bid->next_look_at = bid->valid_until;
+	return bid;
+}
+
+/* A refusal: the agent has nothing to offer, and why. */
+void
+agent_refuse(BidSink *sink, const ClientSnapshot *client, int client_index, const char *code, const char *reason)
+{
+	Bid		   *bid = bid_new(sink);
+
+	bid->client_id = client->client_id;
+	bid->client_index = client_index;
+	bid->kind = BID_REFUSE;
+	bid->reason_code = code;
+	bid->reason = reason;
+}
+
+/* Nothing to offer now; look again then. */
+void
+agent_look(BidSink *sink, const ClientSnapshot *client, int client_index, TimestampTz at)
+{
+	Bid		   *bid = bid_new(sink);
+
+	bid->client_id = client->client_id;
+	bid->client_index = client_index;
+	bid->kind = BID_LOOK;
+	bid->next_look_at = at;
+}
+
+/* False, with a refusal, for clients nobody may contact. */
+bool
+agent_contactable(BidSink *sink, const ClientSnapshot *client, int client_index)
+{
+	if (!client->active)
+		agent_refuse(sink, client, client_index, "closed", "the application has closed the client");
+	else if (client->do_not_contact)
+		agent_refuse(sink, client, client_index, "do_not_contact", "the client wants no contact");
+	else
+		return true;
+	return false;
+}
+
+/* 2026-10-02 */
+const char *
+say_date(DateADT day)
+{
+	int			year,
+				month,
+				mday;
+
+	if (DATE_NOT_FINITE(day))
+		return "never";
+	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
+	return psprintf("%04d-%02d-%02d", year, month, mday);
+}
+
+/* Money without more digits than anyone reads. */
+const char *
+say_amount(double amount)
+{
+	return psprintf("%.2f", amount);
+}
+
+/* 55 %; small ones keep a digit that tells. */
+const char *
+say_percent(double p)
+{
+	double		percent = p * 100;
+
+	if (percent < 0.01)
+		return "less than 0.01 %";
+	if (percent < 1)
+		return psprintf("%.2f %%", percent);
+	if (percent > 99 && percent < 100)
+		return "more than 99 %";
+	return psprintf("%.0f %%", percent);
+}
+
+/* 1 day, 12 days */
+const char *
+say_days(double days)
+{
+	double		whole = rint(days);
+
+	return psprintf("%.0f %s", whole, whole == 1 ? "day" : "days");
+}
+
+static void
+json_key(JsonbParseState **state, const char *name)
+{
+	JsonbValue	v;
+
+	v.type = jbvString;
+	v.val.string.val = unconstify(char *, name);
+	v.val.string.len = strlen(name);
+	(void) pushJsonbValue(state, WJB_KEY, &v);
+}
+
+/* "name": "value", or null. */
+void
+json_text(JsonbParseState **state, const char *name, const char *value)
+{
+	JsonbValue	v;
+
+	json_key(state, name);
+	if (value == NULL)
+		v.type = jbvNull;
+	else
+	{
+		v.type = jbvString;
+		v.val.string.val = pstrdup(value);
+		v.val.string.len = strlen(value);
+	}
+	(void) pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+/* "name": numeric */
+void
+json_numeric(JsonbParseState **state, const char *name, Numeric value)
+{
+	JsonbValue	v;
+
+	json_key(state, name);
+	v.type = jbvNumeric;
+	v.val.numeric = value;
+	(void) pushJsonbValue(state, WJB_VALUE, &v);
+}
+
+/* "name": value with six significant digits, which is more than any model here knows. */
+void
+json_number(JsonbParseState **state, const char *name, double value)
+{
+	char		text[64];
+
+	if (!isfinite(value))
+	{
+		json_text(state, name, NULL);
+		return;
+	}
+	if (value == rint(value) && fabs(value) < 1e9)
+	{
+		json_numeric(state, name, int64_to_numeric((int64) value));
+		return;
+	}
+	snprintf(text, sizeof(text), "%.6g", value);
+	json_numeric(state, name,
+				 DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+													 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+}
+
+/* Opens the evidence: columns of agentcrm.profile() that show the figures, for this client at its as_of, and what is joined to it. */
+void
+evidence_begin(Evidence *e, const ClientSnapshot *client, const char *columns, const char *more)
+{
+	e->state = NULL;
+	(void) pushJsonbValue(&e->state, WJB_BEGIN_OBJECT, NULL);
+	json_text(&e->state, "query",
+			  psprintf("SELECT %s FROM agentcrm.profile(ARRAY[" INT64_FORMAT "]::bigint[], '%s') s%s",
+					   columns, client->client_id, timestamptz_to_str(client->as_of), more));
+	json_key(&e->state, "parameters");
+	(void) pushJsonbValue(&e->state, WJB_BEGIN_OBJECT, NULL);
+	json_text(&e->state, "effect", "assumed");
+	json_number(&e->state, "theta", ASSUMED_THETA);
+}
+
+/* A parameter that entered the decision. */
+void
+evidence_parameter(Evidence *e, const char *name, double value)
+{
+	json_number(&e->state, name, value);
+}
+
+/* From here on: the values themselves. */
+void
+evidence_values(Evidence *e)
+{
+	(void) pushJsonbValue(&e->state, WJB_END_OBJECT, NULL);
+	json_key(&e->state, "values");
+	(void) pushJsonbValue(&e->state, WJB_BEGIN_OBJECT, NULL);
+}
+
+void
+evidence_number(Evidence *e, const char *name, double value)
+{
+	json_number(&e->state, name, value);
+}
+
+void
+evidence_text(Evidence *e, const char *name, const char *value)
+{
+	json_text(&e->state, name, value);
+}
+
+Jsonb *
+evidence_end(Evidence *e)
+{
+	JsonbValue *result;
+
+	(void) pushJsonbValue(&e->state, WJB_END_OBJECT, NULL);
+	result = pushJsonbValue(&e->state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(result);
+}

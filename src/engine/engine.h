@@ -1,0 +1,22 @@
+/*
+ * engine.h
+ *		The face of the engine: the clock, waking the worker, and marks that a
+ *		source has lost changes.
+ *
+ * Contains no business logic.
+ */
+#ifndef AGENTCRM_ENGINE_H
+#define AGENTCRM_ENGINE_H
+
+#include "agentcrm.h"
+
+/* Find this database's slot in shared memory, before anything must not fail. */
+extern void engine_attach(void);
+
+/* The worker has work: one flag and one latch, safe after commit. */
+extern void engine_wake(void);
+
+/* Keys of a source were lost by the current transaction; 0 stands for all sources. */
+extern void engine_mark_lost(int32 source_id);
+
+#endif

@@ -1,0 +1,450 @@
+/*
+ * load.c
+ *		Reading all keys of a part: the first load, and resync.
+ *
+ * A load is the live path over every key, in chunks: each chunk is part of one
+ * step and leaves a row that says where to go on.  While a source is loaded
+ * for the first time its clients' profiles are built at the end, in one pass
+ * (phase fold), instead of after every chunk.
+ *
+ *		feed:			read -> done
+ *		first load:		read -> fold -> assess -> done
+ *		resync:			read -> sweep -> done
+ *		go_live:		assess -> done
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "agentcrm.h"
+#include "engine/step.h"
+#include "profile/profile.h"
+#include "store.h"
+
+#define KEYS_PER_CHUNK 2000
+#define CLIENTS_PER_FOLD 5000
+#define CLIENTS_PER_ASSESSMENT 500
+
+/* Where a load stands. */
+typedef struct Load
+{
+	int32		source_id;
+	int16		part;
+	int64		load_no;
+	char		phase;			/* first letter of its name */
+	char	   *position;
+	int64		done;
+	int64		total;
+	bool		again;
+	TimestampTz started_at;
+} Load;
+
+/* Pending loads, feeds first; read at the start of each step. */
+static Load *loads = NULL;
+static int	n_loads = 0;
+static MemoryContext loads_cxt = NULL;
+
+static const char *
+phase_name(char phase)
+{
+	return phase == 'r' ? "read" : phase == 's' ? "sweep" : phase == 'f' ? "fold" : phase == 'a' ? "assess" : "done";
+}
+
+/* Read the pending loads. */
+void
+load_refresh(void)
+{
+	if (loads_cxt == NULL)
+		loads_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm loads", ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(loads_cxt);
+	loads = NULL;
+	n_loads = 0;
+
+	SPI_connect();
+	SPI_execute("SELECT * FROM (SELECT DISTINCT ON (source_id, part)"
+				" source_id, part, load_no, phase, position, done, total, again, started_at"
+				" FROM agentcrm.source_load ORDER BY source_id, part, load_no DESC) AS l"
+				" WHERE phase <> 'done' OR again ORDER BY source_id, part = 1, part", true, 0);
+	if (SPI_processed > 0)
+		loads = MemoryContextAllocZero(loads_cxt, sizeof(Load) * SPI_processed);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		Load	   *load = &loads[n_loads++];
+		char	   *position = SPI_getvalue(tuple, desc, 5);
+		bool		isnull;
+
+		load->source_id = DatumGetInt32(SPI_getbinval(tuple, desc, 1, &isnull));
+		load->part = DatumGetInt16(SPI_getbinval(tuple, desc, 2, &isnull));
+		load->load_no = DatumGetInt64(SPI_getbinval(tuple, desc, 3, &isnull));
+		load->phase = *SPI_getvalue(tuple, desc, 4);
+		load->position = position ? MemoryContextStrdup(loads_cxt, position) : NULL;
+		load->done = DatumGetInt64(SPI_getbinval(tuple, desc, 6, &isnull));
+		load->total = DatumGetInt64(SPI_getbinval(tuple, desc, 7, &isnull));
+		load->again = DatumGetBool(SPI_getbinval(tuple, desc, 8, &isnull));
+		load->started_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 9, &isnull));
+	}
+	SPI_finish();
+}
+
+/* Append where a load stands now. */
+static void
+save(Load *load, TimestampTz now)
+{
+	Oid			types[9] = {INT4OID, INT2OID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, BOOLOID, TIMESTAMPTZOID};
+	Datum		values[9] = {Int32GetDatum(load->source_id), Int16GetDatum(load->part),
+		Int64GetDatum(load->load_no + 1), CStringGetTextDatum(phase_name(load->phase)),
+		load->position ? CStringGetTextDatum(load->position) : (Datum) 0,
+		Int64GetDatum(load->done), Int64GetDatum(Max(load->total, load->done)), BoolGetDatum(load->again),
+	TimestampTzGetDatum(load->started_at)};
+	char		nulls[10] = "         ";
+
+	if (load->position == NULL)
+		nulls[4] = 'n';
+	load->load_no++;
+	SPI_connect();
+	SPI_execute_with_args("INSERT INTO agentcrm.source_load"
+						  " (source_id, part, load_no, phase, position, done, total, again, at, started_at)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9)",
+						  9, types, values, nulls, false, 0);
+	if (load->phase == 'd')
+		SPI_execute_with_args("DELETE FROM agentcrm.source_load WHERE source_id = $1 AND part = $2 AND load_no < $3",
+							  3, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
+static void
+begin_phase(Load *load, char phase, int64 total)
+{
+	load->phase = phase;
+	load->position = NULL;
+	load->done = 0;
+	load->total = total;
+	load->started_at = GetCurrentTimestamp();
+}
+
+/*
+ * Ask for a part, or all parts, of a source, or of all, to be read again.  A
+ * first load that is past reading is let finish first: its profiles are half
+ * built.
+ */
+void
+load_request(int32 source_id, int16 part, TimestampTz now)
+{
+	Oid			types[2] = {INT4OID, INT2OID};
+	Datum		values[2] = {Int32GetDatum(source_id), Int16GetDatum(part)};
+
+	SPI_connect();
+	SPI_execute_with_args("INSERT INTO agentcrm.source_load"
+						  " (source_id, part, load_no, phase, position, done, total, again, at, started_at)"
+						  " SELECT p.source_id, p.part, coalesce(l.load_no, 0) + 1,"
+						  "  CASE WHEN w.waits THEN l.phase ELSE 'read' END,"
+						  "  CASE WHEN w.waits THEN l.position END,"
+						  "  CASE WHEN w.waits THEN l.done ELSE 0 END,"
+						  "  CASE WHEN w.waits THEN l.total ELSE 0 END,"
+						  "  w.waits, clock_timestamp(), CASE WHEN w.waits THEN l.started_at ELSE clock_timestamp() END"
+						  " FROM agentcrm.source s JOIN agentcrm.source_part p USING (source_id)"
+						  " LEFT JOIN LATERAL (SELECT * FROM agentcrm.source_load x WHERE x.source_id = p.source_id"
+						  "  AND x.part = p.part ORDER BY x.load_no DESC LIMIT 1) l ON true"
+						  " CROSS JOIN LATERAL (SELECT s.state = 'loading' AND p.kind = 'order'"
+						  "  AND coalesce(l.phase IN ('fold', 'assess'), false) AS waits) w"
+						  " WHERE $1 IN (0, p.source_id) AND $2 IN (0, p.part) AND p.kind <> 'touch'",
+						  2, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
+static Load *
+order_load(Source *source)
+{
+	for (int i = 0; i < n_loads; i++)
+	{
+		SourcePart *part = source_part(source, loads[i].part);
+
+		if (loads[i].source_id == source->source_id && part && part->kind == PART_ORDER)
+			return &loads[i];
+	}
+	return NULL;
+}
+
+/* Whether a client's profile does not hold the source's orders yet, because its first load will build it. */
+bool
+load_defers(Source *source, int64 client_id)
+{
+	Load	   *load;
+
+	if (source->state != SOURCE_LOADING)
+		return false;
+	load = order_load(source);
+	if (load == NULL || load->phase == 'a' || load->phase == 'd')
+		return false;
+	return load->phase != 'f' || load->position == NULL || client_id > pg_strtoint64(load->position);
+}
+
+/* Whether some source is being loaded for the first time. */
+bool
+load_any(void)
+{
+	for (int i = 0; i < source_count(); i++)
+		if (source_nth(i)->state == SOURCE_LOADING)
+			return true;
+	return false;
+}
+
+/* ---- phases ---- */
+
+static void
+source_is_broken(Source *source, const ErrorData *error, TimestampTz now)
+{
+	Oid			types[2] = {INT4OID, TEXTOID};
+	Datum		values[2] = {Int32GetDatum(source->source_id), CStringGetTextDatum(error->message)};
+
+	SPI_connect();
+	SPI_execute_with_args("UPDATE agentcrm.source SET state = 'broken', problem = $2 WHERE source_id = $1",
+						  2, types, values, NULL, false, 0);
+	SPI_finish();
+	error_record(psprintf("source %s", source->name), source->source_id, error, now);
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("source \"%s\" cannot be read: %s", source->name, error->message),
+			 errhint("Mend the cause and call agentcrm.resync, or change the mapping with agentcrm.alter_source.")));
+}
+
+/* Read one chunk of keys through the live path. */
+static void
+read_keys(Source *source, SourcePart *part, const char **keys, int n, TimestampTz now)
+{
+	QueueEvent *events = palloc0(sizeof(QueueEvent) * Max(n, 1));
+	int64	   *clients = NULL;
+	int			n_clients;
+
+	for (int i = 0; i < n; i++)
+		events[i] = (QueueEvent)
+	{
+		.source_id = source->source_id, .part = part->part, .key = keys[i]
+	};
+	if (n == 0)
+		return;
+	if (part->kind == PART_FEED)
+		n_clients = step_read_feed(source, part, events, n, now, &clients);
+	else
+	{
+		LedgerChange *changes;
+		int			n_changes = step_read_keys(source, part, events, n, now, &changes);
+
+		n_clients = step_apply(source, changes, n_changes, now, &clients);
+	}
+	if (source->state != SOURCE_LOADING && n_clients > 0)
+		step_assess(clients, n_clients, true, "order", now);
+}
+
+static int64
+count_clients(Source *source)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(source->namespace)};
+	bool		isnull;
+	int64		count;
+
+	SPI_connect();
+	SPI_execute_with_args("SELECT count(*) FROM agentcrm.client WHERE namespace = $1", 1, types, values, NULL, true, 0);
+	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return count;
+}
+
+static void
+finish(Source *source, Load *load)
+{
+	SourcePart *part = source_part(source, load->part);
+
+	if (part->kind == PART_ORDER && source->state == SOURCE_LOADING)
+	{
+		Oid			types[1] = {INT4OID};
+		Datum		values[1] = {Int32GetDatum(source->source_id)};
+
+		SPI_connect();
+		SPI_execute_with_args("UPDATE agentcrm.source SET state = CASE WHEN deliver THEN 'live' ELSE 'shadow' END"
+							  " WHERE source_id = $1 AND state = 'loading'", 1, types, values, NULL, false, 0);
+		SPI_finish();
+	}
+	load->phase = 'd';
+}
+
+static void
+phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
+{
+	const char **keys;
+	int			n;
+	ErrorData  *error = NULL;
+
+	if (load->total == 0)
+		error = source_count_keys(source, part, &load->total);
+	if (error == NULL)
+		error = source_list_keys(source, part, load->position, KEYS_PER_CHUNK, &keys, &n);
+	if (error)
+	{
+		source_is_broken(source, error, now);
+		return;
+	}
+	read_keys(source, part, keys, n, now);
+	load->done += n;
+	if (n == KEYS_PER_CHUNK)
+		load->position = pstrdup(keys[n - 1]);
+	else if (part->kind == PART_FEED)
+		finish(source, load);
+	else if (source->state == SOURCE_LOADING)
+		begin_phase(load, 'f', count_clients(source));
+	else
+		begin_phase(load, 's', load->done);
+}
+
+/* Ids of a column of the ledger after a position, in order. */
+static int
+next_ids(const char *sql, int32 number, const char *position, int limit, int64 *ids)
+{
+	Oid			types[3] = {INT4OID, INT8OID, INT4OID};
+	Datum		values[3] = {Int32GetDatum(number),
+		Int64GetDatum(position ? pg_strtoint64(position) : PG_INT64_MIN),
+	Int32GetDatum(limit)};
+	int			n;
+
+	SPI_connect();
+	SPI_execute_with_args(sql, 3, types, values, NULL, true, 0);
+	n = SPI_processed;
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		ids[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	SPI_finish();
+	return n;
+}
+
+/* The canonical key of a stored order. */
+static const char *
+order_key(int32 source_id, int64 order_id)
+{
+	Oid			types[2] = {INT4OID, INT8OID};
+	Datum		values[2] = {Int32GetDatum(source_id), Int64GetDatum(order_id)};
+	MemoryContext cxt = CurrentMemoryContext;
+	char	   *key = NULL;
+
+	SPI_connect();
+	SPI_execute_with_args("SELECT order_key FROM agentcrm.order_ref WHERE source_id = $1 AND order_id = $2",
+						  2, types, values, NULL, true, 1);
+	if (SPI_processed > 0)
+		key = MemoryContextStrdup(cxt, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	SPI_finish();
+	return key ? key : psprintf("%lld", (long long) order_id);
+}
+
+/* Retract stored orders whose keys are gone. */
+static void
+phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
+{
+	int64		ids[KEYS_PER_CHUNK];
+	const char *keys[KEYS_PER_CHUNK];
+	bool		exists[KEYS_PER_CHUNK];
+	int			gone = 0;
+	int			n = next_ids("SELECT DISTINCT order_id FROM agentcrm.ledger WHERE source_id = $1 AND order_id > $2"
+							 " ORDER BY order_id LIMIT $3", source->source_id, load->position, KEYS_PER_CHUNK, ids);
+	ErrorData  *error;
+
+	for (int i = 0; i < n; i++)
+		keys[i] = order_key(source->source_id, ids[i]);
+	error = source_existing_keys(source, part, keys, n, exists);
+	if (error)
+	{
+		source_is_broken(source, error, now);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		if (!exists[i])
+			keys[gone++] = keys[i];
+	read_keys(source, part, keys, gone, now);
+	load->done += n;
+	if (n == KEYS_PER_CHUNK)
+		load->position = psprintf("%lld", (long long) ids[n - 1]);
+	else
+		finish(source, load);
+}
+
+static void
+phase_fold(Source *source, Load *load, TimestampTz now)
+{
+	int64		ids[CLIENTS_PER_FOLD];
+	int			n = next_ids("SELECT DISTINCT client_id FROM agentcrm.ledger WHERE source_id = $1 AND client_id > $2"
+							 " ORDER BY client_id LIMIT $3", source->source_id, load->position, CLIENTS_PER_FOLD, ids);
+
+	profile_refold(ids, n, source->source_id);
+	load->done += n;
+	if (n == CLIENTS_PER_FOLD)
+		load->position = psprintf("%lld", (long long) ids[n - 1]);
+	else
+	{
+		begin_phase(load, 'a', count_clients(source));
+		store_sync();
+		profile_fit(now);
+	}
+}
+
+static void
+phase_assess(Source *source, Load *load, TimestampTz now)
+{
+	int64		ids[CLIENTS_PER_ASSESSMENT];
+	int			n = next_ids("SELECT client_id FROM agentcrm.client WHERE namespace = $1 AND client_id > $2"
+							 " ORDER BY client_id LIMIT $3", source->namespace, load->position, CLIENTS_PER_ASSESSMENT, ids);
+
+	step_assess(ids, n, false, source->state == SOURCE_LOADING ? "backfill" : "time", now);
+	load->done += n;
+	if (n == CLIENTS_PER_ASSESSMENT)
+		load->position = psprintf("%lld", (long long) ids[n - 1]);
+	else
+		finish(source, load);
+}
+
+/* Do a chunk of a pending load; false when there is none. */
+bool
+load_step(TimestampTz now)
+{
+	store_sync();
+	load_refresh();				/* events may have asked for one */
+	for (int i = 0; i < n_loads; i++)
+	{
+		Load	   *load = &loads[i];
+		Source	   *source = source_get(load->source_id);
+		SourcePart *part = source ? source_part(source, load->part) : NULL;
+
+		if (part == NULL || source->state == SOURCE_BROKEN || source->state == SOURCE_PAUSED)
+			continue;
+		switch (load->phase)
+		{
+			case 'r':
+				phase_read(source, part, load, now);
+				break;
+			case 's':
+				phase_sweep(source, part, load, now);
+				break;
+			case 'f':
+				phase_fold(source, load, now);
+				break;
+			case 'a':
+				phase_assess(source, load, now);
+				break;
+			case 'd':			/* asked for again */
+				load->again = false;
+				begin_phase(load, 'r', 0);
+				break;
+		}
+		save(load, now);
+		return true;
+	}
+	return false;
+}

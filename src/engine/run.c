@@ -1,0 +1,404 @@
+/*
+ * run.c
+ *		The engine by hand: run(), backfill(), start_worker(), pause and resume.
+ *
+ * run() is the worker's step in the caller's session, for servers where no
+ * background worker may run.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "agentcrm.h"
+#include "engine/engine.h"
+#include "engine/shmem.h"
+#include "engine/step.h"
+#include "engine/worker.h"
+#include "profile/profile.h"
+#include "source/source.h"
+#include "store.h"
+
+PG_FUNCTION_INFO_V1(agentcrm_run);
+PG_FUNCTION_INFO_V1(agentcrm_backfill);
+PG_FUNCTION_INFO_V1(agentcrm_start_worker);
+PG_FUNCTION_INFO_V1(agentcrm_wake);
+PG_FUNCTION_INFO_V1(agentcrm_pause);
+PG_FUNCTION_INFO_V1(agentcrm_worker_state);
+PG_FUNCTION_INFO_V1(agentcrm_queue_depth);
+PG_FUNCTION_INFO_V1(agentcrm_adopted);
+PG_FUNCTION_INFO_V1(agentcrm_source_retract);
+
+/* Steps that may fail one after the other before run() gives up. */
+#define MAX_FAILURES 5
+
+static void
+check_standing(FunctionCallInfo fcinfo, const char *name)
+{
+	CallContext *context = (CallContext *) fcinfo->context;
+
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("agentcrm.%s cannot run on a standby", name)));
+	if (context == NULL || !IsA(context, CallContext) || context->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("agentcrm.%s commits after every step and cannot be called inside a transaction block", name),
+				 errhint("CALL it by itself, outside BEGIN and outside functions.")));
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("agentcrm.%s needs transaction isolation level READ COMMITTED", name)));
+}
+
+static void
+pin(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* One step in a subtransaction, so that its error is told and does not end the call. */
+static StepResult
+try_step(int *failures)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile StepResult result = STEP_WORKED;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		pin("search_path", "pg_catalog, pg_temp");
+		pin("datestyle", "ISO, YMD");
+		pin("timezone", "UTC");
+		pin("jit", "off");
+		PushActiveSnapshot(GetTransactionSnapshot());
+		result = step_run();
+		PopActiveSnapshot();
+		ReleaseCurrentSubTransaction();
+		*failures = 0;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+			++*failures >= MAX_FAILURES)
+			ReThrowError(error);
+		step_failed(error);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		error_record("run", 0, error, engine_now());
+		PopActiveSnapshot();
+		ereport(WARNING, (errmsg("a step failed: %s", error->message)));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+	return result;
+}
+
+static void
+wait_a_little(void)
+{
+	WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* agentcrm.run(max_steps): take steps until there is nothing to do. */
+Datum
+agentcrm_run(PG_FUNCTION_ARGS)
+{
+	int64		max_steps = PG_ARGISNULL(0) ? PG_INT64_MAX : PG_GETARG_INT32(0);
+	int			failures = 0;
+
+	check_standing(fcinfo, "run");
+	engine_attach();
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	for (int64 i = 0; i < max_steps; i++)
+	{
+		StepResult	result;
+
+		CHECK_FOR_INTERRUPTS();
+		result = try_step(&failures);
+		SPI_commit();
+		if (result == STEP_BUSY)
+			wait_a_little();
+		else if (result != STEP_WORKED)
+			break;
+	}
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* ---- backfill ---- */
+
+typedef struct Progress
+{
+	bool		pending;
+	char	   *line;
+} Progress;
+
+/* Where the loads of a source stand, as a line to print. */
+static Progress
+read_progress(const char *source)
+{
+	Progress	progress = {0};
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(source)};
+
+	SPI_execute_with_args("SELECT pg_catalog.format('%s %s: %s of %s (%s %%), %s', part, phase, done, total, percent,"
+						  " coalesce('about ' || pg_catalog.date_trunc('second', remaining)::text || ' to go', 'just begun'))"
+						  " FROM agentcrm.progress WHERE source = $1 AND phase <> 'done'"
+						  " ORDER BY part = 'order', part LIMIT 1", 1, types, values, NULL, true, 1);
+	progress.pending = SPI_processed > 0;
+	if (progress.pending)
+		progress.line = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	return progress;
+}
+
+static void
+check_source_exists(const char *source)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(source)};
+
+	SPI_execute_with_args("SELECT FROM agentcrm.source WHERE name = $1", 1, types, values, NULL, true, 1);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no source \"%s\"", source),
+				 errhint("SELECT name FROM agentcrm.source lists the attached sources.")));
+}
+
+/*
+ * agentcrm.backfill(source): take steps until the source is loaded, and tell
+ * how far it is.  Where a worker is at it already, only tell.
+ */
+Datum
+agentcrm_backfill(PG_FUNCTION_ARGS)
+{
+	char	   *source;
+	char	   *last = "";
+	int			failures = 0;
+	TimestampTz told = 0;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("source must not be NULL")));
+	check_standing(fcinfo, "backfill");
+	engine_attach();
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	source = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	check_source_exists(source);
+	for (;;)
+	{
+		Progress	progress = read_progress(source);
+		StepResult	result;
+
+		if (!progress.pending)
+			break;
+		/* a line a second, and one at each new phase */
+		if (strncmp(last, progress.line, strcspn(progress.line, ":")) != 0 ||
+			TimestampDifferenceExceeds(told, GetCurrentTimestamp(), 1000))
+		{
+			ereport(NOTICE, (errmsg_internal("%s", progress.line)));
+			told = GetCurrentTimestamp();
+			last = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, progress.line);
+		}
+		CHECK_FOR_INTERRUPTS();
+		result = try_step(&failures);
+		SPI_commit();
+		if (result == STEP_BUSY)
+			wait_a_little();
+		else if (result != STEP_WORKED)
+			break;
+	}
+	ereport(NOTICE, (errmsg("source \"%s\" is loaded", source)));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* ---- the worker by hand ---- */
+
+/* agentcrm.start_worker(): start this database's worker, for servers without preload. */
+Datum
+agentcrm_start_worker(PG_FUNCTION_ARGS)
+{
+	BackgroundWorkerHandle *handle;
+	pid_t		pid;
+
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("no worker runs on a standby")));
+	engine_attach();
+	if (engine_slot && engine_slot->worker_pid != 0)
+		PG_RETURN_INT32(engine_slot->worker_pid);
+	if (!worker_start(MyDatabaseId, MyProcPid, &handle))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not start a worker"),
+				 errhint("Raise max_worker_processes, or look into the server's log.")));
+	if (WaitForBackgroundWorkerStartup(handle, &pid) != BGWH_STARTED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("the worker did not start"),
+				 errhint("Look into the server's log.")));
+	PG_RETURN_INT32(pid);
+}
+
+/* agentcrm.wake(): tell the worker that there is work, once this transaction commits. */
+Datum
+agentcrm_wake(PG_FUNCTION_ARGS)
+{
+	engine_attach();
+	source_wake_at_commit();
+	PG_RETURN_VOID();
+}
+
+/* agentcrm.worker_paused(paused): stop or let go the steps of this database's worker. */
+Datum
+agentcrm_pause(PG_FUNCTION_ARGS)
+{
+	bool		paused = PG_GETARG_BOOL(0);
+
+	engine_attach();
+	if (engine_slot)
+	{
+		engine_slot->paused = paused;
+		if (!paused)
+			engine_wake();
+	}
+	PG_RETURN_VOID();
+}
+
+/* agentcrm.worker_state(): what shared memory says of launcher and worker. */
+Datum
+agentcrm_worker_state(PG_FUNCTION_ARGS)
+{
+	Datum		values[6];
+	bool		isnull[6] = {false};
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	engine_attach();
+	values[0] = Int32GetDatum(engine_shared->launcher_pid);
+	isnull[0] = engine_shared->launcher_pid == 0;
+	values[1] = Int32GetDatum(engine_slot ? engine_slot->worker_pid : 0);
+	isnull[1] = engine_slot == NULL || engine_slot->worker_pid == 0;
+	values[2] = BoolGetDatum(engine_slot && engine_slot->paused);
+	values[3] = BoolGetDatum(engine_slot && engine_slot->no_worker_slot);
+	values[4] = TimestampTzGetDatum(engine_slot ? engine_slot->due : DT_NOEND);
+	isnull[4] = engine_slot == NULL || engine_slot->due == DT_NOEND;
+	values[5] = BoolGetDatum(engine_slot && (engine_slot->n_lost > 0 || engine_slot->lost_all));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, isnull)));
+}
+
+/* agentcrm.queue_depth(): distinct keys waiting. */
+Datum
+agentcrm_queue_depth(PG_FUNCTION_ARGS)
+{
+	int			n;
+
+	queue_pending(&n);
+	PG_RETURN_INT64(n);
+}
+
+/* ---- copies ---- */
+
+/*
+ * Whether this is the database agentcrm was installed into.  The first look
+ * after installation records it.
+ */
+bool
+engine_adopted(TimestampTz now)
+{
+	Oid			types[4] = {INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID};
+	Datum		values[4] = {Int64GetDatum((int64) GetSystemIdentifier()),
+		CStringGetTextDatum(get_database_name(MyDatabaseId)), TimestampTzGetDatum(now),
+	CStringGetTextDatum("")};
+	bool		adopted;
+
+	SPI_connect();
+	SPI_execute("SELECT system_identifier, database FROM agentcrm.installation", true, 0);
+	if (SPI_processed == 0)
+	{
+		SPI_execute_with_args("INSERT INTO agentcrm.installation (system_identifier, database, version, installed_at)"
+							  " SELECT $1, $2, extversion, $3 FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'"
+							  " ON CONFLICT DO NOTHING", 3, types, values, NULL, false, 0);
+		adopted = true;
+	}
+	else
+	{
+		bool		isnull;
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+
+		adopted = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull)) == (int64) GetSystemIdentifier() &&
+			strcmp(SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2), TextDatumGetCString(values[1])) == 0;
+	}
+	SPI_finish();
+	return adopted;
+}
+
+/* agentcrm.adopted(): whether recommendations are delivered here. */
+Datum
+agentcrm_adopted(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(engine_adopted(engine_now()));
+}
+
+/* agentcrm.source_retract(source_id): delete the source's ledger rows and bring profiles up to date. */
+Datum
+agentcrm_source_retract(PG_FUNCTION_ARGS)
+{
+	int32		source_id = PG_GETARG_INT32(0);
+	TimestampTz now = engine_now();
+	Source	   *source;
+	int64		documents = 0;
+	int			n;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	source_refresh();
+	load_refresh();
+	source = source_get(source_id);
+	do
+	{
+		LedgerChange *changes;
+		int64	   *clients;
+		int			n_clients;
+
+		CHECK_FOR_INTERRUPTS();
+		store_sync();
+		n = ledger_retract(source_id, 1000, now, &changes);
+		if (n > 0 && source)
+		{
+			n_clients = step_apply(source, changes, n, now, &clients);
+			step_assess(clients, n_clients, true, "order", now);
+		}
+		documents += n;
+	} while (n > 0);
+	PopActiveSnapshot();
+	PG_RETURN_INT64(documents);
+}

@@ -1,0 +1,176 @@
+/*
+ * shmem.c
+ *		What launcher, workers and backends share: a slot per database.
+ *
+ * With shared_preload_libraries the memory is requested at start; without, the
+ * few kilobytes come out of the server's reserve at first use.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/snapmgr.h"
+
+#include "engine/engine.h"
+#include "engine/shmem.h"
+
+EngineShared *engine_shared = NULL;
+EngineSlot *engine_slot = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static void
+request_shmem(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(EngineShared)));
+}
+
+/* Map the shared structure, and make it when it is not there yet. */
+void
+shmem_attach(void)
+{
+	bool		found;
+
+	if (engine_shared)
+		return;
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	engine_shared = ShmemInitStruct("agentcrm", sizeof(EngineShared), &found);
+	if (!found)
+	{
+		memset(engine_shared, 0, sizeof(EngineShared));
+		LWLockInitialize(&engine_shared->lock, LWLockNewTrancheId());
+		SpinLockInit(&engine_shared->mutex);
+		for (int i = 0; i < ENGINE_SLOTS; i++)
+			pg_atomic_init_u32(&engine_shared->slots[i].wake, 0);
+	}
+	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(engine_shared->lock.tranche, "agentcrm");
+}
+
+static void
+startup_shmem(void)
+{
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+	shmem_attach();
+}
+
+/* Install the hooks; called from _PG_init while libraries are preloaded. */
+void
+shmem_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+}
+
+/* The slot of a database; NULL when it has none and is not to get one, or all are taken. */
+EngineSlot *
+shmem_find_slot(Oid database, bool create)
+{
+	EngineSlot *found = NULL;
+	EngineSlot *free_slot = NULL;
+
+	LWLockAcquire(&engine_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_SLOTS && found == NULL; i++)
+	{
+		EngineSlot *slot = &engine_shared->slots[i];
+
+		if (slot->database == database)
+			found = slot;
+		else if (slot->database == InvalidOid && free_slot == NULL)
+			free_slot = slot;
+	}
+	if (found == NULL && create && free_slot)
+	{
+		found = free_slot;
+		found->due = DT_NOEND;
+		found->database = database;
+	}
+	LWLockRelease(&engine_shared->lock);
+	return found;
+}
+
+/* Find this database's slot. */
+void
+engine_attach(void)
+{
+	if (engine_slot)
+		return;
+	shmem_attach();
+	engine_slot = shmem_find_slot(MyDatabaseId, true);
+}
+
+/* Tell the worker that there is work, or the launcher that a worker is wanted. */
+void
+engine_wake(void)
+{
+	Latch	   *latch;
+
+	if (engine_slot == NULL)
+		return;
+	pg_atomic_write_u32(&engine_slot->wake, 1);
+	latch = engine_slot->worker_latch;
+	if (latch == NULL)
+		latch = engine_shared->launcher_latch;
+	if (latch)
+		SetLatch(latch);
+}
+
+/* Note that the current transaction lost keys of a source. */
+void
+engine_mark_lost(int32 source_id)
+{
+	EngineSlot *slot = engine_slot;
+	FullTransactionId xid = GetTopFullTransactionIdIfAny();
+	bool		known = false;
+
+	if (slot == NULL)
+		return;
+	SpinLockAcquire(&engine_shared->mutex);
+	for (int i = 0; i < slot->n_lost; i++)
+		known |= slot->lost[i] == source_id;
+	if (source_id == 0 || (!known && slot->n_lost == ENGINE_MAX_LOST))
+		slot->lost_all = true;
+	else if (!known)
+		slot->lost[slot->n_lost++] = source_id;
+	if (FullTransactionIdPrecedes(slot->lost_xid, xid))
+		slot->lost_xid = xid;
+	SpinLockRelease(&engine_shared->mutex);
+	pg_atomic_write_u32(&slot->wake, 1);
+}
+
+/* Take the marks of lost keys, once every transaction that made one is over. */
+bool
+shmem_take_lost(int32 *source_ids, int *n, bool *all)
+{
+	EngineSlot *slot = engine_slot;
+	bool		taken = false;
+	FullTransactionId oldest;
+
+	if (slot == NULL || (slot->n_lost == 0 && !slot->lost_all))
+		return false;
+	/* every transaction below the oldest running one is over */
+	oldest = FullTransactionIdFromEpochAndXid(
+											  EpochFromFullTransactionId(ReadNextFullTransactionId()),
+											  GetActiveSnapshot()->xmin);
+	SpinLockAcquire(&engine_shared->mutex);
+	if (FullTransactionIdPrecedes(slot->lost_xid, oldest))
+	{
+		*n = slot->n_lost;
+		memcpy(source_ids, slot->lost, sizeof(int32) * slot->n_lost);
+		*all = slot->lost_all;
+		slot->n_lost = 0;
+		slot->lost_all = false;
+		taken = true;
+	}
+	SpinLockRelease(&engine_shared->mutex);
+	return taken;
+}

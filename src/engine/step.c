@@ -1,0 +1,544 @@
+/*
+ * step.c
+ *		One step of work: events, a piece of a load, clients that are due, upkeep.
+ *
+ * Calls each room's face in turn; worker and run() do nothing else.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/rel.h"
+
+#include "agentcrm.h"
+#include "engine/engine.h"
+#include "engine/shmem.h"
+#include "engine/step.h"
+#include "execute/execute.h"
+#include "plan/plan.h"
+#include "profile/profile.h"
+#include "store.h"
+
+/* Clients taken at a time when they are due. */
+#define DUE_AT_ONCE 200
+
+/* After an error fewer events are taken at a time, until one of them is to blame. */
+static int	events_at_once = 0;
+static bool blame_next = false;
+static ErrorData blamed_error;
+
+/* ---- permission to work ---- */
+
+static bool
+lock_object_if_free(Oid dbid, Oid classid, Oid objid, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, dbid, classid, objid, 0);
+	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
+ * Take the locks of a step without waiting.  Whoever drops, renames or copies
+ * the database, or drops the extension, holds or awaits one of the first two;
+ * the third keeps worker and run() apart.
+ */
+static StepResult
+take_locks(void)
+{
+	Oid			extension = get_extension_oid("agentcrm", true);
+
+	if (!OidIsValid(extension) ||
+		!lock_object_if_free(InvalidOid, DatabaseRelationId, MyDatabaseId, RowExclusiveLock) ||
+		!lock_object_if_free(MyDatabaseId, ExtensionRelationId, extension, AccessShareLock))
+		return STEP_LEAVE;
+	/* dropped between the look-up and the lock? */
+	if (!OidIsValid(get_extension_oid("agentcrm", true)))
+		return STEP_LEAVE;
+	if (!ConditionalLockRelationOid(store_relid("batch"), ShareUpdateExclusiveLock))
+		return STEP_BUSY;
+	return STEP_WORKED;
+}
+
+/* ---- errors ---- */
+
+/* Append a row to agentcrm.error_log. */
+void
+error_record(const char *place, int32 source_id, const ErrorData *error, TimestampTz now)
+{
+	Store	   *store = store_open("error_log", RowExclusiveLock);
+	Datum		values[6] = {TimestampTzGetDatum(now), CStringGetTextDatum(place), Int32GetDatum(source_id),
+		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)),
+		CStringGetTextDatum(error->message ? error->message : "unknown error"),
+	error->context ? CStringGetTextDatum(error->context) : (Datum) 0};
+	bool		isnull[6] = {false, false, source_id == 0, false, false, error->context == NULL};
+
+	store_insert(store, values, isnull);
+	store_close(store);
+}
+
+/* The last step ended in an ERROR: take fewer events, and blame the one that is left. */
+void
+step_failed(ErrorData *error)
+{
+	if (events_at_once > 1)
+	{
+		events_at_once = 1;
+		return;
+	}
+	blamed_error.sqlerrcode = error->sqlerrcode;
+	blamed_error.message = MemoryContextStrdup(TopMemoryContext, error->message ? error->message : "unknown error");
+	blamed_error.context = error->context ? MemoryContextStrdup(TopMemoryContext, error->context) : NULL;
+	blame_next = true;
+}
+
+/* ---- reading ---- */
+
+/*
+ * Read the orders of some keys into the ledger.  When the read fails it is
+ * halved until the key to blame is alone; that one goes to event_failed.
+ */
+static int
+read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
+			LedgerChange **changes)
+{
+	const char **keys = palloc(sizeof(char *) * n);
+	ErrorData **errors = palloc0(sizeof(ErrorData *) * n);
+	MappedLine *lines;
+	int			n_lines;
+	int			n_changes;
+	ErrorData  *error;
+
+	for (int i = 0; i < n; i++)
+		keys[i] = events[i].key;
+	error = source_read_orders(source, part, keys, n, &lines, &n_lines);
+	if (error && n > 1)
+	{
+		LedgerChange *left;
+		LedgerChange *right;
+		int			n_left = read_orders(source, part, events, n / 2, now, &left);
+		int			n_right = read_orders(source, part, events + n / 2, n - n / 2, now, &right);
+
+		*changes = palloc(sizeof(LedgerChange) * Max(n_left + n_right, 1));
+		memcpy(*changes, left, sizeof(LedgerChange) * n_left);
+		memcpy(*changes + n_left, right, sizeof(LedgerChange) * n_right);
+		return n_left + n_right;
+	}
+	if (error)
+	{
+		queue_fail(&events[0], error, now);
+		*changes = palloc(sizeof(LedgerChange));
+		return 0;
+	}
+	n_changes = ledger_apply(source, part, keys, n, lines, n_lines, now, changes, errors);
+	for (int i = 0; i < n; i++)
+		if (errors[i])
+			queue_fail(&events[i], errors[i], now);
+		else if (events[i].attempts > 0)
+			queue_forgive(&events[i]);
+	return n_changes;
+}
+
+/* Distinct keys as events. */
+static int
+compare_keys(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static int
+distinct_keys(const char **keys, int n)
+{
+	int			kept = 0;
+
+	if (n == 0)
+		return 0;
+	qsort(keys, n, sizeof(char *), compare_keys);
+	for (int i = 1; i < n; i++)
+		if (strcmp(keys[kept], keys[i]) != 0)
+			keys[++kept] = keys[i];
+	return kept + 1;
+}
+
+/* Read orders by their own keys, or by the keys of rows that touch them. */
+int
+step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
+			   LedgerChange **changes)
+{
+	const char **touching;
+	const char **orders;
+	int			n_orders;
+	QueueEvent *order_events;
+	SourcePart *order_part = part;
+	ErrorData  *error;
+
+	if (part->kind == PART_ORDER)
+		return read_orders(source, part, events, n, now, changes);
+
+	touching = palloc(sizeof(char *) * n);
+	for (int i = 0; i < n; i++)
+		touching[i] = events[i].key;
+	error = source_read_touched(source, part, touching, n, &orders, &n_orders);
+	if (error)
+	{
+		for (int i = 0; i < n; i++)
+			queue_fail(&events[i], error, now);
+		*changes = palloc(sizeof(LedgerChange));
+		return 0;
+	}
+	for (int i = 0; i < n; i++)
+		if (events[i].attempts > 0)
+			queue_forgive(&events[i]);
+	n_orders = distinct_keys(orders, n_orders);
+	for (int i = 0; i < source->n_parts; i++)
+		if (source->parts[i].kind == PART_ORDER)
+			order_part = &source->parts[i];
+	order_events = palloc0(sizeof(QueueEvent) * Max(n_orders, 1));
+	for (int i = 0; i < n_orders; i++)
+		order_events[i] = (QueueEvent)
+	{
+		.source_id = source->source_id, .part = order_part->part, .key = orders[i]
+	};
+	return read_orders(source, order_part, order_events, n_orders, now, changes);
+}
+
+/* Read attributes of some keys; halved on failure like orders. */
+int
+step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
+			   int64 **clients)
+{
+	const char **keys = palloc(sizeof(char *) * n);
+	FeedRow    *rows;
+	int			n_rows;
+	ErrorData  *error;
+
+	for (int i = 0; i < n; i++)
+		keys[i] = events[i].key;
+	error = source_read_feed(source, part, keys, n, &rows, &n_rows);
+	if (error && n > 1)
+	{
+		int64	   *left;
+		int64	   *right;
+		int			n_left = step_read_feed(source, part, events, n / 2, now, &left);
+		int			n_right = step_read_feed(source, part, events + n / 2, n - n / 2, now, &right);
+
+		*clients = palloc(sizeof(int64) * Max(n_left + n_right, 1));
+		memcpy(*clients, left, sizeof(int64) * n_left);
+		memcpy(*clients + n_left, right, sizeof(int64) * n_right);
+		return n_left + n_right;
+	}
+	if (error)
+	{
+		queue_fail(&events[0], error, now);
+		*clients = palloc(sizeof(int64));
+		return 0;
+	}
+	for (int i = 0; i < n; i++)
+		if (events[i].attempts > 0)
+			queue_forgive(&events[i]);
+	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, clients);
+}
+
+/* ---- from the ledger to recommendations ---- */
+
+/* Lines of clients whose profile is built now; the others' profiles are the load's business. */
+static int
+lines_not_deferred(Source *source, LedgerLine *lines, int n)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (!load_defers(source, lines[i].client_id))
+			lines[kept++] = lines[i];
+	return kept;
+}
+
+/* Bring profiles up to date with changes of the ledger; the clients touched. */
+int
+step_apply(Source *source, LedgerChange *changes, int n, TimestampTz now, int64 **clients)
+{
+	int			kept = 0;
+
+	store_sync();
+	for (int i = 0; i < n; i++)
+	{
+		changes[kept] = changes[i];
+		if (source->state == SOURCE_LOADING)
+		{
+			changes[kept].n_before = lines_not_deferred(source, changes[i].before, changes[i].n_before);
+			changes[kept].n_after = lines_not_deferred(source, changes[i].after, changes[i].n_after);
+		}
+		if (changes[kept].n_before + changes[kept].n_after > 0)
+			kept++;
+	}
+	*clients = NULL;
+	if (kept == 0)
+		return 0;
+	execute_answer(changes, kept, now);
+	return profile_apply(changes, kept, load_any(), clients);
+}
+
+/* Call the agents for some clients, award, and store the assessments. */
+void
+step_assess(const int64 *clients, int n, bool event, const char *cause, TimestampTz now)
+{
+	ClientSnapshot *snapshots;
+	int			n_snapshots;
+
+	if (n == 0)
+		return;
+	store_sync();
+	snapshots = profile_read(clients, n, now, &n_snapshots);
+	if (!engine_adopted(now))
+		for (int i = 0; i < n_snapshots; i++)
+			snapshots[i].deliver = false;
+	plan_round(event ? ROUND_EVENT : ROUND_DAILY, snapshots, n_snapshots, now);
+	profile_store_state(snapshots, n_snapshots, cause);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* ---- events ---- */
+
+typedef struct ClientList
+{
+	int			n;
+	int			max;
+	int64	   *ids;
+} ClientList;
+
+static void
+add_clients(ClientList *list, const int64 *ids, int n)
+{
+	if (list->n + n > list->max)
+	{
+		list->max = Max(list->max * 2, list->n + n);
+		list->ids = list->ids ? repalloc(list->ids, sizeof(int64) * list->max) : palloc(sizeof(int64) * list->max);
+	}
+	memcpy(list->ids + list->n, ids, sizeof(int64) * n);
+	list->n += n;
+}
+
+static int
+distinct_clients(ClientList *list)
+{
+	int			kept = 0;
+
+	if (list->n == 0)
+		return 0;
+	qsort(list->ids, list->n, sizeof(int64), compare_ids);
+	for (int i = 1; i < list->n; i++)
+		if (list->ids[i] != list->ids[kept])
+			list->ids[++kept] = list->ids[i];
+	return kept + 1;
+}
+
+/* The events of one part of one source. */
+static void
+work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clients)
+{
+	Source	   *source = source_get(events[0].source_id);
+	SourcePart *part;
+	int64	   *touched;
+	int			n_touched;
+
+	if (events[0].part == QUEUE_PART_RESYNC)
+	{
+		for (int i = 0; i < n; i++)
+			load_request(events[i].source_id, atoi(events[i].key), now);
+		return;
+	}
+	part = source ? source_part(source, events[0].part) : NULL;
+	if (part == NULL)
+		return;					/* detached meanwhile */
+	if (part->kind == PART_FEED)
+		n_touched = step_read_feed(source, part, events, n, now, &touched);
+	else
+	{
+		LedgerChange *changes;
+		int			n_changes = step_read_keys(source, part, events, n, now, &changes);
+
+		n_touched = step_apply(source, changes, n_changes, now, &touched);
+	}
+	/* a source being loaded is assessed when it is loaded */
+	if (source->state != SOURCE_LOADING && n_touched > 0)
+		add_clients(clients, touched, n_touched);
+}
+
+/* An event that makes the whole step fail goes to event_failed. */
+static void
+blame(QueueBatch *batch, TimestampTz now)
+{
+	int			n;
+	QueueEvent *events = queue_batch_events(batch, &n);
+
+	for (int i = 0; i < n; i++)
+		if (events[i].part != QUEUE_PART_RESYNC)
+			queue_fail(&events[i], &blamed_error, now);
+	blame_next = false;
+}
+
+static bool
+step_events(TimestampTz now)
+{
+	TimestampTz started = GetCurrentTimestamp();
+	QueueBatch *batch;
+	QueueEvent *events;
+	ClientList	clients = {0};
+	int			n;
+
+	if (events_at_once == 0)
+		events_at_once = agentcrm_batch_size;
+	batch = queue_read(events_at_once, now);
+	if (batch == NULL)
+	{
+		blame_next = false;
+		return false;
+	}
+	if (queue_batch_discarded(batch))
+		load_request(0, 0, now);
+	if (blame_next)
+		blame(batch, now);
+	else
+	{
+		events = queue_batch_events(batch, &n);
+		for (int from = 0, to; from < n; from = to)
+		{
+			for (to = from + 1; to < n && events[to].source_id == events[from].source_id &&
+				 events[to].part == events[from].part; to++)
+				;
+			store_sync();
+			work_on_part(&events[from], to - from, now, &clients);
+		}
+		clients.n = distinct_clients(&clients);
+		step_assess(clients.ids, clients.n, true, "order", now);
+	}
+	queue_finish(batch, clients.n, started, GetCurrentTimestamp());
+	events_at_once = Min(events_at_once * 2, agentcrm_batch_size);
+	return true;
+}
+
+/* ---- time ---- */
+
+static int
+due_clients(TimestampTz now, int limit, int64 *ids, TimestampTz *first)
+{
+	Store	   *store = store_open("client_state", AccessShareLock);
+	StoreScan  *scan = store_scan(store, "client_state_next_look_at_idx", 0, NULL);
+	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	HeapTuple	tuple;
+	int			n = 0;
+
+	*first = DT_NOEND;
+	while (n < limit && (tuple = store_next(scan)) != NULL)
+	{
+		bool		isnull;
+		TimestampTz at = DatumGetTimestampTz(heap_getattr(tuple, desc->natts, desc, &isnull));
+
+		*first = Min(*first, at);
+		if (at > now)
+			break;
+		ids[n++] = DatumGetInt64(heap_getattr(tuple, 1, desc, &isnull));
+	}
+	store_scan_end(scan);
+	store_close(store);
+	return n;
+}
+
+static bool
+step_due(TimestampTz now)
+{
+	int64		ids[DUE_AT_ONCE];
+	TimestampTz first;
+	int			n = due_clients(now, DUE_AT_ONCE, ids, &first);
+	int			expired = execute_expire(now, DUE_AT_ONCE);
+
+	if (n > 0)
+	{
+		qsort(ids, n, sizeof(int64), compare_ids);
+		step_assess(ids, n, false, "time", now);
+	}
+	return n > 0 || expired > 0;
+}
+
+/* When time alone makes work next. */
+TimestampTz
+step_next_due(void)
+{
+	int64		id;
+	TimestampTz client;
+	TimestampTz recommendation = execute_next_due();
+	TimestampTz retry = queue_next_retry();
+
+	due_clients(DT_NOBEGIN, 1, &id, &client);
+	return Min(client, Min(recommendation, retry));
+}
+
+/* ---- the step ---- */
+
+/* Marks left by flushes that could not write. */
+static bool
+step_lost(TimestampTz now)
+{
+	int32		sources[ENGINE_MAX_LOST];
+	int			n;
+	bool		all;
+
+	if (!shmem_take_lost(sources, &n, &all))
+		return false;
+	for (int i = 0; i < n; i++)
+		load_request(sources[i], 0, now);
+	if (all)
+		load_request(0, 0, now);
+	return true;
+}
+
+/* One transaction of work. */
+StepResult
+step_run(void)
+{
+	TimestampTz now = engine_now();
+	StepResult	result = take_locks();
+	bool		worked;
+
+	if (result != STEP_WORKED)
+		return result;
+	/* the snapshot must not be older than the locks */
+	store_sync();
+	source_refresh();
+	load_refresh();
+	worked = step_lost(now);
+
+	worked |= step_events(now);
+	worked |= load_step(now);
+	if (!worked)
+		worked = step_due(now);
+	if (!worked && !load_any() && profile_fit_due(now))
+	{
+		profile_fit(now);
+		worked = true;
+	}
+	if (!worked)
+		worked = queue_rotate(now);
+	return worked ? STEP_WORKED : STEP_IDLE;
+}

@@ -1,0 +1,45 @@
+/*
+ * step.h
+ *		The steps that worker and run() share, inside the engine.
+ */
+#ifndef AGENTCRM_STEP_H
+#define AGENTCRM_STEP_H
+
+#include "ledger/ledger.h"
+#include "queue/queue.h"
+#include "source/source.h"
+
+/* A step is one transaction; the caller starts and commits it and has pushed a snapshot. */
+typedef enum StepResult
+{
+	STEP_IDLE,					/* nothing to do now */
+	STEP_WORKED,
+	STEP_BUSY,					/* another worker or run() is at work */
+	STEP_LEAVE					/* somebody wants the database or the extension */
+} StepResult;
+
+extern StepResult step_run(void);
+extern void step_failed(ErrorData *error);	/* the last step failed: recorded; the next one takes less at a time */
+extern TimestampTz step_next_due(void); /* when time alone makes work */
+
+/* What steps are made of. */
+extern int	step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n,
+						   TimestampTz now, LedgerChange **changes);
+extern int	step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n,
+						   TimestampTz now, int64 **clients);
+extern int	step_apply(Source *source, LedgerChange *changes, int n, TimestampTz now, int64 **clients);
+extern void step_assess(const int64 *clients, int n, bool event, const char *cause, TimestampTz now);
+
+/* Loads: reading all keys of a part. */
+extern bool load_step(TimestampTz now);
+extern void load_request(int32 source_id, int16 part, TimestampTz now); /* part 0: all parts; source 0: all */
+extern bool load_defers(Source *source, int64 client_id);	/* the client's profile is built by the load */
+extern bool load_any(void);		/* some source is being loaded for the first time */
+extern void load_refresh(void);
+
+/* Whether this database is the one agentcrm was installed into (copies do not act). */
+extern bool engine_adopted(TimestampTz now);
+
+extern void error_record(const char *place, int32 source_id, const ErrorData *error, TimestampTz now);
+
+#endif

@@ -1,0 +1,294 @@
+/*
+ * worker.c
+ *		The worker of one database: takes steps until there is nothing to do,
+ *		and ends when that lasts.
+ *
+ * An idle worker holds no snapshot, writes nothing and burns no transaction
+ * number.  It leaves the time it wants to run next in its slot.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "agentcrm.h"
+#include "compat.h"
+#include "engine/engine.h"
+#include "engine/shmem.h"
+#include "engine/step.h"
+#include "engine/worker.h"
+
+/* An idle worker looks this often whether somebody wants the database, and for events nobody announced. */
+#define IDLE_LOOK_MS 250
+/* After an error the next step waits, longer each time. */
+#define FIRST_BACKOFF_MS 100
+#define LONGEST_BACKOFF_MS 60000
+
+extern char *agentcrm_worker_role;
+
+static void
+leave_slot(int code, Datum arg)
+{
+	SpinLockAcquire(&engine_shared->mutex);
+	engine_slot->worker_latch = NULL;
+	engine_slot->worker_pid = 0;
+	SpinLockRelease(&engine_shared->mutex);
+	/* the launcher knows by SIGUSR1 that we are gone; due times are in the slot */
+}
+
+/* Take the database's slot; false when another worker has it. */
+static bool
+enter_slot(void)
+{
+	bool		mine;
+
+	engine_attach();
+	if (engine_slot == NULL)
+	{
+		ereport(LOG, (errmsg("agentcrm: no room for another database, %d are served", ENGINE_SLOTS)));
+		return false;
+	}
+	SpinLockAcquire(&engine_shared->mutex);
+	mine = engine_slot->worker_pid == 0;
+	if (mine)
+	{
+		engine_slot->worker_pid = MyProcPid;
+		engine_slot->worker_latch = MyLatch;
+		engine_slot->due = DT_NOEND;
+		engine_slot->no_worker_slot = false;
+	}
+	SpinLockRelease(&engine_shared->mutex);
+	if (mine)
+		before_shmem_exit(leave_slot, (Datum) 0);
+	return mine;
+}
+
+static void
+pin(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+pin_settings(void)
+{
+	pin("search_path", "pg_catalog, pg_temp");
+	pin("default_transaction_isolation", "read committed");
+	pin("default_transaction_read_only", "off");
+	pin("default_transaction_deferrable", "off");
+	pin("statement_timeout", "0");
+	pin("lock_timeout", "0");
+	pin("idle_in_transaction_session_timeout", "0");
+	pin("datestyle", "ISO, YMD");
+	pin("timezone", "UTC");
+	pin("jit", "off");
+	pin("application_name", "agentcrm worker");
+}
+
+static bool
+extension_exists(void)
+{
+	bool		exists;
+
+	StartTransactionCommand();
+	exists = OidIsValid(get_extension_oid("agentcrm", true));
+	CommitTransactionCommand();
+	return exists;
+}
+
+/* Run one step in a transaction of its own. */
+static StepResult
+run_step(void)
+{
+	StepResult	result;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, "agentcrm step");
+	result = step_run();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return result;
+}
+
+/* Write the error of a failed step where the DBA sees it. */
+static void
+record_error(ErrorData *error)
+{
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		error_record("worker", 0, error, engine_now());
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		EmitErrorReport();
+		AbortCurrentTransaction();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+/* A step that survives its own errors; the wait before the next one is in *backoff. */
+static StepResult
+guarded_step(int *backoff)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	volatile StepResult result = STEP_IDLE;
+
+	PG_TRY();
+	{
+		result = run_step();
+		*backoff = 0;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		EmitErrorReport();
+		AbortCurrentTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+		step_failed(error);
+		record_error(error);
+		FreeErrorData(error);
+		*backoff = *backoff ? Min(*backoff * 2, LONGEST_BACKOFF_MS) : FIRST_BACKOFF_MS;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	return result;
+}
+
+static void
+wait_for(long timeout)
+{
+	WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+/* When the next step is due; in a transaction of its own. */
+static TimestampTz
+next_due(void)
+{
+	TimestampTz due;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	due = step_next_due();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return due;
+}
+
+/* Take steps until the worker has been idle for long enough. */
+static void
+work(void)
+{
+	int			backoff = 0;
+	TimestampTz idle_since = 0;
+
+	for (;;)
+	{
+		StepResult	result;
+
+		CHECK_FOR_INTERRUPTS();
+		pg_atomic_write_u32(&engine_slot->wake, 0);
+		result = engine_slot->paused ? STEP_IDLE : guarded_step(&backoff);
+		if (result == STEP_LEAVE)
+			return;
+		if (result == STEP_WORKED)
+		{
+			idle_since = 0;
+			continue;
+		}
+		if (idle_since == 0)
+		{
+			idle_since = GetCurrentTimestamp();
+			engine_slot->due = engine_slot->paused ? DT_NOEND : next_due();
+		}
+		if (backoff == 0 && engine_shared->launcher_pid != 0 &&
+			TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), agentcrm_idle_exit * 1000) &&
+			pg_atomic_read_u32(&engine_slot->wake) == 0)
+			return;
+		wait_for(backoff ? backoff : IDLE_LOOK_MS);
+	}
+}
+
+/* Entry point of a worker. */
+void
+agentcrm_worker_main(Datum arg)
+{
+	const char *role = agentcrm_worker_role && *agentcrm_worker_role ? agentcrm_worker_role : NULL;
+	Oid			role_oid = InvalidOid;
+
+	memcpy(&role_oid, MyBgworkerEntry->bgw_extra, sizeof(Oid));
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), role ? role_oid : InvalidOid, 0);
+	pin_settings();
+	if (!extension_exists() || !enter_slot())
+		proc_exit(0);
+	CurrentMemoryContext = AllocSetContextCreate(TopMemoryContext, "agentcrm worker", ALLOCSET_DEFAULT_SIZES);
+	work();
+	proc_exit(0);
+}
+
+/* Register a worker for a database; false when max_worker_processes is exhausted. */
+bool
+worker_start(Oid database, pid_t notify, BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker = {0};
+	Oid			role = InvalidOid;
+
+	if (agentcrm_worker_role && *agentcrm_worker_role)
+	{
+		role = get_role_oid(agentcrm_worker_role, true);
+		if (!OidIsValid(role))
+		{
+			ereport(LOG,
+					(errmsg("agentcrm: role \"%s\" does not exist", agentcrm_worker_role),
+					 errhint("Set agentcrm.worker_role to a role with LOGIN.")));
+			return false;
+		}
+	}
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	snprintf(worker.bgw_library_name, BGW_MAXLEN, "agentcrm");
+	snprintf(worker.bgw_function_name, BGW_MAXLEN, "agentcrm_worker_main");
+	snprintf(worker.bgw_name, BGW_MAXLEN, "agentcrm worker of database %u", database);
+	snprintf(worker.bgw_type, BGW_MAXLEN, "agentcrm worker");
+	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	worker.bgw_notify_pid = notify;
+	memcpy(worker.bgw_extra, &role, sizeof(Oid));
+	return RegisterDynamicBackgroundWorker(&worker, handle);
+}

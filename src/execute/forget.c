@@ -1,0 +1,184 @@
+/*
+ * forget.c
+ *		Erasing a client from everything that agentcrm keeps.
+ *
+ * The list of client-scoped tables is here and nowhere else; a new such table
+ * is added to it.  Touches nothing of the application's.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+
+#include "execute/life.h"
+#include "store.h"
+
+PG_FUNCTION_INFO_V1(agentcrm_forget);
+
+/*
+ * What is erased, in this order.  Product totals are corrected between the
+ * ledger and the rest; event_failed goes first, while the keys are known.
+ */
+typedef struct Erasure
+{
+	const char *table;
+	const char *condition;		/* NULL: client_id = $1 */
+} Erasure;
+
+#define ORDERS_OF_CLIENT \
+	"SELECT l.source_id, l.order_id FROM agentcrm.ledger l WHERE l.client_id OPERATOR(pg_catalog.=) $1 " \
+	"UNION SELECT h.source_id, h.order_id FROM agentcrm.ledger_history h WHERE h.client_id OPERATOR(pg_catalog.=) $1"
+
+static const Erasure before_ledger[] = {
+	{"event_failed", "(t.source_id, t.key) IN (SELECT o.source_id, coalesce(r.order_key, o.order_id::text) "
+	"FROM (" ORDERS_OF_CLIENT ") o LEFT JOIN agentcrm.order_ref r ON r.source_id OPERATOR(pg_catalog.=) o.source_id "
+	"AND r.order_id OPERATOR(pg_catalog.=) o.order_id) AND t.part OPERATOR(pg_catalog.=) 1"},
+	{"order_ref", "(t.source_id, t.order_id) IN (" ORDERS_OF_CLIENT ") AND NOT EXISTS (SELECT FROM agentcrm.ledger l "
+	"WHERE l.source_id OPERATOR(pg_catalog.=) t.source_id AND l.order_id OPERATOR(pg_catalog.=) t.order_id "
+	"AND l.client_id OPERATOR(pg_catalog.<>) $1)"},
+	{"ledger_history", NULL},
+	{"ledger", NULL},
+};
+
+static const Erasure after_ledger[] = {
+	{"feedback", NULL},
+	{"recommendation", NULL},
+	{"resource_use", NULL},
+	{"bid", NULL},
+	{"stage_change", NULL},
+	{"client_state", NULL},
+	{"client_product", NULL},
+	{"client_profile", NULL},
+	{"client", NULL},
+};
+
+/* The client's ledger as documents that went away. */
+typedef struct Documents
+{
+	int			n;
+	int			max;
+	LedgerChange *changes;
+	int			max_lines;		/* of the last document */
+} Documents;
+
+static void
+collect_line(const LedgerLine *line, void *arg)
+{
+	Documents  *d = arg;
+	LedgerChange *change = d->n > 0 ? &d->changes[d->n - 1] : NULL;
+
+	if (change == NULL || change->source_id != line->source_id || change->order_id != line->order_id)
+	{
+		if (d->n == d->max)
+		{
+			d->max = Max(64, d->max * 2);
+			d->changes = d->changes == NULL ? palloc(sizeof(LedgerChange) * d->max) :
+				repalloc_huge(d->changes, sizeof(LedgerChange) * d->max);
+		}
+		change = &d->changes[d->n++];
+		memset(change, 0, sizeof(LedgerChange));
+		change->source_id = line->source_id;
+		change->order_id = line->order_id;
+		d->max_lines = 8;
+		change->before = palloc(sizeof(LedgerLine) * d->max_lines);
+	}
+	if (change->n_before == d->max_lines)
+	{
+		d->max_lines *= 2;
+		change->before = repalloc_huge(change->before, sizeof(LedgerLine) * d->max_lines);
+	}
+	change->before[change->n_before] = *line;
+	if (line->quantity != NULL)
+		change->before[change->n_before].quantity = DatumGetNumericCopy(NumericGetDatum(line->quantity));
+	if (line->amount != NULL)
+		change->before[change->n_before].amount = DatumGetNumericCopy(NumericGetDatum(line->amount));
+	if (line->margin != NULL)
+		change->before[change->n_before].margin = DatumGetNumericCopy(NumericGetDatum(line->margin));
+	change->before[change->n_before].line_key = line->line_key ? pstrdup(line->line_key) : NULL;
+	change->n_before++;
+}
+
+static void
+report(ReturnSetInfo *rsinfo, const char *table, int64 rows)
+{
+	Datum		values[2] = {CStringGetTextDatum(table), Int64GetDatum(rows)};
+	bool		nulls[2] = {false, false};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+erase(ReturnSetInfo *rsinfo, const Erasure *list, int n, int64 client_id)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(client_id)};
+
+	for (int i = 0; i < n; i++)
+	{
+		char	   *sql = psprintf("DELETE FROM agentcrm.%s t WHERE %s", list[i].table,
+								   list[i].condition ? list[i].condition : "t.client_id OPERATOR(pg_catalog.=) $1");
+
+		if (SPI_execute_with_args(sql, 1, types, values, NULL, false, 0) != SPI_OK_DELETE)
+			elog(ERROR, "could not erase from agentcrm.%s", list[i].table);
+		report(rsinfo, list[i].table, (int64) SPI_processed);
+	}
+}
+
+/* Other clients lose their parent; one whose root it was becomes its own. */
+static void
+orphan_branches(int64 client_id)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(client_id)};
+
+	SPI_execute_with_args("UPDATE agentcrm.client t SET "
+						  "parent_client_id = nullif(t.parent_client_id, $1), "
+						  "root_client_id = CASE WHEN t.root_client_id OPERATOR(pg_catalog.=) $1 THEN t.client_id "
+						  "ELSE t.root_client_id END "
+						  "WHERE t.parent_client_id OPERATOR(pg_catalog.=) $1 "
+						  "AND t.client_id OPERATOR(pg_catalog.<>) $1",
+						  1, types, values, NULL, false, 0);
+}
+
+/* agentcrm.forget(client_id): rows erased per table */
+Datum
+agentcrm_forget(PG_FUNCTION_ARGS)
+{
+	int64		client_id = PG_GETARG_INT64(0);
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Documents	documents = {0};
+	int64	   *touched;
+	MemoryContext cxt = CurrentMemoryContext;
+
+	InitMaterializedSRF(fcinfo, 0);
+
+	/* no step of the worker may write the client meanwhile */
+	LockRelationOid(store_relid("batch"), ExclusiveLock);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	ledger_scan_clients(&client_id, 1, DT_NOEND, collect_line, &documents);
+	PopActiveSnapshot();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	MemoryContextSwitchTo(cxt);
+	orphan_branches(client_id);
+	erase(rsinfo, before_ledger, lengthof(before_ledger), client_id);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (documents.n > 0)
+		(void) profile_apply(documents.changes, documents.n, false, &touched);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	erase(rsinfo, after_ledger, lengthof(after_ledger), client_id);
+	SPI_finish();
+	return (Datum) 0;
+}

@@ -1,0 +1,134 @@
+/*
+ * standing.c
+ *		Reading recommendations by client, by index scan.
+ *
+ * Reads only.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "execute/life.h"
+#include "store.h"
+
+enum
+{
+	ATT_CLIENT_ID = 1, ATT_ID = 2, ATT_REP_ID = 3, ATT_AGENT = 4, ATT_ACTION = 5, ATT_CHANNEL = 6,
+	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_MINUTES = 17, ATT_STATUS = 18, ATT_AS_OF = 23,
+	N_ATT = 25
+};
+
+/* The day of a moment, in UTC, as the snapshots count days. */
+DateADT
+day_of(TimestampTz at)
+{
+	return (DateADT) (at / USECS_PER_DAY - (at % USECS_PER_DAY < 0 ? 1 : 0));
+}
+
+/* open, shown, agreed, snoozed: the client may still be approached for it */
+bool
+status_stands(const char *status)
+{
+	return strcmp(status, "open") == 0 || strcmp(status, "shown") == 0 || strcmp(status, "agreed") == 0 ||
+		strcmp(status, "snoozed") == 0;
+}
+
+/* Ended ones that never reached the client, nor were meant to any more. */
+static bool
+status_no_contact(const char *status)
+{
+	return strcmp(status, "withdrawn") == 0 || strcmp(status, "displaced") == 0 || strcmp(status, "withheld") == 0;
+}
+
+static void
+fill_standing(Standing *s, const Datum *v, const bool *nulls, const char *status)
+{
+	s->client_id = DatumGetInt64(v[ATT_CLIENT_ID - 1]);
+	s->recommendation_id = DatumGetInt64(v[ATT_ID - 1]);
+	s->owner_id = nulls[ATT_REP_ID - 1] ? 0 : DatumGetInt64(v[ATT_REP_ID - 1]);
+	s->agent = TextDatumGetCString(v[ATT_AGENT - 1]);
+	s->action = TextDatumGetCString(v[ATT_ACTION - 1]);
+	s->channel = nulls[ATT_CHANNEL - 1] ? NULL : TextDatumGetCString(v[ATT_CHANNEL - 1]);
+	s->category = TextDatumGetCString(v[ATT_CATEGORY - 1]);
+	s->from = DatumGetDateADT(v[ATT_FROM - 1]);
+	s->to = DatumGetDateADT(v[ATT_TO - 1]);
+	s->due_on = DatumGetDateADT(v[ATT_DUE_ON - 1]);
+	s->minutes = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, v[ATT_MINUTES - 1]));
+	s->as_of = DatumGetTimestampTz(v[ATT_AS_OF - 1]);
+	s->standing = status_stands(status);
+	s->communicated = strcmp(status, "open") != 0;
+}
+
+typedef struct Reader
+{
+	Store	   *store;
+	const char *index;
+	bool		contacts;		/* ended ones due after since as well */
+	DateADT		since;
+	Standing   *rows;
+	int			n;
+	int			max;
+} Reader;
+
+static void
+read_client(Reader *r, int64 client_id, int client_index)
+{
+	Datum		key = Int64GetDatum(client_id);
+	StoreScan  *scan = store_scan(r->store, r->index, 1, &key);
+	HeapTuple	tuple;
+	Datum		v[N_ATT];
+	bool		nulls[N_ATT];
+
+	while ((tuple = store_next(scan)) != NULL)
+	{
+		char	   *status;
+
+		heap_deform_tuple(tuple, RelationGetDescr(store_relation(r->store)), v, nulls);
+		status = TextDatumGetCString(v[ATT_STATUS - 1]);
+		if (!status_stands(status) &&
+			(!r->contacts || status_no_contact(status) || DatumGetDateADT(v[ATT_DUE_ON - 1]) <= r->since))
+			continue;
+		if (r->n == r->max)
+		{
+			r->max *= 2;
+			r->rows = repalloc_huge(r->rows, sizeof(Standing) * r->max);
+		}
+		fill_standing(&r->rows[r->n], v, nulls, status);
+		r->rows[r->n++].client_index = client_index;
+	}
+	store_scan_end(scan);
+}
+
+static int
+read_clients(Reader *r, const int64 *client_ids, int n_clients, Standing **standings)
+{
+	r->store = store_open("recommendation", AccessShareLock);
+	r->max = 64;
+	r->rows = palloc(sizeof(Standing) * r->max);
+	for (int i = 0; i < n_clients; i++)
+		read_client(r, client_ids[i], i);
+	store_close(r->store);
+	*standings = r->rows;
+	return r->n;
+}
+
+/* Standing recommendations of the clients, and ended contacts due after since; under the active snapshot. */
+int
+execute_standing(const int64 *client_ids, int n_clients, DateADT since, Standing **standings)
+{
+	Reader		r = {.index = "recommendation_pkey", .contacts = true, .since = since};
+
+	return read_clients(&r, client_ids, n_clients, standings);
+}
+
+/* Only the standing ones, by the index that holds no others. */
+int
+standing_only(const int64 *client_ids, int n_clients, Standing **standings)
+{
+	Reader		r = {.index = "recommendation_client_id_action_demand_idx"};
+
+	return read_clients(&r, client_ids, n_clients, standings);
+}

@@ -1,0 +1,364 @@
+/*
+ * diff.c
+ *		Re-read documents against what is stored: retract, add, keep.
+ *
+ * The lines of a document are a bag: two bags are compared by content, and
+ * only what differs is written.  Superseded rows go to ledger_history.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "ledger/entity.h"
+#include "ledger/row.h"
+#include "source/source.h"
+#include "store.h"
+
+/* A stored row with what is needed to supersede it. */
+typedef struct StoredLine
+{
+	LedgerLine	line;			/* first: sorted as a LedgerLine */
+	HeapTuple	tuple;
+} StoredLine;
+
+typedef struct DiffState
+{
+	Store	   *ledger;
+	Store	   *history;
+	TimestampTz now;
+	LedgerChange *changes;
+	int			n_changes;
+} DiffState;
+
+static int
+compare_lines(const void *a, const void *b)
+{
+	return ledger_line_compare(a, b);
+}
+
+static int
+read_stored(Store *ledger, int32 source_id, int64 order_id, StoredLine **lines)
+{
+	Datum		keys[2] = {Int32GetDatum(source_id), Int64GetDatum(order_id)};
+	StoreScan  *scan = store_scan(ledger, "ledger_source_id_order_id_idx", 2, keys);
+	HeapTuple	tuple;
+	int			n = 0;
+	int			max = 0;
+
+	*lines = NULL;
+	while ((tuple = store_next(scan)) != NULL)
+	{
+		if (n == max)
+		{
+			max = max ? max * 2 : 8;
+			*lines = *lines ? repalloc(*lines, sizeof(StoredLine) * max) : palloc(sizeof(StoredLine) * max);
+		}
+		(*lines)[n].tuple = heap_copytuple(tuple);
+		ledger_row_read((*lines)[n].tuple, RelationGetDescr(store_relation(ledger)), &(*lines)[n].line);
+		n++;
+	}
+	store_scan_end(scan);
+	return n;
+}
+
+/* Stored lines of one document. */
+int
+ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines)
+{
+	Store	   *ledger = store_open("ledger", AccessShareLock);
+	StoredLine *stored;
+	int			n = read_stored(ledger, source_id, order_id, &stored);
+
+	*lines = palloc(sizeof(LedgerLine) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		(*lines)[i] = stored[i].line;
+	store_close(ledger);
+	return n;
+}
+
+static void
+supersede(DiffState *state, const StoredLine *stored)
+{
+	Datum		values[LEDGER_COLUMNS + 1];
+	bool		isnull[LEDGER_COLUMNS + 1];
+
+	heap_deform_tuple(stored->tuple, RelationGetDescr(store_relation(state->ledger)), values, isnull);
+	values[LEDGER_COLUMNS] = TimestampTzGetDatum(state->now);
+	isnull[LEDGER_COLUMNS] = false;
+	store_insert(state->history, values, isnull);
+	store_delete(state->ledger, &stored->tuple->t_self);
+}
+
+static void
+add(DiffState *state, LedgerLine *line, int32 line_no)
+{
+	Datum		values[LEDGER_COLUMNS];
+	bool		isnull[LEDGER_COLUMNS];
+
+	line->line_no = line_no;
+	ledger_row_form(line, state->now, values, isnull);
+	store_insert(state->ledger, values, isnull);
+}
+
+static void
+report(DiffState *state, int32 source_id, int64 order_id, StoredLine *before, int n_before,
+	   LedgerLine *after, int n_after)
+{
+	LedgerChange *change = &state->changes[state->n_changes++];
+
+	change->source_id = source_id;
+	change->order_id = order_id;
+	change->n_before = n_before;
+	change->before = palloc(sizeof(LedgerLine) * Max(n_before, 1));
+	for (int i = 0; i < n_before; i++)
+		change->before[i] = before[i].line;
+	change->n_after = n_after;
+	change->after = after;
+}
+
+/* Make the stored lines of a document those given. */
+static void
+diff_document(DiffState *state, int32 source_id, int64 order_id, LedgerLine *lines, int n_lines)
+{
+	StoredLine *stored;
+	int			n_stored = read_stored(state->ledger, source_id, order_id, &stored);
+	int			i = 0,
+				j = 0;
+	int32		line_no = 0;
+	bool		changed = false;
+
+	for (int k = 0; k < n_stored; k++)
+		line_no = Max(line_no, stored[k].line.line_no);
+	if (n_stored > 1)
+		qsort(stored, n_stored, sizeof(StoredLine), compare_lines);
+	if (n_stored > 0 && n_lines > 1)
+		qsort(lines, n_lines, sizeof(LedgerLine), compare_lines);
+	while (i < n_stored || j < n_lines)
+	{
+		int			c = i == n_stored ? 1 : j == n_lines ? -1 : ledger_line_compare(&stored[i].line, &lines[j]);
+
+		if (c == 0)
+			lines[j].line_no = stored[i].line.line_no;
+		else if (c < 0)
+			supersede(state, &stored[i]);
+		else
+			add(state, &lines[j], ++line_no);
+		changed |= (c != 0);
+		i += (c <= 0);
+		j += (c >= 0);
+	}
+	if (changed)
+		report(state, source_id, order_id, stored, n_stored, lines, n_lines);
+}
+
+static int
+compare_client_and_time(const void *a, const void *b)
+{
+	const LedgerLine *x = a;
+	const LedgerLine *y = b;
+
+	if (x->client_id != y->client_id)
+		return x->client_id < y->client_id ? -1 : 1;
+	return (x->ordered_at > y->ordered_at) - (x->ordered_at < y->ordered_at);
+}
+
+/* The earliest time of a client's lines in a document is the time of all of them. */
+void
+ledger_settle_times(LedgerLine *lines, int n)
+{
+	bool		differ = false;
+
+	for (int i = 1; i < n && !differ; i++)
+		differ = lines[i].ordered_at != lines[0].ordered_at;
+	if (!differ)
+		return;
+	qsort(lines, n, sizeof(LedgerLine), compare_client_and_time);
+	for (int i = 1; i < n; i++)
+		if (lines[i].client_id == lines[i - 1].client_id)
+		{
+			lines[i].ordered_at = lines[i - 1].ordered_at;
+			lines[i].ordered_on = lines[i - 1].ordered_on;
+		}
+}
+
+static ErrorData *
+make_error(char *message)
+{
+	ErrorData  *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_UNIQUE_VIOLATION;
+	error->message = message;
+	return error;
+}
+
+/* Make sure that everything a document names is known; a message when an id clashes. */
+static char *
+ensure_entities(Source *source, const char *key, int64 order_id, bool is_id,
+				MappedLine *lines, int n, TimestampTz now)
+{
+	char	   *message = NULL;
+
+	if (n > 0 && !is_id)
+		message = entity_ensure_order(source->source_id, order_id, key);
+	for (int i = 0; i < n && message == NULL; i++)
+	{
+		LedgerLine *line = &lines[i].line;
+
+		message = entity_ensure(ENTITY_CLIENT, source->namespace, line->client_id, lines[i].client_text, now);
+		if (message == NULL && line->has_product)
+			message = entity_ensure(ENTITY_PRODUCT, source->namespace, line->product_id, lines[i].product_text, now);
+		if (message == NULL && line->has_rep)
+			message = entity_ensure(ENTITY_REP, source->namespace, line->rep_id, lines[i].rep_text, now);
+	}
+	return message;
+}
+
+static int
+compare_mapped(const void *a, const void *b)
+{
+	const MappedLine *x = a;
+	const MappedLine *y = b;
+
+	return x->key_no - y->key_no;
+}
+
+static bool
+in_key_order(const MappedLine *lines, int n)
+{
+	for (int i = 1; i < n; i++)
+		if (lines[i].key_no < lines[i - 1].key_no)
+			return false;
+	return true;
+}
+
+static DiffState
+begin_diff(TimestampTz now, int n_documents)
+{
+	DiffState	state = {.now = now};
+
+	state.ledger = store_open("ledger", RowExclusiveLock);
+	state.history = store_open("ledger_history", RowExclusiveLock);
+	state.changes = palloc(sizeof(LedgerChange) * Max(n_documents, 1));
+	return state;
+}
+
+static int
+end_diff(DiffState *state, LedgerChange **changes)
+{
+	store_close(state->ledger);
+	store_close(state->history);
+	*changes = state->changes;
+	return state->n_changes;
+}
+
+/* Documents that are gone while the source keeps deleted ones, or whose lines are archived, stay as they are. */
+static void
+find_kept(Source *source, SourcePart *part, const char **keys, int n_keys, const int *n_lines, bool *keep)
+{
+	const char **empty = palloc(sizeof(char *) * n_keys);
+	int		   *numbers = palloc(sizeof(int) * n_keys);
+	bool	   *exists = palloc(sizeof(bool) * n_keys);
+	int			n = 0;
+	ErrorData  *error;
+
+	memset(keep, 0, sizeof(bool) * n_keys);
+	for (int i = 0; i < n_keys; i++)
+		if (n_lines[i] == 0)
+		{
+			numbers[n] = i;
+			empty[n++] = keys[i];
+		}
+	if (n == 0 || (!source->keep_deleted && source->archive_before == NULL))
+		return;
+	error = source_existing_keys(source, part, empty, n, exists);
+	if (error)
+		ReThrowError(error);
+	for (int i = 0; i < n; i++)
+	{
+		LedgerLine *stored;
+		int			n_stored;
+
+		if (exists[i])
+			continue;
+		n_stored = ledger_read_order(source->source_id, source_key_identity(source, part, empty[i]), &stored);
+		keep[numbers[i]] = source->keep_deleted || (n_stored > 0 && stored[0].archived);
+	}
+}
+
+/* Bring the ledger up to date with re-read documents. */
+int
+ledger_apply(Source *source, SourcePart *part, const char **keys, int n_keys,
+			 MappedLine *lines, int n_lines, TimestampTz now,
+			 LedgerChange **changes, ErrorData **errors)
+{
+	DiffState	state = begin_diff(now, n_keys);
+	bool		is_id = source_keys_are_ids(source, part);
+	TimestampTz archive_limit = DT_NOBEGIN;
+	int		   *counts = palloc0(sizeof(int) * n_keys);
+	bool	   *keep = palloc(sizeof(bool) * n_keys);
+	int			next = 0;
+
+	if (source->archive_before)
+		archive_limit = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(now),
+																IntervalPGetDatum(source->archive_before)));
+	if (!in_key_order(lines, n_lines))
+		qsort(lines, n_lines, sizeof(MappedLine), compare_mapped);
+	for (int i = 0; i < n_lines; i++)
+		counts[lines[i].key_no]++;
+	find_kept(source, part, keys, n_keys, counts, keep);
+
+	for (int k = 0; k < n_keys; k++)
+	{
+		int			n = counts[k];
+		MappedLine *mapped = &lines[next];
+		LedgerLine *document;
+		int64		order_id = n ? mapped[0].line.order_id : source_key_identity(source, part, keys[k]);
+		char	   *message = ensure_entities(source, keys[k], order_id, is_id, mapped, n, now);
+
+		next += n;
+		errors[k] = message ? make_error(message) : NULL;
+		if (message || keep[k])
+			continue;
+		if (k % 256 == 0)
+			CHECK_FOR_INTERRUPTS();
+		document = palloc(sizeof(LedgerLine) * Max(n, 1));
+		for (int i = 0; i < n; i++)
+			document[i] = mapped[i].line;
+		ledger_settle_times(document, n);
+		for (int i = 0; i < n; i++)
+			document[i].archived = document[i].ordered_at < archive_limit;
+		diff_document(&state, source->source_id, order_id, document, n);
+	}
+	entity_flush();
+	return end_diff(&state, changes);
+}
+
+/* Delete the rows of a source, at most limit documents. */
+int
+ledger_retract(int32 source_id, int limit, TimestampTz now, LedgerChange **changes)
+{
+	DiffState	state = begin_diff(now, limit);
+	Datum		key = Int32GetDatum(source_id);
+	StoreScan  *scan = store_scan(state.ledger, "ledger_source_id_order_id_idx", 1, &key);
+	int64	   *orders = palloc(sizeof(int64) * limit);
+	int			n = 0;
+	HeapTuple	tuple;
+
+	while (n < limit && (tuple = store_next(scan)) != NULL)
+	{
+		bool		isnull;
+		int64		order_id = DatumGetInt64(heap_getattr(tuple, 2, RelationGetDescr(store_relation(state.ledger)), &isnull));
+
+		if (n == 0 || orders[n - 1] != order_id)
+			orders[n++] = order_id;
+	}
+	store_scan_end(scan);
+	for (int i = 0; i < n; i++)
+		diff_document(&state, source_id, orders[i], NULL, 0);
+	return end_diff(&state, changes);
+}

@@ -1,0 +1,266 @@
+/*
+ * entity.c
+ *		Clients, products, reps and orders by their keys.
+ *
+ * Ids that were looked up are remembered in the backend with a hash of their
+ * text, so that a known client costs nothing; the memory is dropped when a
+ * transaction aborts or when rows of these tables are erased.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "ledger/entity.h"
+#include "store.h"
+
+#define MAX_REMEMBERED 2000000
+
+typedef struct EntityTable
+{
+	const char *table;
+	const char *pkey;
+	const char *unique;
+} EntityTable;
+
+static const EntityTable tables[] = {
+	[ENTITY_CLIENT] = {"client", "client_pkey", "client_namespace_client_key_key"},
+	[ENTITY_PRODUCT] = {"product", "product_pkey", "product_namespace_product_key_key"},
+	[ENTITY_REP] = {"rep", "rep_pkey", "rep_namespace_rep_key_key"},
+};
+
+#define N_TABLES ((int) lengthof(tables))
+#define MAX_COLUMNS 12
+
+typedef struct Known
+{
+	int64		id;
+	int32		namespace;
+	uint32		text_hash;
+	char		status;
+} Known;
+
+#define SH_PREFIX known
+#define SH_ELEMENT_TYPE Known
+#define SH_KEY_TYPE int64
+#define SH_KEY id
+#define SH_HASH_KEY(tb, key) (murmurhash32((uint32) (key) ^ (uint32) ((key) >> 32)))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+static known_hash *known[N_TABLES];
+static Store *stores[N_TABLES]; /* open for the current transaction */
+static Oid	relids[N_TABLES];
+
+static void
+forget_all(void)
+{
+	for (int kind = 0; kind < N_TABLES; kind++)
+		if (known[kind])
+			known_reset(known[kind]);
+}
+
+static void
+forget_at_abort(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT)
+	{
+		forget_all();
+		memset(stores, 0, sizeof(stores));
+	}
+}
+
+static void
+forget_on_invalidation(Datum arg, Oid relid)
+{
+	for (int kind = 0; kind < N_TABLES; kind++)
+		if (known[kind] && (relid == InvalidOid || relid == relids[kind]))
+			known_reset(known[kind]);
+}
+
+static void
+prepare(EntityKind kind)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(forget_at_abort, NULL);
+		CacheRegisterRelcacheCallback(forget_on_invalidation, (Datum) 0);
+		registered = true;
+	}
+	if (known[kind] == NULL)
+		known[kind] = known_create(TopMemoryContext, 1024, NULL);
+	if (known[kind]->members > MAX_REMEMBERED)
+		known_reset(known[kind]);
+	if (stores[kind] == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+		stores[kind] = store_open(tables[kind].table, RowExclusiveLock);
+		relids[kind] = RelationGetRelid(store_relation(stores[kind]));
+		MemoryContextSwitchTo(old);
+	}
+}
+
+static void
+insert_entity(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now)
+{
+	Datum		values[MAX_COLUMNS] = {0};
+	bool		isnull[MAX_COLUMNS];
+
+	memset(isnull, true, sizeof(isnull));
+	values[0] = Int64GetDatum(id);
+	values[1] = Int32GetDatum(namespace);
+	values[2] = CStringGetTextDatum(text);
+	isnull[0] = isnull[1] = isnull[2] = false;
+	switch (kind)
+	{
+		case ENTITY_CLIENT:
+			values[5] = Int64GetDatum(id);	/* its own root */
+			values[9] = BoolGetDatum(true);
+			values[10] = BoolGetDatum(false);
+			values[11] = TimestampTzGetDatum(now);
+			isnull[5] = isnull[9] = isnull[10] = isnull[11] = false;
+			break;
+		case ENTITY_PRODUCT:
+			values[5] = BoolGetDatum(true);
+			isnull[5] = false;
+			break;
+		case ENTITY_REP:
+			values[4] = BoolGetDatum(true);
+			isnull[4] = false;
+			break;
+	}
+	store_insert(stores[kind], values, isnull);
+}
+
+/* The stored entity of an id: its namespace and key; false when there is none. */
+static bool
+look_up(EntityKind kind, const char *index, int nkeys, Datum *keys, int64 *id, int32 *namespace, char **key)
+{
+	StoreScan  *scan = store_scan(stores[kind], index, nkeys, keys);
+	HeapTuple	tuple = store_next(scan);
+
+	if (tuple)
+	{
+		TupleDesc	desc = RelationGetDescr(store_relation(stores[kind]));
+		bool		isnull;
+
+		*id = DatumGetInt64(heap_getattr(tuple, 1, desc, &isnull));
+		*namespace = DatumGetInt32(heap_getattr(tuple, 2, desc, &isnull));
+		*key = TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull));
+	}
+	store_scan_end(scan);
+	return tuple != NULL;
+}
+
+static char *
+clash(EntityKind kind, int64 id, int32 namespace, const char *text, const char *other)
+{
+	return psprintf("%s key \"%s\" has id %lld, which belongs to key \"%s\"",
+					tables[kind].table, text, (long long) id, other);
+}
+
+/* Look in the table, and insert what is not there. */
+static char *
+look_up_or_insert(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now)
+{
+	Datum		id_key = Int64GetDatum(id);
+	Datum		text_keys[2] = {Int32GetDatum(namespace), CStringGetTextDatum(text)};
+	int64		found_id;
+	int32		found_namespace;
+	char	   *found_text;
+
+	if (look_up(kind, tables[kind].pkey, 1, &id_key, &found_id, &found_namespace, &found_text))
+	{
+		if (found_namespace == namespace && strcmp(found_text, text) == 0)
+			return NULL;
+		return clash(kind, id, namespace, text, found_text);
+	}
+	if (look_up(kind, tables[kind].unique, 2, text_keys, &found_id, &found_namespace, &found_text))
+		return psprintf("%s key \"%s\" already has id %lld: its type differs among the sources of a namespace",
+						tables[kind].table, text, (long long) found_id);
+	insert_entity(kind, namespace, id, text, now);
+	return NULL;
+}
+
+/* Make sure that an entity exists; a message when its id belongs to another key. */
+char *
+entity_ensure(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now)
+{
+	Known	   *entry;
+	uint32		text_hash;
+	char		digits[21 + 1];
+	char	   *message;
+	bool		found;
+
+	prepare(kind);
+	if (text == NULL)
+	{
+		pg_lltoa(id, digits);
+		text = digits;
+	}
+	text_hash = hash_bytes((const unsigned char *) text, strlen(text));
+	entry = known_lookup(known[kind], id);
+	if (entry && entry->text_hash == text_hash && entry->namespace == namespace)
+		return NULL;
+	message = look_up_or_insert(kind, namespace, id, text, now);
+	if (message)
+		return message;
+	entry = known_insert(known[kind], id, &found);
+	entry->namespace = namespace;
+	entry->text_hash = text_hash;
+	return NULL;
+}
+
+/* Write what has gathered and close the tables. */
+void
+entity_flush(void)
+{
+	for (int kind = 0; kind < N_TABLES; kind++)
+		if (stores[kind])
+		{
+			store_close(stores[kind]);
+			stores[kind] = NULL;
+		}
+}
+
+/* Make sure that an order with a hashed id has its reference; a message when the id belongs to another key. */
+char *
+entity_ensure_order(int32 source_id, int64 order_id, const char *key)
+{
+	Store	   *store = store_open("order_ref", RowExclusiveLock);
+	Datum		keys[2] = {Int32GetDatum(source_id), Int64GetDatum(order_id)};
+	StoreScan  *scan = store_scan(store, "order_ref_pkey", 2, keys);
+	HeapTuple	tuple = store_next(scan);
+	char	   *message = NULL;
+
+	if (tuple)
+	{
+		bool		isnull;
+		char	   *found = TextDatumGetCString(heap_getattr(tuple, 3, RelationGetDescr(store_relation(store)), &isnull));
+
+		if (strcmp(found, key) != 0)
+			message = psprintf("order key \"%s\" has id %lld, which belongs to key \"%s\"",
+							   key, (long long) order_id, found);
+	}
+	else
+	{
+		Datum		values[3] = {Int64GetDatum(order_id), Int32GetDatum(source_id), CStringGetTextDatum(key)};
+		bool		isnull[3] = {false, false, false};
+
+		store_insert(store, values, isnull);
+	}
+	store_scan_end(scan);
+	store_close(store);
+	return message;
+}

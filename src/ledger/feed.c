@@ -1,0 +1,300 @@
+/*
+ * feed.c
+ *		Attributes of clients, products and reps as the feeds give them.
+ *
+ * Written set-wise; only rows that change are touched, and clients whose
+ * attributes changed are reported, for they have to be looked at again.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "ledger/entity.h"
+#include "source/source.h"
+
+/* A column of feed rows on its way into an array parameter. */
+typedef struct ArrayBuilder
+{
+	Oid			type;
+	Datum	   *values;
+	bool	   *nulls;
+} ArrayBuilder;
+
+static ArrayBuilder
+new_array(Oid type, int n)
+{
+	ArrayBuilder array = {type, palloc0(sizeof(Datum) * Max(n, 1)), palloc0(sizeof(bool) * Max(n, 1))};
+
+	return array;
+}
+
+static Datum
+finish_array(const ArrayBuilder *array, int n)
+{
+	int			dims[1] = {n};
+	int			lbs[1] = {1};
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(array->type, &typlen, &typbyval, &typalign);
+	return PointerGetDatum(construct_md_array(array->values, array->nulls, 1, dims, lbs,
+											  array->type, typlen, typbyval, typalign));
+}
+
+static void
+set_text(ArrayBuilder *array, int i, const char *text)
+{
+	array->nulls[i] = text == NULL;
+	if (text)
+		array->values[i] = CStringGetTextDatum(text);
+}
+
+static void
+set_id(ArrayBuilder *array, int i, bool has, int64 id)
+{
+	array->nulls[i] = !has;
+	array->values[i] = Int64GetDatum(id);
+}
+
+static void
+set_numeric(ArrayBuilder *array, int i, Numeric number)
+{
+	array->nulls[i] = number == NULL;
+	if (number)
+		array->values[i] = NumericGetDatum(number);
+}
+
+/* Execute a writing statement over arrays; the ids it returns. */
+static int
+execute(const char *sql, int nargs, Oid *types, Datum *values, int64 **ids)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	int			n;
+
+	SPI_connect();
+	SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0);
+	n = SPI_tuptable ? SPI_processed : 0;
+	*ids = MemoryContextAlloc(cxt, sizeof(int64) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		(*ids)[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	SPI_finish();
+	return n;
+}
+
+static const char upsert_clients[] =
+"INSERT INTO agentcrm.client AS c (client_id, namespace, client_key, name, parent_client_id, root_client_id,"
+" channel, territory, rep_id, active, do_not_contact, first_seen)"
+" SELECT DISTINCT ON (id) id, $1, key, name, parent, id, channel, territory, rep, active, coalesce(quiet, false), $2"
+" FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11) AS f(id, key, name, parent, channel, territory, rep, active, quiet)"
+" ON CONFLICT (client_id) DO UPDATE SET name = excluded.name, parent_client_id = excluded.parent_client_id,"
+"  channel = excluded.channel, territory = excluded.territory, rep_id = excluded.rep_id, active = excluded.active,"
+"  do_not_contact = CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN c.do_not_contact ELSE excluded.do_not_contact END"
+" WHERE c.client_key = excluded.client_key"
+"  AND (c.name, c.parent_client_id, c.channel, c.territory, c.rep_id, c.active,"
+"   CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN false ELSE c.do_not_contact END) IS DISTINCT FROM"
+"  (excluded.name, excluded.parent_client_id, excluded.channel, excluded.territory, excluded.rep_id, excluded.active,"
+"   excluded.do_not_contact)"
+" RETURNING client_id";
+
+/* Roots of the given clients and of all below them; 32 levels end a cycle. */
+static const char update_roots[] =
+"WITH RECURSIVE up(client_id, top, level) AS ("
+"  SELECT c.client_id, c.client_id, 0 FROM agentcrm.client c WHERE c.client_id = ANY ($1)"
+"  UNION ALL SELECT u.client_id, p.client_id, u.level + 1 FROM up u"
+"   JOIN agentcrm.client c ON c.client_id = u.top JOIN agentcrm.client p ON p.client_id = c.parent_client_id"
+"   WHERE u.level < 32),"
+" top(client_id, root) AS (SELECT DISTINCT ON (client_id) client_id, top FROM up ORDER BY client_id, level DESC),"
+" down(client_id, root, level) AS ("
+"  SELECT client_id, root, 0 FROM top"
+"  UNION ALL SELECT c.client_id, d.root, d.level + 1 FROM down d JOIN agentcrm.client c ON c.parent_client_id = d.client_id"
+"   WHERE d.level < 32)"
+" UPDATE agentcrm.client c SET root_client_id = d.root"
+"  FROM (SELECT DISTINCT ON (client_id) client_id, root FROM down ORDER BY client_id, level DESC) d"
+"  WHERE c.client_id = d.client_id AND c.root_client_id <> d.root RETURNING c.client_id";
+
+static int
+store_clients(int32 namespace, FeedRow *rows, int n, TimestampTz now, int64 **changed)
+{
+	Oid			types[11] = {INT4OID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
+	TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID};
+	Datum		values[11] = {Int32GetDatum(namespace), TimestampTzGetDatum(now)};
+	ArrayBuilder columns[9];
+	static const Oid element[9] = {INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, BOOLOID, BOOLOID};
+	Oid			root_types[1] = {INT8ARRAYOID};
+	ArrayBuilder ids;
+	Datum		root_values[1];
+	int64	   *moved;
+	int			n_changed;
+
+	for (int c = 0; c < 9; c++)
+		columns[c] = new_array(element[c], n);
+	for (int i = 0; i < n; i++)
+	{
+		FeedRow    *row = &rows[i];
+
+		if (row->has_rep)
+			entity_ensure(ENTITY_REP, namespace, row->rep_id, row->rep_key, now);
+		set_id(&columns[0], i, true, row->id);
+		set_text(&columns[1], i, row->key);
+		set_text(&columns[2], i, row->name);
+		set_id(&columns[3], i, row->has_parent && row->parent_id != row->id, row->parent_id);
+		set_text(&columns[4], i, row->channel);
+		set_text(&columns[5], i, row->territory);
+		set_id(&columns[6], i, row->has_rep, row->rep_id);
+		columns[7].values[i] = BoolGetDatum(row->active);
+		columns[8].values[i] = BoolGetDatum(row->do_not_contact);
+		columns[8].nulls[i] = !row->has_do_not_contact;
+	}
+	entity_flush();
+	for (int c = 0; c < 9; c++)
+		values[c + 2] = finish_array(&columns[c], n);
+	n_changed = execute(upsert_clients, 11, types, values, changed);
+
+	ids = new_array(INT8OID, n_changed);
+	for (int i = 0; i < n_changed; i++)
+		ids.values[i] = Int64GetDatum((*changed)[i]);
+	root_values[0] = finish_array(&ids, n_changed);
+	if (n_changed > 0)
+		execute(update_roots, 1, root_types, root_values, &moved);
+	return n_changed;
+}
+
+static void
+store_products(int32 namespace, FeedRow *rows, int n)
+{
+	Oid			types[9] = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID,
+	INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID};
+	static const Oid element[8] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT8OID, NUMERICOID, NUMERICOID};
+	Datum		values[9] = {Int32GetDatum(namespace)};
+	ArrayBuilder columns[8];
+	int64	   *ids;
+
+	for (int c = 0; c < 8; c++)
+		columns[c] = new_array(element[c], n);
+	for (int i = 0; i < n; i++)
+	{
+		FeedRow    *row = &rows[i];
+
+		set_id(&columns[0], i, true, row->id);
+		set_text(&columns[1], i, row->key);
+		set_text(&columns[2], i, row->name);
+		set_text(&columns[3], i, row->category);
+		columns[4].values[i] = BoolGetDatum(row->active);
+		set_id(&columns[5], i, row->has_successor, row->successor_id);
+		set_numeric(&columns[6], i, row->pack_qty);
+		set_numeric(&columns[7], i, row->min_order_qty);
+	}
+	for (int c = 0; c < 8; c++)
+		values[c + 1] = finish_array(&columns[c], n);
+	execute("INSERT INTO agentcrm.product AS p (product_id, namespace, product_key, name, category, active,"
+			" successor_product_id, pack_qty, min_order_qty)"
+			" SELECT DISTINCT ON (id) id, $1, key, name, category, active, successor, pack, least"
+			" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) AS f(id, key, name, category, active, successor, pack, least)"
+			" ON CONFLICT (product_id) DO UPDATE SET name = excluded.name, category = excluded.category,"
+			"  active = excluded.active, successor_product_id = excluded.successor_product_id,"
+			"  pack_qty = excluded.pack_qty, min_order_qty = excluded.min_order_qty"
+			" WHERE p.product_key = excluded.product_key"
+			"  AND (p.name, p.category, p.active, p.successor_product_id, p.pack_qty, p.min_order_qty) IS DISTINCT FROM"
+			"  (excluded.name, excluded.category, excluded.active, excluded.successor_product_id, excluded.pack_qty,"
+			"   excluded.min_order_qty)",
+			9, types, values, &ids);
+}
+
+static void
+store_reps(int32 namespace, FeedRow *rows, int n)
+{
+	Oid			types[5] = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID};
+	static const Oid element[4] = {INT8OID, TEXTOID, TEXTOID, BOOLOID};
+	Datum		values[5] = {Int32GetDatum(namespace)};
+	ArrayBuilder columns[4];
+	int64	   *ids;
+
+	for (int c = 0; c < 4; c++)
+		columns[c] = new_array(element[c], n);
+	for (int i = 0; i < n; i++)
+	{
+		set_id(&columns[0], i, true, rows[i].id);
+		set_text(&columns[1], i, rows[i].key);
+		set_text(&columns[2], i, rows[i].name);
+		columns[3].values[i] = BoolGetDatum(rows[i].active);
+	}
+	for (int c = 0; c < 4; c++)
+		values[c + 1] = finish_array(&columns[c], n);
+	execute("INSERT INTO agentcrm.rep AS r (rep_id, namespace, rep_key, name, active)"
+			" SELECT DISTINCT ON (id) id, $1, key, name, active FROM unnest($2, $3, $4, $5) AS f(id, key, name, active)"
+			" ON CONFLICT (rep_id) DO UPDATE SET name = excluded.name, active = excluded.active"
+			" WHERE r.rep_key = excluded.rep_key AND (r.name, r.active) IS DISTINCT FROM (excluded.name, excluded.active)",
+			5, types, values, &ids);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* Entities whose keys the feed no longer gives are no longer active. */
+static int
+deactivate(const char *feed, Source *source, SourcePart *part, const char **keys, int n_keys,
+		   const FeedRow *rows, int n_rows, int64 **changed)
+{
+	Oid			types[1] = {INT8ARRAYOID};
+	Datum		values[1];
+	int64	   *given = palloc(sizeof(int64) * Max(n_rows, 1));
+	ArrayBuilder gone = new_array(INT8OID, n_keys);
+	int			n_gone = 0;
+
+	for (int i = 0; i < n_rows; i++)
+		given[i] = rows[i].id;
+	qsort(given, n_rows, sizeof(int64), compare_ids);
+	for (int i = 0; i < n_keys; i++)
+	{
+		int64		id = source_key_identity(source, part, keys[i]);
+
+		if (bsearch(&id, given, n_rows, sizeof(int64), compare_ids) == NULL)
+			gone.values[n_gone++] = Int64GetDatum(id);
+	}
+	if (n_gone == 0)
+		return 0;
+	values[0] = finish_array(&gone, n_gone);
+	return execute(psprintf("UPDATE agentcrm.%s SET active = false WHERE %s_id = ANY ($1) AND active RETURNING %s_id",
+							feed, feed, feed), 1, types, values, changed);
+}
+
+/* Store what a feed gives for some keys; the clients whose attributes changed. */
+int
+ledger_store_feed(Source *source, const char *feed, const char **keys, int n_keys, SourcePart *part,
+				  FeedRow *rows, int n_rows, TimestampTz now, int64 **clients)
+{
+	int64	   *stored = NULL;
+	int64	   *gone = NULL;
+	int			n_stored = 0;
+	int			n_gone = deactivate(feed, source, part, keys, n_keys, rows, n_rows, &gone);
+
+	if (strcmp(feed, "client") == 0)
+		n_stored = store_clients(source->namespace, rows, n_rows, now, &stored);
+	else
+	{
+		n_gone = 0;				/* only clients are reported */
+		if (strcmp(feed, "product") == 0)
+			store_products(source->namespace, rows, n_rows);
+		else
+			store_reps(source->namespace, rows, n_rows);
+	}
+	*clients = palloc(sizeof(int64) * Max(n_stored + n_gone, 1));
+	memcpy(*clients, stored, sizeof(int64) * n_stored);
+	memcpy(*clients + n_stored, gone, sizeof(int64) * n_gone);
+	return n_stored + n_gone;
+}

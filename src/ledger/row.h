@@ -1,0 +1,18 @@
+/*
+ * row.h
+ *		Ledger rows as structs, inside the ledger.
+ */
+#ifndef AGENTCRM_LEDGER_ROW_H
+#define AGENTCRM_LEDGER_ROW_H
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+
+#include "ledger/ledger.h"
+
+#define LEDGER_COLUMNS 15
+
+extern void ledger_row_read(HeapTuple tuple, TupleDesc desc, LedgerLine *line);
+extern void ledger_row_form(const LedgerLine *line, TimestampTz recorded_at, Datum *values, bool *isnull);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * scan.c
+ *		Reading the ledger by client, in the order in which profiles are folded.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "ledger/row.h"
+#include "store.h"
+
+static int
+compare_fold_order(const void *a, const void *b)
+{
+	const LedgerLine *x = a;
+	const LedgerLine *y = b;
+
+	if (x->ordered_at != y->ordered_at)
+		return x->ordered_at < y->ordered_at ? -1 : 1;
+	if (x->source_id != y->source_id)
+		return x->source_id < y->source_id ? -1 : 1;
+	if (x->order_id != y->order_id)
+		return x->order_id < y->order_id ? -1 : 1;
+	return x->line_no - y->line_no;
+}
+
+/*
+ * Lines of some clients up to as_of: client by client in the order given, each
+ * in the order (ordered_at, source, order, line_no).  A line is valid during
+ * the call only.
+ */
+void
+ledger_scan_clients(const int64 *client_ids, int n_clients, TimestampTz as_of,
+					LedgerLineCallback callback, void *arg)
+{
+	Store	   *store = store_open("ledger", AccessShareLock);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm client's lines",
+											  ALLOCSET_DEFAULT_SIZES);
+	int			max = 256;
+	LedgerLine *lines = palloc(sizeof(LedgerLine) * max);
+
+	for (int c = 0; c < n_clients; c++)
+	{
+		Datum		key = Int64GetDatum(client_ids[c]);
+		StoreScan  *scan = store_scan(store, "ledger_pkey", 1, &key);
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+		HeapTuple	tuple;
+		int			n = 0;
+
+		while ((tuple = store_next(scan)) != NULL)
+		{
+			if (n == max)
+			{
+				max *= 2;
+				lines = repalloc_huge(lines, sizeof(LedgerLine) * max);
+			}
+			ledger_row_read(tuple, RelationGetDescr(store_relation(store)), &lines[n]);
+			if (lines[n].ordered_at <= as_of)
+				n++;
+		}
+		MemoryContextSwitchTo(old);
+		store_scan_end(scan);
+		qsort(lines, n, sizeof(LedgerLine), compare_fold_order);
+		for (int i = 0; i < n; i++)
+			callback(&lines[i], arg);
+		MemoryContextReset(cxt);
+		CHECK_FOR_INTERRUPTS();
+	}
+	pfree(lines);
+	MemoryContextDelete(cxt);
+	store_close(store);
+}

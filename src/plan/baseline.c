@@ -1,0 +1,109 @@
+/*
+ * baseline.c
+ *		The shared baseline: the probability that a demand is bought if nothing
+ *		is done, and the effect assumed of an action.
+ *
+ * One service for all agents: nobody claims a baseline.  Must not look at who
+ * bids.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "plan/award.h"
+
+/* Prior mean of an action's effect in log odds; discounts are met with doubt. */
+#define THETA_ACTION 0.20
+#define THETA_PROGRAMME 0.0
+
+/* Assumed effect of an action on the log odds of a demand. */
+double
+baseline_theta(const char *action)
+{
+	return strcmp(action, "programme") == 0 ? THETA_PROGRAMME : THETA_ACTION;
+}
+
+static double
+inclusion(const ClientSnapshot *client, const ClientProduct *product, double share)
+{
+	double		missed = client->profile.n_orders - product->last_order_no;
+
+	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed), share, client->profile.n_orders);
+}
+
+static double
+share_of(const ProductInfo *info)
+{
+	return info != NULL ? info->share : 0;
+}
+
+/* P(the client's next order holds the product): level 0, bought before or not. */
+static double
+product_inclusion(const ClientSnapshot *client, int64 product_id)
+{
+	int			low = 0;
+	int			high = client->n_products;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (client->products[middle].product_id < product_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < client->n_products && client->products[low].product_id == product_id)
+		return inclusion(client, &client->products[low], share_of(profile_product(product_id)));
+	return repeat_rate(0, share_of(profile_product(product_id)), client->profile.n_orders);
+}
+
+/* P(the next order holds anything of the category), items taken as independent. */
+static double
+category_inclusion(const ClientSnapshot *client, const char *category)
+{
+	double		none = 1;
+
+	for (int i = 0; i < client->n_products; i++)
+	{
+		const ProductInfo *info = profile_product(client->products[i].product_id);
+
+		if (info != NULL && info->category != NULL && strcmp(info->category, category) == 0)
+			none *= 1 - inclusion(client, &client->products[i], info->share);
+	}
+	return 1 - none;
+}
+
+/* P(an order within the demand's window), given the silence up to today. */
+static double
+order_within(const ClientSnapshot *client, const Population *population, const Bid *bid)
+{
+	double		from = Max(0, bid->demand_from - client->today);
+	double		to = bid->demand_to - client->today;
+	double		elapsed = client->state.elapsed;
+	double		p;
+
+	if (to <= 0)
+		return 0;
+	p = gap_order_within(&population->gap, &client->gaps, elapsed, to);
+	if (from > 0)
+		p -= gap_order_within(&population->gap, &client->gaps, elapsed, from);
+	return fmin(1, fmax(0, p));
+}
+
+/*
+ * p0 of a bid's demand: P(order within the window), times the inclusion of the
+ * product it is about, else of its category (MODELS: interim baseline of the
+ * repurchase model and level 0 of the repeat list).
+ */
+double
+baseline_p0(const ClientSnapshot *client, const Population *population, const Bid *bid)
+{
+	double		p = order_within(client, population, bid);
+
+	if (bid->has_product)
+		return p * product_inclusion(client, bid->product_id);
+	if (strcmp(bid->demand_category, "*") != 0)
+		return p * category_inclusion(client, bid->demand_category);
+	return p;
+}

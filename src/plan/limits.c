@@ -1,0 +1,402 @@
+/*
+ * limits.c
+ *		The limits of a round: contact policy, standing recommendations, rep
+ *		minutes.
+ *
+ * Read once per round for all its clients, then kept up in memory while awards
+ * are made.  Decides nothing about value.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#include "columns.h"
+#include "plan/award.h"
+
+#define REP_MINUTES "rep_minutes"
+
+typedef struct ContactPolicy
+{
+	char	   *channel;
+	int			max_contacts;
+	int			per_days;
+	int			cooldown_days;
+} ContactPolicy;
+
+typedef struct Capacity
+{
+	int64		owner_id;
+	double		minutes;
+} Capacity;
+
+typedef struct DayKey
+{
+	int64		owner_id;
+	int64		day;
+} DayKey;
+
+typedef struct DayUse
+{
+	DayKey		key;
+	double		minutes;
+} DayUse;
+
+struct Limits
+{
+	int			n_policies;
+	ContactPolicy *policies;
+	double		default_capacity;
+	HTAB	   *capacities;		/* owner -> Capacity */
+	HTAB	   *uses;			/* owner, day -> DayUse */
+	List	  **standings;		/* per client */
+};
+
+static int64
+owner_of(const ClientSnapshot *client)
+{
+	return client->has_rep ? client->rep_id : 0;
+}
+
+static double
+numeric_value(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		v = SPI_getbinval(row, desc, column, &isnull);
+
+	return isnull ? 0 : DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, v));
+}
+
+static int64
+int8_value(HeapTuple row, TupleDesc desc, int column, int64 otherwise)
+{
+	bool		isnull;
+	Datum		v = SPI_getbinval(row, desc, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(v);
+}
+
+static void
+read_policies(Limits *limits, MemoryContext cxt)
+{
+	static SPIPlanPtr plan = NULL;
+	SPITupleTable *table;
+	MemoryContext old;
+
+	if (plan_execute(&plan, "SELECT channel, max_contacts::int8, per_days::int8, cooldown_days::int8 "
+					 "FROM agentcrm.contact_policy ORDER BY channel", 0, NULL, NULL) != SPI_OK_SELECT)
+		elog(ERROR, "could not read agentcrm.contact_policy");
+	table = SPI_tuptable;
+	old = MemoryContextSwitchTo(cxt);
+	limits->n_policies = (int) table->numvals;
+	limits->policies = palloc(sizeof(ContactPolicy) * Max(table->numvals, 1));
+	for (uint64 i = 0; i < table->numvals; i++)
+	{
+		ContactPolicy *p = &limits->policies[i];
+
+		p->channel = SPI_getvalue(table->vals[i], table->tupdesc, 1);
+		p->max_contacts = (int) int8_value(table->vals[i], table->tupdesc, 2, 0);
+		p->per_days = (int) int8_value(table->vals[i], table->tupdesc, 3, 1);
+		p->cooldown_days = (int) int8_value(table->vals[i], table->tupdesc, 4, 0);
+	}
+	MemoryContextSwitchTo(old);
+	SPI_freetuptable(table);
+}
+
+static void
+read_capacities(Limits *limits)
+{
+	static SPIPlanPtr plan = NULL;
+	SPITupleTable *table;
+
+	if (plan_execute(&plan, "SELECT owner_id, capacity FROM agentcrm.resource "
+					 "WHERE resource OPERATOR(pg_catalog.=) '" REP_MINUTES "'", 0, NULL, NULL) != SPI_OK_SELECT)
+		elog(ERROR, "could not read agentcrm.resource");
+	table = SPI_tuptable;
+	for (uint64 i = 0; i < table->numvals; i++)
+	{
+		bool		isnull;
+		Datum		owner = SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull);
+		double		minutes = numeric_value(table->vals[i], table->tupdesc, 2);
+		int64		id = DatumGetInt64(owner);
+
+		if (isnull)
+			limits->default_capacity = minutes;
+		else
+			((Capacity *) hash_search(limits->capacities, &id, HASH_ENTER, NULL))->minutes = minutes;
+	}
+	SPI_freetuptable(table);
+}
+
+static DayUse *
+day_use(Limits *limits, int64 owner_id, DateADT day)
+{
+	DayKey		key = {owner_id, day};
+	bool		found;
+	DayUse	   *use = hash_search(limits->uses, &key, HASH_ENTER, &found);
+
+	if (!found)
+		use->minutes = 0;
+	return use;
+}
+
+static Columns *
+owner_column(const ClientSnapshot *clients, int n_clients)
+{
+	static const Oid types[1] = {INT8OID};
+	Columns    *c = columns_new(1, types, n_clients);
+
+	for (int i = 0; i < n_clients; i++)
+	{
+		columns_row(c);
+		columns_set(c, 1, Int64GetDatum(owner_of(&clients[i])));
+	}
+	return c;
+}
+
+static void
+read_uses(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {DATEOID};
+	Datum		values[1] = {DateADTGetDatum(today)};
+	SPITupleTable *table;
+
+	if (columns_execute(owner_column(clients, n_clients), &plan,
+						"SELECT u.owner_id, u.day, pg_catalog.sum(u.amount) FROM agentcrm.resource_use u "
+						"WHERE u.resource OPERATOR(pg_catalog.=) '" REP_MINUTES "' "
+						"AND u.owner_id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT DISTINCT o FROM pg_catalog.unnest($1) o)) "
+						"AND u.day OPERATOR(pg_catalog.>=) $2 GROUP BY u.owner_id, u.day",
+						1, types, values) != SPI_OK_SELECT)
+		elog(ERROR, "could not read agentcrm.resource_use");
+	table = SPI_tuptable;
+	for (uint64 i = 0; i < table->numvals; i++)
+	{
+		bool		isnull;
+		int64		owner = int8_value(table->vals[i], table->tupdesc, 1, 0);
+		DateADT		day = DatumGetDateADT(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull));
+
+		day_use(limits, owner, day)->minutes = numeric_value(table->vals[i], table->tupdesc, 3);
+	}
+	SPI_freetuptable(table);
+}
+
+static void
+read_standings(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today)
+{
+	int64	   *ids = palloc(sizeof(int64) * n_clients);
+	Standing   *standings;
+	int			longest = 1;
+	int			n;
+
+	for (int i = 0; i < limits->n_policies; i++)
+		longest = Max(longest, Max(limits->policies[i].per_days, limits->policies[i].cooldown_days));
+	for (int i = 0; i < n_clients; i++)
+		ids[i] = clients[i].client_id;
+	n = execute_standing(ids, n_clients, today - longest, &standings);
+	limits->standings = palloc0(sizeof(List *) * n_clients);
+	for (int i = 0; i < n; i++)
+		limits->standings[standings[i].client_index] =
+			lappend(limits->standings[standings[i].client_index], &standings[i]);
+}
+
+static HTAB *
+new_hash(const char *name, Size keysize, Size entrysize)
+{
+	HASHCTL		ctl = {.keysize = keysize, .entrysize = entrysize, .hcxt = CurrentMemoryContext};
+
+	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Contact policy and recommendations of the round's clients, in the current memory context.  Needs SPI. */
+Limits *
+limits_read(const ClientSnapshot *clients, int n_clients, DateADT today)
+{
+	Limits	   *limits = palloc0(sizeof(Limits));
+
+	read_policies(limits, CurrentMemoryContext);
+	read_standings(limits, clients, n_clients, today);
+	return limits;
+}
+
+/* The minutes of the clients' reps, after withdrawals have given theirs back.  Needs SPI. */
+void
+limits_read_minutes(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today)
+{
+	limits->capacities = new_hash("agentcrm capacities", sizeof(int64), sizeof(Capacity));
+	limits->uses = new_hash("agentcrm uses", sizeof(DayKey), sizeof(DayUse));
+	read_capacities(limits);
+	read_uses(limits, clients, n_clients, today);
+}
+
+/* A withdrawn recommendation stands in nobody's way and was no contact. */
+void
+limits_withdraw(Standing *standing)
+{
+	standing->standing = false;
+	standing->channel = NULL;
+}
+
+/* The client's recommendations, standing or recent. */
+List *
+limits_standings(Limits *limits, int client_index)
+{
+	return limits->standings[client_index];
+}
+
+/*
+ * The recommendation that a bid would compete with for the same demand, or 0:
+ * equal categories or one of them '*', and overlapping windows.  The same
+ * action for the same category conflicts whatever the window.
+ */
+int64
+limits_conflict(Limits *limits, const Candidate *c)
+{
+	const Bid  *bid = c->bid;
+	ListCell   *lc;
+
+	foreach(lc, limits->standings[bid->client_index])
+	{
+		const Standing *s = lfirst(lc);
+		bool		same = strcmp(s->category, bid->demand_category) == 0;
+		bool		any = strcmp(s->category, "*") == 0 || strcmp(bid->demand_category, "*") == 0;
+
+		if (!s->standing)
+			continue;
+		if ((same || any) && s->from < bid->demand_to && bid->demand_from < s->to)
+			return s->recommendation_id;
+		if (same && strcmp(s->action, bid->action) == 0)
+			return s->recommendation_id;
+	}
+	return 0;
+}
+
+static bool
+counts_for(const ContactPolicy *policy, const char *channel)
+{
+	return strcmp(policy->channel, "*") == 0 || strcmp(policy->channel, channel) == 0;
+}
+
+/* Contacts in [from, from + per_days) under the policy. */
+static int
+contacts_from(const List *standings, const ContactPolicy *policy, DateADT from)
+{
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, standings)
+	{
+		const Standing *s = lfirst(lc);
+
+		if (s->channel != NULL && counts_for(policy, s->channel) && s->due_on >= from &&
+			s->due_on < from + policy->per_days)
+			n++;
+	}
+	return n;
+}
+
+/* Would a contact on day fill some window of the policy beyond its cap?  Windows begin at a contact. */
+static bool
+cap_reached(const List *standings, const ContactPolicy *policy, DateADT day)
+{
+	ListCell   *lc;
+
+	if (contacts_from(standings, policy, day) >= policy->max_contacts)
+		return true;
+	foreach(lc, standings)
+	{
+		const Standing *s = lfirst(lc);
+
+		if (s->due_on <= day && s->due_on > day - policy->per_days &&
+			contacts_from(standings, policy, s->due_on) >= policy->max_contacts)
+			return true;
+	}
+	return false;
+}
+
+/* Is a repetition too close?  Under '*' any contact repeats any other, else the same action does. */
+static bool
+too_close(const List *standings, const ContactPolicy *policy, const Bid *bid, DateADT day)
+{
+	bool		any = strcmp(policy->channel, "*") == 0;
+	ListCell   *lc;
+
+	foreach(lc, standings)
+	{
+		const Standing *s = lfirst(lc);
+
+		if (s->channel != NULL && counts_for(policy, s->channel) && abs(s->due_on - day) < policy->cooldown_days &&
+			(any || strcmp(s->action, bid->action) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* NULL, or the policy that forbids a contact on that day; free_on: when to ask again. */
+const char *
+limits_contact(Limits *limits, const Candidate *c, DateADT day, DateADT *free_on)
+{
+	const Bid  *bid = c->bid;
+	const List *standings = limits->standings[bid->client_index];
+
+	if (bid->channel == NULL)
+		return NULL;
+	for (int i = 0; i < limits->n_policies; i++)
+	{
+		const ContactPolicy *policy = &limits->policies[i];
+
+		if (!counts_for(policy, bid->channel))
+			continue;
+		if (cap_reached(standings, policy, day))
+		{
+			*free_on = day + Max(1, policy->per_days / 4);
+			return "contact_cap";
+		}
+		if (too_close(standings, policy, bid, day))
+		{
+			*free_on = day + Max(1, policy->cooldown_days);
+			return "cooldown";
+		}
+	}
+	return NULL;
+}
+
+/* Has the client's rep the minutes free on that day? */
+bool
+limits_minutes_free(Limits *limits, const Candidate *c, DateADT day)
+{
+	int64		owner = owner_of(c->client);
+	Capacity   *own = hash_search(limits->capacities, &owner, HASH_FIND, NULL);
+	double		capacity = own != NULL ? own->minutes : limits->default_capacity;
+
+	return c->bid->minutes <= 0 || day_use(limits, owner, day)->minutes + c->bid->minutes <= capacity + 1e-9;
+}
+
+/* The award stands: it uses its minutes and is a contact from now on. */
+void
+limits_book(Limits *limits, const Candidate *c)
+{
+	Standing   *s = palloc0(sizeof(Standing));
+	List	  **list = &limits->standings[c->bid->client_index];
+
+	s->client_index = c->bid->client_index;
+	s->client_id = c->bid->client_id;
+	s->recommendation_id = c->bid_id;
+	s->agent = c->bid->agent;
+	s->action = c->bid->action;
+	s->channel = c->bid->channel;
+	s->category = c->bid->demand_category;
+	s->from = c->bid->demand_from;
+	s->to = c->bid->demand_to;
+	s->due_on = c->due_on;
+	s->standing = true;
+	*list = lappend(*list, s);
+	if (c->bid->minutes > 0)
+		day_use(limits, owner_of(c->client), c->due_on)->minutes += c->bid->minutes;
+}

@@ -1,0 +1,153 @@
+/*
+ * assess.c
+ *		The assessment of a client at a moment.
+ *
+ * A pure function of fold, population and as_of.  Must not ask what the client
+ * was judged before, nor what time it is.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/hashfn.h"
+#include "utils/fmgrprotos.h"
+
+#include "profile/assess.h"
+#include "profile/fold.h"
+#include "profile/rows.h"
+
+#define MAX_DUE_DAYS 36500
+#define XYZ_MIN_GAPS 4
+#define X_LEAST_SHAPE 4			/* coefficient of variation of gaps at most 1/2 */
+#define Y_LEAST_SHAPE 1			/* at most 1 */
+#define LOOK_AT_LEAST_EVERY 90	/* days */
+#define LOOK_AT_LOST_EVERY 365
+#define LOOK_SPREAD 3600		/* s */
+#define TREND_LOOK_AHEAD 3		/* months */
+
+/* 5 for values up to limits[0] (or from it on, where more is better), down to 1. */
+static int
+class_of(double value, const double *limits, bool more_is_better)
+{
+	for (int i = 0; i < 4; i++)
+		if (more_is_better ? value >= limits[i] : value <= limits[i])
+			return 5 - i;
+	return 1;
+}
+
+static void
+assess_classes(const ClientProfile *profile, const Population *population, const PeriodSums *year,
+			   Assessment *a)
+{
+	GapStats	gaps = profile_gaps(profile);
+
+	if (gaps.n >= XYZ_MIN_GAPS)
+	{
+		double		shape = gap_shape(&population->gap, &gaps);
+
+		a->xyz = shape >= X_LEAST_SHAPE ? 'X' : shape >= Y_LEAST_SHAPE ? 'Y' : 'Z';
+	}
+	if (population->class_model_id == 0)
+		return;
+	a->recency_class = class_of(a->elapsed, population->recency, false);
+	a->frequency_class = class_of(year->orders, population->frequency, true);
+	a->monetary_class = class_of(year->amount, population->monetary, true);
+	a->abc = year->amount <= 0 ? 'C' :
+		year->amount >= population->abc_a ? 'A' :
+		year->amount >= population->abc_b ? 'B' : 'C';
+}
+
+/* Mean net amount of an order: of the last 12 months, else of all, never negative. */
+static double
+mean_order_value(const ClientProfile *profile, const PeriodSums *year)
+{
+	PeriodSums	all;
+
+	if (year->orders > 0)
+		return Max(year->amount / year->orders, 0);
+	all = period_sums(profile, DATEVAL_NOBEGIN, DATEVAL_NOEND);
+	return Max(all.amount / profile->n_orders, 0);
+}
+
+static void
+assess_rhythm(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits,
+			  DateADT today, Assessment *a)
+{
+	GapStats	gaps = profile_gaps(profile);
+	double		due;
+
+	a->silence = gap_survival(prior, &gaps, a->elapsed);
+	due = Min(gap_quantile(prior, &gaps, 1 - a->silence / 2), MAX_DUE_DAYS);
+	a->due_on = Max(today, profile->last_order_on + (int) ceil(due));
+	a->alarm_on = profile->last_order_on + limits->alarm;
+	a->expected_orders = gap_orders_expected(prior, &gaps, a->elapsed, agentcrm_value_horizon);
+}
+
+/* The earlier of two days, of which the second counts only when it is still to come. */
+static DateADT
+sooner(DateADT next, DateADT day, DateADT today)
+{
+	return day > today && day < next ? day : next;
+}
+
+/* The first day after today on which the assessment changes without an order. */
+static DateADT
+next_look_day(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits,
+			  DateADT today, Stage stage)
+{
+	DateADT		next = today + (stage == STAGE_LOST ? LOOK_AT_LOST_EVERY : LOOK_AT_LEAST_EVERY);
+	GapStats	gaps = profile_gaps(profile);
+	DateADT		last = profile->last_order_on;
+	DateADT		month = fold_month(today);
+	int			trend;
+
+	if (stage == STAGE_PROSPECT || stage == STAGE_LOST)
+		return next;
+	next = sooner(next, last + limits->alarm, today);
+	if (profile->n_gaps > 0)
+		next = sooner(next, last + limits->dormant, today);
+	next = sooner(next, last + limits->lost, today);
+	next = sooner(next, last + (int) ceil(Min(gap_quantile(prior, &gaps, 0.5), MAX_DUE_DAYS)), today);
+	if (stage_is_new(profile))
+		next = sooner(next, profile->first_order_on + stage_new_days(prior), today);
+	trend = stage_trend(profile, prior, month);
+	for (int i = 1; i <= TREND_LOOK_AHEAD; i++)
+		if (stage_trend(profile, prior, period_month(month, i)) != trend)
+			return sooner(next, period_month(month, i), today);
+	return next;
+}
+
+/* The start of a day (UTC), spread over an hour by client, so that not all wake at once. */
+static TimestampTz
+look_time(DateADT day, int64 client_id)
+{
+	return day * USECS_PER_DAY + (int64) (hash_bytes((const unsigned char *) &client_id, sizeof(client_id)) % LOOK_SPREAD) * USECS_PER_SEC;
+}
+
+/* Judge a client at as_of. */
+void
+assess(const ClientProfile *profile, const Population *population, TimestampTz as_of, Assessment *a)
+{
+	const GapPrior *prior = &population->gap;
+	GapStats	gaps = profile_gaps(profile);
+	DateADT		today = period_day(as_of);
+	SilenceLimits limits = {0};
+
+	memset(a, 0, sizeof(Assessment));
+	a->due_on = a->alarm_on = DATEVAL_NOEND;
+	a->order_value = population->mean_order_value;
+	a->alarm_p = gap_alarm_probability(prior, &gaps, agentcrm_false_alarm_rate);
+	if (profile->n_orders > 0)
+	{
+		PeriodSums	year = period_year(profile, today);
+
+		a->elapsed = Max(today - profile->last_order_on, 0);
+		limits = stage_limits(prior, &gaps, (int) a->elapsed);
+		a->order_value = mean_order_value(profile, &year);
+		assess_rhythm(profile, prior, &limits, today, a);
+		assess_classes(profile, population, &year, a);
+		a->expected_value = a->expected_orders * a->order_value;
+	}
+	a->stage = stage_of(profile, prior, &limits, today);
+	a->next_look_at = look_time(next_look_day(profile, prior, &limits, today, a->stage), profile->client_id);
+}

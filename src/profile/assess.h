@@ -1,0 +1,47 @@
+/*
+ * assess.h
+ *		The assessment of a client at a moment: pure functions.
+ *
+ * Private to the room.  Everything follows from the fold, the population and
+ * as_of; nothing from an earlier assessment.
+ */
+#ifndef AGENTCRM_PROFILE_ASSESS_H
+#define AGENTCRM_PROFILE_ASSESS_H
+
+#include "profile/profile.h"
+
+/* Lengths of silence, in days, at which the stage changes; each the first day of it; those beyond the next are not worked out. */
+typedef struct SilenceLimits
+{
+	int			alarm;
+	int			dormant;
+	int			lost;
+} SilenceLimits;
+
+/* Orders and net amount (sales and returns) of whole months. */
+typedef struct PeriodSums
+{
+	int			orders;
+	double		amount;
+} PeriodSums;
+
+extern void assess(const ClientProfile *profile, const Population *population, TimestampTz as_of,
+				   Assessment *assessment);
+
+/* stage.c */
+extern SilenceLimits stage_limits(const GapPrior *prior, const GapStats *gaps, int elapsed);
+extern Stage stage_of(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits, DateADT today);
+extern int	stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month);
+extern int	stage_new_days(const GapPrior *prior);
+extern bool stage_is_new(const ClientProfile *profile);
+
+/* period.c */
+extern DateADT period_day(TimestampTz at);
+extern DateADT period_month(DateADT month, int months);
+extern DateADT period_year_start(DateADT today);
+extern Numeric period_amount(const ClientProfile *profile, DateADT from, DateADT until);
+extern int	period_orders(const ClientProfile *profile, DateADT from, DateADT until);
+extern PeriodSums period_sums(const ClientProfile *profile, DateADT from, DateADT until);
+extern PeriodSums period_year(const ClientProfile *profile, DateADT today);
+
+#endif

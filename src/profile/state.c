@@ -1,0 +1,168 @@
+/*
+ * state.c
+ *		Assessments as rows: client_state, and the history of stages.
+ *
+ * Writes those two tables only; what is written was judged in assess.c.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "profile/profile.h"
+#include "store.h"
+
+/* Columns of agentcrm.client_state, from 0. */
+enum
+{
+	S_CLIENT_ID, S_AS_OF, S_STAGE, S_STAGE_SINCE, S_RECENCY_CLASS, S_FREQUENCY_CLASS, S_MONETARY_CLASS,
+	S_ABC, S_XYZ, S_SILENCE, S_ALARM_P, S_DUE_ON, S_ALARM_ON, S_EXPECTED_ORDERS, S_EXPECTED_VALUE,
+	S_MODEL_ID, S_NEXT_LOOK_AT, S_COLUMNS
+};
+
+static Datum
+letter_datum(char letter)
+{
+	return PointerGetDatum(cstring_to_text_with_len(&letter, 1));
+}
+
+static void
+state_to_row(const ClientSnapshot *client, TimestampTz stage_since, int64 model_id, Datum *values, bool *isnull)
+{
+	const Assessment *state = &client->state;
+	bool		no_order = client->profile.n_orders == 0;
+
+	memset(isnull, false, S_COLUMNS);
+	values[S_CLIENT_ID] = Int64GetDatum(client->client_id);
+	values[S_AS_OF] = TimestampTzGetDatum(client->as_of);
+	values[S_STAGE] = CStringGetTextDatum(profile_stage_name(state->stage));
+	values[S_STAGE_SINCE] = TimestampTzGetDatum(stage_since);
+	values[S_RECENCY_CLASS] = Int16GetDatum(state->recency_class);
+	values[S_FREQUENCY_CLASS] = Int16GetDatum(state->frequency_class);
+	values[S_MONETARY_CLASS] = Int16GetDatum(state->monetary_class);
+	isnull[S_RECENCY_CLASS] = state->recency_class == 0;
+	isnull[S_FREQUENCY_CLASS] = state->frequency_class == 0;
+	isnull[S_MONETARY_CLASS] = state->monetary_class == 0;
+	values[S_ABC] = letter_datum(state->abc);
+	isnull[S_ABC] = state->abc == 0;
+	values[S_XYZ] = letter_datum(state->xyz);
+	isnull[S_XYZ] = state->xyz == 0;
+	values[S_SILENCE] = Float8GetDatum(state->silence);
+	values[S_ALARM_P] = Float8GetDatum(state->alarm_p);
+	values[S_DUE_ON] = DateADTGetDatum(state->due_on);
+	values[S_ALARM_ON] = DateADTGetDatum(state->alarm_on);
+	values[S_EXPECTED_ORDERS] = Float8GetDatum(state->expected_orders);
+	values[S_EXPECTED_VALUE] = Float8GetDatum(state->expected_value);
+	isnull[S_SILENCE] = isnull[S_ALARM_P] = isnull[S_DUE_ON] = isnull[S_ALARM_ON] = no_order;
+	isnull[S_EXPECTED_ORDERS] = isnull[S_EXPECTED_VALUE] = no_order;
+	values[S_MODEL_ID] = Int64GetDatum(model_id);
+	isnull[S_MODEL_ID] = model_id == 0;
+	values[S_NEXT_LOOK_AT] = TimestampTzGetDatum(state->next_look_at);
+}
+
+static void
+insert_change(Store *changes, const ClientSnapshot *client, const char *from, const char *cause)
+{
+	Datum		values[5] = {
+		Int64GetDatum(client->client_id), TimestampTzGetDatum(client->as_of),
+		from ? CStringGetTextDatum(from) : (Datum) 0,
+		CStringGetTextDatum(profile_stage_name(client->state.stage)), CStringGetTextDatum(cause)
+	};
+	bool		isnull[5] = {false, false, from == NULL, false, false};
+
+	store_insert(changes, values, isnull);
+}
+
+/* Take back the change recorded at this very moment, if any; *from becomes the stage before it. */
+static bool
+retract_change(Store *changes, const ClientSnapshot *client, const char **from)
+{
+	Datum		key[2] = {Int64GetDatum(client->client_id), TimestampTzGetDatum(client->as_of)};
+	TupleDesc	desc = RelationGetDescr(store_relation(changes));
+	StoreScan  *scan = store_scan(changes, "stage_change_pkey", 2, key);
+	HeapTuple	row = store_next(scan);
+
+	if (row)
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(row, 3, desc, &isnull);
+
+		*from = isnull ? NULL : TextDatumGetCString(value);
+		store_delete(changes, &row->t_self);
+	}
+	store_scan_end(scan);
+	return row != NULL;
+}
+
+/*
+ * Record that the stage changed; several changes at one moment become one, or
+ * none when the last undoes the first.
+ */
+static void
+record_change(Store *changes, const ClientSnapshot *client, const char *from, TimestampTz since, const char *cause)
+{
+	if (since == client->as_of && retract_change(changes, client, &from) &&
+		from && strcmp(from, profile_stage_name(client->state.stage)) == 0)
+		return;
+	insert_change(changes, client, from, cause);
+}
+
+static void
+store_client(Store *states, Store *changes, const ClientSnapshot *client, int64 model_id, const char *cause)
+{
+	Datum		key = Int64GetDatum(client->client_id);
+	TupleDesc	desc = RelationGetDescr(store_relation(states));
+	StoreScan  *scan = store_scan(states, "client_state_pkey", 1, &key);
+	HeapTuple	row = store_next(scan);
+	TimestampTz since = client->as_of;
+	Datum		values[S_COLUMNS];
+	bool		isnull[S_COLUMNS];
+
+	if (row)
+	{
+		bool		no_value;
+		char	   *stage = TextDatumGetCString(heap_getattr(row, S_STAGE + 1, desc, &no_value));
+		TimestampTz stored_since = DatumGetTimestampTz(heap_getattr(row, S_STAGE_SINCE + 1, desc, &no_value));
+
+		if (strcmp(stage, profile_stage_name(client->state.stage)) == 0)
+			since = stored_since;
+		else
+			record_change(changes, client, stage, stored_since, cause);
+		state_to_row(client, since, model_id, values, isnull);
+		store_update(states, &row->t_self, values, isnull);
+	}
+	else
+	{
+		insert_change(changes, client, NULL, cause);
+		state_to_row(client, since, model_id, values, isnull);
+		store_insert(states, values, isnull);
+	}
+	store_scan_end(scan);
+}
+
+/* See profile.h. */
+void
+profile_store_state(const ClientSnapshot *clients, int n_clients, const char *cause)
+{
+	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "agentcrm state", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row_cxt = AllocSetContextCreate(work, "agentcrm state row", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(work);
+	int64		model_id = profile_population()->gap_model_id;
+	Store	   *states = store_open("client_state", RowExclusiveLock);
+	Store	   *changes = store_open("stage_change", RowExclusiveLock);
+
+	MemoryContextSwitchTo(row_cxt);
+	for (int i = 0; i < n_clients; i++)
+	{
+		store_client(states, changes, &clients[i], model_id, cause);
+		MemoryContextReset(row_cxt);
+		CHECK_FOR_INTERRUPTS();
+	}
+	MemoryContextSwitchTo(work);
+	store_close(changes);
+	store_close(states);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(work);
+}
