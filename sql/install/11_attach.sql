@@ -162,6 +162,7 @@ DECLARE
 	execute_it text := CASE WHEN plan_only THEN 'EXPLAIN (VERBOSE, COSTS off, FORMAT json) ' ELSE '' END || 'EXECUTE agentcrm_attach_try (' || (SELECT string_agg(quote_literal(k), ', ' ORDER BY i)
 														   FROM unnest(keys) WITH ORDINALITY AS a(k, i)) || ')';
 	result jsonb;
+	used int;
 	error_state text;
 	message text;
 	more text;
@@ -187,10 +188,13 @@ BEGIN
 		WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS error_state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 	END;
-	IF EXISTS (SELECT FROM pg_prepared_statements WHERE name = 'agentcrm_attach_try') THEN
+	SELECT cardinality(p.parameter_types) INTO used FROM pg_prepared_statements p WHERE p.name = 'agentcrm_attach_try';
+	IF used IS NOT NULL THEN
 		DEALLOCATE agentcrm_attach_try;
 	END IF;
-	IF error_state IS NOT NULL THEN
+	IF used > cardinality(types) THEN
+		PERFORM agentcrm.attach_refuse(format('%s uses $%s, but the key has %s columns', what, used, cardinality(types)), 'One placeholder stands for each key column: $1, $2 ...', '42P02');
+	ELSIF error_state IS NOT NULL THEN
 		PERFORM agentcrm.attach_refuse(what || ': ' || message || CASE WHEN more <> '' THEN ' (' || more || ')' ELSE '' END, hint, error_state);
 	END IF;
 	RETURN result;

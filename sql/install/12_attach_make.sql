@@ -207,7 +207,7 @@ FROM (SELECT q.*, coalesce(kind = 'return', quantity < 0) AS is_return
 			quantity::numeric AS quantity, amount::numeric AS amount, %s AS kind
 		FROM (%s
 ) AS given) AS q) AS r
-LEFT JOIN (SELECT %s AS asked_text FROM pg_catalog.unnest(%s) AS k (%s)) AS asked ON asked_text = order_text$q$,
+LEFT JOIN (SELECT %s AS asked_text FROM unnest(%s) AS k (%s)) AS asked ON asked_text = order_text$q$,
 		CASE WHEN columns ? 'kind' THEN 'kind::text' ELSE 'NULL::text' END, part ->> 'query',
 		CASE WHEN cardinality(keys) = 1 THEN 'k1::text' ELSE format('ROW(%s)::text', string_agg('k' || i, ', ' ORDER BY i)) END,
 		string_agg('$' || i, ', ' ORDER BY i), string_agg('k' || i, ', ' ORDER BY i)), agentcrm.part_array(part, 'types'), keys)

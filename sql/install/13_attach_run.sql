@@ -28,14 +28,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_lines(jsonb, jsonb) IS 'Internal: refuses values that cannot be counted';
 
-CREATE FUNCTION agentcrm.attach_line_remarks(counted jsonb) RETURNS jsonb
+CREATE FUNCTION agentcrm.attach_line_remarks(counted jsonb, most bigint) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(jsonb_agg(format('%s lines without %s: %s', counted ->> f, w, d)), '[]') FROM (VALUES
-		('no_client', 'client', 'they are not counted'), ('no_product', 'product', 'counted as charges'), ('no_time', 'time', 'their orders cannot be read'),
+	SELECT coalesce(jsonb_agg(concat('among ' || most || ' orders tried: ', format('%s lines without %s: %s', counted ->> f, w, d))), '[]') FROM (VALUES
+		('no_client', 'client', 'they are not counted'), ('no_product', 'product', 'counted as charges'), ('no_time', 'time', 'they are not counted'),
 		('no_quantity', 'quantity', 'their orders cannot be read'), ('no_amount', 'amount', 'their orders cannot be read')) AS v(f, w, d)
 	WHERE (counted ->> f)::bigint > 0
 $$;
-COMMENT ON FUNCTION agentcrm.attach_line_remarks(jsonb) IS 'Internal: remarks on incomplete lines';
+COMMENT ON FUNCTION agentcrm.attach_line_remarks(jsonb, bigint) IS 'Internal: remarks on incomplete lines';
 
 CREATE FUNCTION agentcrm.attach_index_remarks(spec jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -100,8 +100,8 @@ BEGIN
 		PERFORM agentcrm.attach_check_touch(reader, part, spec -> 'parts' -> 0);
 		RETURN counted;
 	END IF;
-	columns := agentcrm.attach_check_columns(reader, what, part);
 	keys := agentcrm.attach_sample(reader, part, most);
+	columns := agentcrm.attach_check_columns(reader, what, part);
 	IF part ->> 'kind' = 'order' THEN
 		PERFORM agentcrm.attach_check_order_key(part, (columns ->> 'order_key')::oid);
 		BEGIN
@@ -154,7 +154,7 @@ BEGIN
 	FOR part IN SELECT e FROM jsonb_array_elements(spec -> 'parts') e LOOP
 		IF part ->> 'kind' = 'order' THEN
 			counted := agentcrm.attach_check_part(reader, spec, part, most);
-			remarks := remarks || agentcrm.attach_line_remarks(counted) || agentcrm.attach_unwatched(reader, spec);
+			remarks := remarks || agentcrm.attach_line_remarks(counted, most) || agentcrm.attach_unwatched(reader, spec);
 		ELSE
 			PERFORM agentcrm.attach_check_part(reader, spec, part, 1000);
 		END IF;

@@ -133,16 +133,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_rows(int, jsonb) IS 'Internal: writes parts and watches';
 
--- Feeds come first, so that clients have names and parents when their orders arrive.
-CREATE FUNCTION agentcrm.start_load(source int, only_part text, totals jsonb) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, at, started_at)
-	SELECT p.source_id, p.part, (SELECT coalesce(max(l.load_no), 0) FROM agentcrm.source_load l WHERE l.source_id = source)
-		+ row_number() OVER (ORDER BY p.kind = 'order', p.name = 'client', p.part), 'read', NULL, 0, (totals ->> p.name)::bigint, now(), now()
-	FROM agentcrm.source_part p
-	WHERE p.source_id = source AND p.kind IN ('order', 'feed') AND totals ? p.name AND (only_part IS NULL OR p.name = only_part)
+-- The state of a source that is neither paused nor broken: loading until its orders were read through once.
+CREATE FUNCTION agentcrm.working_state(source agentcrm.source) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN NOT EXISTS (SELECT FROM agentcrm.source_load l JOIN agentcrm.source_part p USING (source_id, part)
+			WHERE l.source_id = source.source_id AND p.kind = 'order' AND l.phase = 'done') THEN 'loading'
+		WHEN source.deliver THEN 'live' ELSE 'shadow' END
 $$;
-COMMENT ON FUNCTION agentcrm.start_load(int, text, jsonb) IS 'Internal: starts reading all keys of parts';
+COMMENT ON FUNCTION agentcrm.working_state(agentcrm.source) IS 'Internal: state of a source when nothing hinders it';
+
+/*
+ * Feeds come first, so that clients have names and parents when their orders
+ * arrive.  A first load that is past reading is let finish, and all is read
+ * again after it: half-built profiles must not meet changed lines.
+ */
+CREATE FUNCTION agentcrm.start_load(source agentcrm.source, only_part text, totals jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, again, at, started_at)
+	SELECT p.source_id, p.part, (SELECT coalesce(max(m.load_no), 0) FROM agentcrm.source_load m WHERE m.source_id = source.source_id)
+		+ row_number() OVER (ORDER BY p.kind = 'order', p.name = 'client', p.part),
+		CASE WHEN w.waits THEN l.phase ELSE 'read' END, CASE WHEN w.waits THEN l.position END, CASE WHEN w.waits THEN l.done ELSE 0 END,
+		CASE WHEN w.waits THEN l.total ELSE coalesce((totals ->> p.name)::bigint, 0) END, w.waits, now(), CASE WHEN w.waits THEN l.started_at ELSE now() END
+	FROM agentcrm.source_part p
+	LEFT JOIN LATERAL (SELECT * FROM agentcrm.source_load x WHERE x.source_id = p.source_id AND x.part = p.part ORDER BY x.load_no DESC LIMIT 1) AS l ON true
+	CROSS JOIN LATERAL (SELECT p.kind = 'order' AND agentcrm.working_state(source) = 'loading' AND coalesce(l.phase IN ('fold', 'assess'), false) AS waits) AS w
+	WHERE p.source_id = source.source_id AND p.kind IN ('order', 'feed') AND (totals IS NULL OR totals ? p.name) AND (only_part IS NULL OR p.name = only_part)
+$$;
+COMMENT ON FUNCTION agentcrm.start_load(agentcrm.source, text, jsonb) IS 'Internal: starts reading all keys of parts';
 
 CREATE FUNCTION agentcrm.part_totals(source agentcrm.source, parts jsonb) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -200,7 +217,8 @@ BEGIN
 	PERFORM agentcrm.attach_rows(id, spec);
 	PERFORM agentcrm.attach_lock(ARRAY(SELECT agentcrm.attach_relations(spec)));
 	PERFORM agentcrm.attach_triggers(id);
-	PERFORM agentcrm.start_load(id, NULL, totals);
+	source.source_id := id;
+	PERFORM agentcrm.start_load(source, NULL, totals);
 	PERFORM set_config('lock_timeout', before, true);
 	PERFORM agentcrm.wake();
 END $$;

@@ -270,10 +270,9 @@ CREATE FUNCTION agentcrm.attach_from(t jsonb, order_key text[], line_order_key t
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT concat_ws(E'\n',
 		CASE WHEN t ->> 'o' IS NULL THEN agentcrm.relation_name((t ->> 'l')::oid) || ' AS l' ELSE agentcrm.relation_name((t ->> 'o')::oid) || ' AS o' END,
-		format('JOIN %s AS l ON %s', agentcrm.relation_name((t ->> 'l')::oid), agentcrm.sql_match('l', line_order_key, 'o', order_key))
-			|| left(t ->> 'o', 0),
-		format('LEFT JOIN %s AS c ON %s', agentcrm.relation_name((t ->> 'c')::oid), client ->> 'join') || left(client ->> 'join', 0),
-		format('LEFT JOIN %s AS p ON %s', agentcrm.relation_name((t ->> 'p')::oid), product ->> 'join') || left(product ->> 'join', 0))
+		CASE WHEN line_order_key IS NOT NULL THEN format('JOIN %s AS l ON %s', agentcrm.relation_name((t ->> 'l')::oid), agentcrm.sql_match('l', line_order_key, 'o', order_key)) END,
+		CASE WHEN client IS NOT NULL THEN format('LEFT JOIN %s AS c ON %s', agentcrm.relation_name((t ->> 'c')::oid), client ->> 'join') END,
+		CASE WHEN product IS NOT NULL THEN format('LEFT JOIN %s AS p ON %s', agentcrm.relation_name((t ->> 'p')::oid), product ->> 'join') END)
 $$;
 COMMENT ON FUNCTION agentcrm.attach_from(jsonb, text[], text[], jsonb, jsonb) IS 'Internal: joined tables of the order query; a NULL link leaves its table out';
 

@@ -7,6 +7,12 @@ LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.caller_path() IS 'Internal: schemas of the caller''s search_path that exist, temporary ones left out';
 
+CREATE FUNCTION agentcrm.interval_text(given interval) RETURNS text
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' AS $$
+	SELECT given::text
+$$;
+COMMENT ON FUNCTION agentcrm.interval_text(interval) IS 'Internal: an interval in words that read the same under every IntervalStyle';
+
 CREATE FUNCTION agentcrm.default_time_zone() RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(
@@ -129,7 +135,7 @@ CREATE FUNCTION agentcrm.attach_query(name text, query text, key text[], watch j
 RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql AS $$
 	SELECT * FROM agentcrm.attach_run(name, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('call', 'attach_query', 'query', query, 'key', key,
-		'watch', watch, 'namespace', namespace, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete, 'archive_before', archive_before)),
+		'watch', watch, 'namespace', namespace, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete, 'archive_before', agentcrm.interval_text(archive_before))),
 		agentcrm.caller_path(), dry_run)
 $$;
 COMMENT ON FUNCTION agentcrm.attach_query(text, text, text[], jsonb, text, text, name, text, interval, boolean) IS
@@ -151,7 +157,7 @@ LANGUAGE sql AS $$
 		'line_key', line_key, 'client', client, 'product', product, 'rep', rep, 'at', at, 'quantity', quantity, 'amount', amount, 'margin', margin,
 		'kind', kind, 'is_sale', is_sale, 'line_ok', line_ok, 'client_name', client_name, 'client_parent', client_parent, 'client_active', client_active,
 		'channel', channel, 'territory', territory, 'product_name', product_name, 'category', category, 'product_active', product_active,
-		'pack_qty', pack_qty, 'namespace', namespace, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete, 'archive_before', archive_before)),
+		'pack_qty', pack_qty, 'namespace', namespace, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete, 'archive_before', agentcrm.interval_text(archive_before))),
 		agentcrm.caller_path(), dry_run)
 $$;
 COMMENT ON FUNCTION agentcrm.attach(text, regclass, regclass, regclass, regclass, regclass, text[], text[], text, text, text, text, text, text, text, text, text,

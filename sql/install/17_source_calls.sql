@@ -20,10 +20,28 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.source_schemas(agentcrm.source) IS 'Internal: schemas of a source''s search_path';
 
+-- Orders under another key are other orders: the old ones go, and loading begins anew.
+CREATE FUNCTION agentcrm.alter_key(source agentcrm.source, spec jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	now_part jsonb := spec -> 'parts' -> 0;
+BEGIN
+	IF EXISTS (SELECT FROM agentcrm.source_part p JOIN pg_class c ON c.oid = (now_part ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE p.source_id = source.source_id AND p.kind = 'order'
+		AND (p.key_schema, p.key_table, p.key_columns) = (n.nspname, c.relname, agentcrm.part_array(now_part, 'key'))) THEN
+		RETURN;
+	END IF;
+	PERFORM agentcrm.source_retract(source.source_id);
+	DELETE FROM agentcrm.order_ref r WHERE r.source_id = source.source_id;
+	DELETE FROM agentcrm.source_load l USING agentcrm.source_part p
+	WHERE p.source_id = source.source_id AND p.kind = 'order' AND l.source_id = p.source_id AND l.part = p.part;
+END $$;
+COMMENT ON FUNCTION agentcrm.alter_key(agentcrm.source, jsonb) IS 'Internal: empties a source whose orders get another key';
+
 /*
- * New mapping of an attached source: everything is checked as at attach; then
+ * New mapping of an attached source: everything was checked as at attach; now
  * triggers and watches are swapped under the lock, and all is read again.
- * Feeds come and go with the options; what is left of the old parts goes.
+ * A paused source stays paused.
  */
 CREATE FUNCTION agentcrm.alter_install(source agentcrm.source, spec jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -37,19 +55,27 @@ BEGIN
 	PERFORM agentcrm.attach_lock(ARRAY(SELECT r FROM agentcrm.attach_relations(spec) r
 		UNION SELECT relation FROM agentcrm.source_triggers(source.source_id) ORDER BY 1));
 	PERFORM agentcrm.drop_triggers(source.source_id);
+	PERFORM agentcrm.alter_key(source, spec);
 	DELETE FROM agentcrm.source_watch w WHERE w.source_id = source.source_id;
-	DELETE FROM agentcrm.source_load l WHERE l.source_id = source.source_id;
 	DELETE FROM agentcrm.event_failed f WHERE f.source_id = source.source_id;
+	DELETE FROM agentcrm.source_load l USING agentcrm.source_part p
+	WHERE p.source_id = source.source_id AND p.name <> ALL (names) AND l.source_id = p.source_id AND l.part = p.part;
 	DELETE FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name <> ALL (names);
 	PERFORM agentcrm.attach_rows(source.source_id, spec);
 	UPDATE agentcrm.source s SET run_as = source.run_as, time_zone = source.time_zone, on_delete = source.on_delete, archive_before = source.archive_before,
-		options = source.options, state = 'loading', problem = NULL, version = s.version + 1 WHERE s.source_id = source.source_id;
+		options = source.options, version = s.version + 1 WHERE s.source_id = source.source_id;
 	PERFORM agentcrm.attach_triggers(source.source_id);
-	PERFORM agentcrm.start_load(source.source_id, NULL, totals);
+	PERFORM agentcrm.source_works(source.name), agentcrm.start_load(source, NULL, totals);
 	PERFORM set_config('lock_timeout', before, true);
 	PERFORM agentcrm.wake();
 END $$;
 COMMENT ON FUNCTION agentcrm.alter_install(agentcrm.source, jsonb) IS 'Internal: swaps the mapping of a source';
+
+CREATE FUNCTION agentcrm.source_works(source_name text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE agentcrm.source s SET state = agentcrm.working_state(s), problem = NULL WHERE s.name = source_name AND s.state <> 'paused'
+$$;
+COMMENT ON FUNCTION agentcrm.source_works(text) IS 'Internal: lifts a source''s problem, unless somebody has paused it';
 
 CREATE FUNCTION agentcrm.alter_check_given(old jsonb, given jsonb, reset text[]) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -87,6 +113,7 @@ BEGIN
 	source.options := options;
 	source.source_id := old.source_id;
 	source.namespace := old.namespace;
+	source.deliver := old.deliver;
 	source.time_zone := coalesce(options ->> 'time_zone', old.time_zone);
 	spec := agentcrm.options_spec(options, agentcrm.source_schemas(old));
 	source.run_as := coalesce(options ->> 'run_as', CASE WHEN 'run_as' = ANY (reset) THEN agentcrm.owner_of((spec -> 'parts' -> 0 ->> 'relation')::oid) ELSE old.run_as END);
@@ -118,7 +145,7 @@ LANGUAGE sql AS $$
 		'kind', kind, 'is_sale', is_sale, 'line_ok', line_ok, 'client_name', client_name, 'client_parent', client_parent, 'client_active', client_active,
 		'channel', channel, 'territory', territory, 'product_name', product_name, 'category', category, 'product_active', product_active,
 		'pack_qty', pack_qty, 'query', query, 'key', key, 'watch', watch, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete,
-		'archive_before', archive_before)), reset, dry_run)
+		'archive_before', agentcrm.interval_text(archive_before))), reset, dry_run)
 $$;
 COMMENT ON FUNCTION agentcrm.alter_source(text, regclass, regclass, regclass, regclass, regclass, text[], text[], text, text, text, text, text, text, text, text, text,
 	text, text, text, text, text, text, text, text, text, text, text, text, text[], jsonb, text, name, text, interval, text[], boolean) IS
@@ -146,7 +173,7 @@ BEGIN
 	PERFORM agentcrm.attach_triggers(source.source_id, agentcrm.attach_rows(source.source_id, spec));
 	UPDATE agentcrm.source s SET version = s.version + 1, options = jsonb_set(s.options, '{feeds}', coalesce(s.options -> 'feeds', '{}') || jsonb_build_object(feed, given))
 	WHERE s.source_id = source.source_id;
-	PERFORM agentcrm.start_load(source.source_id, feed, totals);
+	PERFORM agentcrm.start_load(source, feed, totals);
 	PERFORM set_config('lock_timeout', before, true);
 	PERFORM agentcrm.wake();
 END $$;
@@ -159,6 +186,17 @@ $$;
 COMMENT ON FUNCTION agentcrm.attach_feed(text, text, text, jsonb, text[]) IS
 'Adds a client, product or rep feed to a source; key names the watched table that lists all keys, where several are watched';
 
+-- What the agents bid so far was withheld: all clients are looked at again.  A load that is under way does it itself.
+CREATE FUNCTION agentcrm.start_assessment(source agentcrm.source) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, at, started_at)
+	SELECT l.source_id, l.part, l.load_no + 1, 'assess', NULL, 0, (SELECT count(*) FROM agentcrm.client c WHERE c.namespace = source.namespace), now(), now()
+	FROM agentcrm.source_part p
+	CROSS JOIN LATERAL (SELECT * FROM agentcrm.source_load x WHERE x.source_id = p.source_id AND x.part = p.part ORDER BY x.load_no DESC LIMIT 1) AS l
+	WHERE p.source_id = source.source_id AND p.kind = 'order' AND l.phase = 'done'
+$$;
+COMMENT ON FUNCTION agentcrm.start_assessment(agentcrm.source) IS 'Internal: starts a look at all clients of a source';
+
 CREATE FUNCTION agentcrm.go_live(source text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -169,6 +207,9 @@ BEGIN
 	END IF;
 	UPDATE agentcrm.source u SET deliver = true, live_at = coalesce(u.live_at, now()), state = CASE u.state WHEN 'shadow' THEN 'live' ELSE u.state END
 	WHERE u.source_id = s.source_id;
+	IF NOT s.deliver THEN
+		PERFORM agentcrm.start_assessment(s);
+	END IF;
 	PERFORM agentcrm.wake();
 END $$;
 COMMENT ON FUNCTION agentcrm.go_live(text) IS 'Lets a source''s recommendations be delivered, as soon as its loading is over';
@@ -193,7 +234,7 @@ BEGIN
 	END IF;
 	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id AND (resync.part IS NULL
 		OR f.part = (SELECT p.part FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.name = resync.part));
-	PERFORM agentcrm.start_load(s.source_id, part, agentcrm.part_totals(s, wanted)), agentcrm.wake();
+	PERFORM agentcrm.source_works(source), agentcrm.start_load(s, part, agentcrm.part_totals(s, wanted)), agentcrm.wake();
 END $$;
 COMMENT ON FUNCTION agentcrm.resync(text, text) IS 'Reads all keys of a source, or of one of its parts, again; failed keys are tried again';
 
@@ -227,13 +268,3 @@ BEGIN
 	EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA agentcrm TO %I', role);
 END $$;
 COMMENT ON FUNCTION agentcrm.grant_operator(name) IS 'Grants a role what it needs to attach sources, run steps by hand and read everything';
-
--- None of the functions of this room is for everybody.
-DO $$
-DECLARE
-	f regprocedure;
-BEGIN
-	FOR f IN SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace = 'agentcrm'::pg_catalog.regnamespace AND prolang <> (SELECT oid FROM pg_catalog.pg_language WHERE lanname = 'c') LOOP
-		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
-	END LOOP;
-END $$;
