@@ -3,6 +3,8 @@
 \pset format unaligned
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS agentcrm;
+-- loads stay as they were begun
+SELECT agentcrm.pause();
 CREATE ROLE attach_app;
 CREATE ROLE attach_dba;
 CREATE ROLE attach_other;
@@ -302,3 +304,5 @@ DROP TABLE public.attach_root;
 DROP SCHEMA shop, odd CASCADE;
 DROP OWNED BY attach_dba, attach_other, attach_app;
 DROP ROLE attach_dba, attach_other, attach_app, attach_super;
+SELECT agentcrm.resume();
+DROP EXTENSION agentcrm;
