@@ -9,11 +9,13 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/heaptoast.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "executor/tuptable.h"
@@ -113,13 +115,36 @@ store_relation(Store *store)
 	return store->rel;
 }
 
-/* Write the buffered rows. */
+/* Enter a row just written into all indexes, from the slot it was written from. */
+static void
+insert_index_entries(Store *store, TupleTableSlot *slot)
+{
+	for (int i = 0; i < store->indexes->ri_NumIndices; i++)
+	{
+		Relation	index = store->indexes->ri_IndexRelationDescs[i];
+		IndexInfo  *info = store->indexes->ri_IndexRelationInfo[i];
+		Datum		values[INDEX_MAX_KEYS];
+		bool		isnull[INDEX_MAX_KEYS];
+
+		FormIndexDatum(info, slot, NULL, values, isnull);
+		index_insert(index, values, isnull, &slot->tts_tid, store->rel,
+					 index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+	}
+}
+
+/* Write the buffered rows; the catalog's own routine for many rows would make a slot for each. */
 void
 store_flush(Store *store)
 {
+	MemoryContext old;
+
 	if (store->n_buffered == 0)
 		return;
-	CatalogTuplesMultiInsertWithInfo(store->rel, store->slots, store->n_buffered, store->indexes);
+	old = MemoryContextSwitchTo(store->cxt);
+	heap_multi_insert(store->rel, store->slots, store->n_buffered, GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < store->n_buffered; i++)
+		insert_index_entries(store, store->slots[i]);
+	MemoryContextSwitchTo(old);
 	for (int i = 0; i < store->n_buffered; i++)
 		ExecClearTuple(store->slots[i]);
 	store->n_buffered = 0;

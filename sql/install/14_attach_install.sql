@@ -153,11 +153,11 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT p.source_id, p.part, (SELECT coalesce(max(m.load_no), 0) FROM agentcrm.source_load m WHERE m.source_id = source.source_id)
 		+ row_number() OVER (ORDER BY p.kind = 'order', p.name = 'client', p.part),
 		CASE WHEN w.waits THEN l.phase ELSE 'read' END, CASE WHEN w.waits THEN l.position END, CASE WHEN w.waits THEN l.done ELSE 0 END,
-		CASE WHEN w.waits THEN l.total ELSE (totals ->> p.name)::bigint END, w.waits, now(), CASE WHEN w.waits THEN l.started_at ELSE now() END
+		CASE WHEN w.waits THEN l.total ELSE coalesce((totals ->> p.name)::bigint, 0) END, w.waits, now(), CASE WHEN w.waits THEN l.started_at ELSE now() END
 	FROM agentcrm.source_part p
 	LEFT JOIN LATERAL (SELECT * FROM agentcrm.source_load x WHERE x.source_id = p.source_id AND x.part = p.part ORDER BY x.load_no DESC LIMIT 1) AS l ON true
 	CROSS JOIN LATERAL (SELECT p.kind = 'order' AND agentcrm.working_state(source) = 'loading' AND coalesce(l.phase IN ('fold', 'assess'), false) AS waits) AS w
-	WHERE p.source_id = source.source_id AND p.kind IN ('order', 'feed') AND totals ? p.name AND (only_part IS NULL OR p.name = only_part)
+	WHERE p.source_id = source.source_id AND p.kind IN ('order', 'feed') AND (totals IS NULL OR totals ? p.name) AND (only_part IS NULL OR p.name = only_part)
 $$;
 COMMENT ON FUNCTION agentcrm.start_load(agentcrm.source, text, jsonb) IS 'Internal: starts reading all keys of parts';
 

@@ -129,13 +129,7 @@ BEGIN
 		PERFORM agentcrm.worker_paused(false);
 		RETURN;
 	END IF;
-	UPDATE agentcrm.source s SET problem = NULL, state = CASE
-			WHEN EXISTS (SELECT FROM agentcrm.source_load l JOIN agentcrm.source_part p USING (source_id, part)
-				WHERE l.source_id = s.source_id AND p.kind = 'order' AND l.phase <> 'done'
-				AND l.load_no = (SELECT max(load_no) FROM agentcrm.source_load m WHERE m.source_id = l.source_id AND m.part = l.part)
-				AND NOT EXISTS (SELECT FROM agentcrm.source_load d WHERE d.source_id = l.source_id AND d.part = l.part AND d.phase = 'done'))
-				THEN 'loading'
-			WHEN deliver THEN 'live' ELSE 'shadow' END
+	UPDATE agentcrm.source s SET problem = NULL, state = agentcrm.working_state(s)
 		WHERE name = what AND state IN ('paused', 'broken');
 	IF FOUND THEN
 		PERFORM agentcrm.wake();

@@ -111,7 +111,10 @@ look_at_client(const ClientSnapshot *client, int client_index, const Population 
 	int			least = (int) agent_param(call, "min_orders", 2);
 	Due			d;
 
-	if (client->profile.n_orders < least)
+	if (client->profile.n_orders >= least && client->state.elapsed >= 1 &&
+		client->state.silence < client->state.alarm_p)
+		agent_refuse(sink, client, client_index, "silence", "unusually silent: the retention agent's case");
+	else if (client->profile.n_orders < least)
 		agent_refuse(sink, client, client_index, "insufficient",
 					 psprintf("insufficient: needs %d orders, has %d", least, client->profile.n_orders));
 	else if (!population->gap_fitted && client->gaps.n < GAP_MIN_GAPS)

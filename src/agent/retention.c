@@ -47,7 +47,7 @@ bid_silence(const ClientSnapshot *client, int client_index, const Population *po
 	bid = agent_bid(sink, client, client_index, call, valuable && gain > phone.cost ? phone : mail);
 	bid->margin = margin;
 	bid->reason_code = "silence";
-	bid->reason = psprintf("Silent for %s since %s: only %s of this client's gaps last so long (alarm below %s); "
+	bid->reason = psprintf("Silent for %s since %s: %s of this client's gaps last so long (alarm below %s); "
 						   "orders average %s.",
 						   say_days(client->state.elapsed), say_date(client->profile.last_order_on),
 						   say_percent(client->state.silence), say_percent(client->state.alarm_p),

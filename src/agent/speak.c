@@ -99,11 +99,11 @@ agent_inclusion(const ClientSnapshot *client, const ClientProduct *product)
 					   info != NULL ? info->share : 0, client->profile.n_orders);
 }
 
-/* Probability of an order within so many days of today, given the silence so far. */
+/* Probability of an order within so many days of today if nothing is done, as the shared baseline reckons it. */
 double
 agent_order_within(const ClientSnapshot *client, const Population *population, int days)
 {
-	return gap_order_within(&population->gap, &client->gaps, client->state.elapsed, days);
+	return alive_order_within(&population->gap, &client->gaps, client->state.elapsed, days);
 }
 
 /* as_of plus whole days, at least one. */

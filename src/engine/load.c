@@ -129,33 +129,17 @@ begin_phase(Load *load, char phase, int64 total)
 	load->started_at = GetCurrentTimestamp();
 }
 
-/*
- * Ask for a part, or all parts, of a source, or of all, to be read again.  A
- * first load that is past reading is let finish first: its profiles are half
- * built.
- */
+/* Ask for a part, or all parts (0), of a source, or of all (0), to be read again. */
 void
-load_request(int32 source_id, int16 part, TimestampTz now)
+load_request(int32 source_id, int16 part)
 {
 	Oid			types[2] = {INT4OID, INT2OID};
 	Datum		values[2] = {Int32GetDatum(source_id), Int16GetDatum(part)};
 
 	SPI_connect();
-	SPI_execute_with_args("INSERT INTO agentcrm.source_load"
-						  " (source_id, part, load_no, phase, position, done, total, again, at, started_at)"
-						  " SELECT p.source_id, p.part, coalesce(l.load_no, 0) + 1,"
-						  "  CASE WHEN w.waits THEN l.phase ELSE 'read' END,"
-						  "  CASE WHEN w.waits THEN l.position END,"
-						  "  CASE WHEN w.waits THEN l.done ELSE 0 END,"
-						  "  CASE WHEN w.waits THEN l.total ELSE 0 END,"
-						  "  w.waits, clock_timestamp(), CASE WHEN w.waits THEN l.started_at ELSE clock_timestamp() END"
+	SPI_execute_with_args("SELECT agentcrm.start_load(s, p.name, NULL)"
 						  " FROM agentcrm.source s JOIN agentcrm.source_part p USING (source_id)"
-						  " LEFT JOIN LATERAL (SELECT * FROM agentcrm.source_load x WHERE x.source_id = p.source_id"
-						  "  AND x.part = p.part ORDER BY x.load_no DESC LIMIT 1) l ON true"
-						  " CROSS JOIN LATERAL (SELECT s.state = 'loading' AND p.kind = 'order'"
-						  "  AND coalesce(l.phase IN ('fold', 'assess'), false) AS waits) w"
-						  " WHERE $1 IN (0, p.source_id) AND $2 IN (0, p.part) AND p.kind <> 'touch'",
-						  2, types, values, NULL, false, 0);
+						  " WHERE $1 IN (0, source_id) AND $2 IN (0, p.part)", 2, types, values, NULL, false, 0);
 	SPI_finish();
 }
 

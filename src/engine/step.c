@@ -365,7 +365,7 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 	if (events[0].part == QUEUE_PART_RESYNC)
 	{
 		for (int i = 0; i < n; i++)
-			load_request(events[i].source_id, atoi(events[i].key), now);
+			load_request(events[i].source_id, atoi(events[i].key));
 		return;
 	}
 	part = source ? source_part(source, events[0].part) : NULL;
@@ -416,7 +416,7 @@ step_events(TimestampTz now)
 		return false;
 	}
 	if (queue_batch_discarded(batch))
-		load_request(0, 0, now);
+		load_request(0, 0);
 	if (blame_next)
 		blame(batch, now);
 	else
@@ -507,9 +507,9 @@ step_lost(TimestampTz now)
 	if (!shmem_take_lost(sources, &n, &all))
 		return false;
 	for (int i = 0; i < n; i++)
-		load_request(sources[i], 0, now);
+		load_request(sources[i], 0);
 	if (all)
-		load_request(0, 0, now);
+		load_request(0, 0);
 	return true;
 }
 

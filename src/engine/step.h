@@ -32,7 +32,7 @@ extern void step_assess(const int64 *clients, int n, bool event, const char *cau
 
 /* Loads: reading all keys of a part. */
 extern bool load_step(TimestampTz now);
-extern void load_request(int32 source_id, int16 part, TimestampTz now); /* part 0: all parts; source 0: all */
+extern void load_request(int32 source_id, int16 part); /* part 0: all parts; source 0: all */
 extern bool load_defers(Source *source, int64 client_id);	/* the client's profile is built by the load */
 extern bool load_any(void);		/* some source is being loaded for the first time */
 extern void load_refresh(void);

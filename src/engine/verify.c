@@ -366,7 +366,19 @@ typedef struct Totals
 	int64		lines[2];
 	Datum		amount[2];
 	seen_hash  *clients;
+	MemoryContext cxt;			/* where the sums live */
 } Totals;
+
+static void
+add_amount(Totals *totals, int kind, Numeric amount)
+{
+	MemoryContext old = MemoryContextSwitchTo(totals->cxt);
+	Datum		sum = DirectFunctionCall2(numeric_add, totals->amount[kind], NumericGetDatum(amount));
+
+	pfree(DatumGetPointer(totals->amount[kind]));
+	totals->amount[kind] = sum;
+	MemoryContextSwitchTo(old);
+}
 
 static void
 add_order(Source *source, const char *key, int64 order_id, LedgerLine *lines, int n, void *arg)
@@ -383,7 +395,7 @@ add_order(Source *source, const char *key, int64 order_id, LedgerLine *lines, in
 
 		any_return |= kind;
 		totals->lines[kind]++;
-		totals->amount[kind] = DirectFunctionCall2(numeric_add, totals->amount[kind], NumericGetDatum(lines[i].amount));
+		add_amount(totals, kind, lines[i].amount);
 		seen_insert(totals->clients, lines[i].client_id, &found);
 	}
 	totals->orders[0]++;
@@ -423,7 +435,7 @@ Datum
 agentcrm_compare(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Totals		totals = {.amount = {number(0), number(0)}};
+	Totals		totals = {.amount = {number(0), number(0)}, .cxt = CurrentMemoryContext};
 	Source	   *source;
 	SourcePart *part = NULL;
 	Oid			types[1] = {INT4OID};

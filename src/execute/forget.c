@@ -117,7 +117,7 @@ report(ReturnSetInfo *rsinfo, const char *table, int64 rows)
 }
 
 static void
-erase(ReturnSetInfo *rsinfo, const Erasure *list, int n, int64 client_id)
+erase(ReturnSetInfo *rsinfo, const Erasure *list, int n, int64 client_id, const int64 *counts)
 {
 	Oid			types[1] = {INT8OID};
 	Datum		values[1] = {Int64GetDatum(client_id)};
@@ -129,7 +129,26 @@ erase(ReturnSetInfo *rsinfo, const Erasure *list, int n, int64 client_id)
 
 		if (SPI_execute_with_args(sql, 1, types, values, NULL, false, 0) != SPI_OK_DELETE)
 			elog(ERROR, "could not erase from agentcrm.%s", list[i].table);
-		report(rsinfo, list[i].table, (int64) SPI_processed);
+		report(rsinfo, list[i].table, counts != NULL ? counts[i] : (int64) SPI_processed);
+	}
+}
+
+/* Rows of the tables whose rows go when the ledger's are gone, before they do. */
+static void
+count_rows(const Erasure *list, int n, int64 client_id, int64 *counts)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(client_id)};
+	bool		isnull;
+
+	for (int i = 0; i < n; i++)
+	{
+		char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM agentcrm.%s t WHERE t.client_id OPERATOR(pg_catalog.=) $1",
+								   list[i].table);
+
+		if (SPI_execute_with_args(sql, 1, types, values, NULL, true, 0) != SPI_OK_SELECT)
+			elog(ERROR, "could not count agentcrm.%s", list[i].table);
+		counts[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	}
 }
 
@@ -157,6 +176,7 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Documents	documents = {0};
 	int64	   *touched;
+	int64		counts[lengthof(after_ledger)];
 	MemoryContext cxt = CurrentMemoryContext;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -171,14 +191,15 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 		elog(ERROR, "could not connect to SPI");
 	MemoryContextSwitchTo(cxt);
 	orphan_branches(client_id);
-	erase(rsinfo, before_ledger, lengthof(before_ledger), client_id);
+	count_rows(after_ledger, lengthof(after_ledger), client_id, counts);
+	erase(rsinfo, before_ledger, lengthof(before_ledger), client_id, NULL);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (documents.n > 0)
 		(void) profile_apply(documents.changes, documents.n, false, &touched);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
-	erase(rsinfo, after_ledger, lengthof(after_ledger), client_id);
+	erase(rsinfo, after_ledger, lengthof(after_ledger), client_id, counts);
 	SPI_finish();
 	return (Datum) 0;
 }

@@ -17,8 +17,7 @@
 enum
 {
 	ATT_CLIENT_ID = 1, ATT_ID = 2, ATT_REP_ID = 3, ATT_AGENT = 4, ATT_ACTION = 5, ATT_CHANNEL = 6,
-	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_MINUTES = 17, ATT_STATUS = 18, ATT_AS_OF = 23,
-	N_ATT = 25
+	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_MINUTES = 17, ATT_STATUS = 18, ATT_AS_OF = 23
 };
 
 /* The day of a moment, in UTC, as the snapshots count days. */
@@ -79,14 +78,15 @@ read_client(Reader *r, int64 client_id, int client_index)
 	Datum		key = Int64GetDatum(client_id);
 	StoreScan  *scan = store_scan(r->store, r->index, 1, &key);
 	HeapTuple	tuple;
-	Datum		v[N_ATT];
-	bool		nulls[N_ATT];
+	TupleDesc	desc = RelationGetDescr(store_relation(r->store));
+	Datum	   *v = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 
 	while ((tuple = store_next(scan)) != NULL)
 	{
 		char	   *status;
 
-		heap_deform_tuple(tuple, RelationGetDescr(store_relation(r->store)), v, nulls);
+		heap_deform_tuple(tuple, desc, v, nulls);
 		status = TextDatumGetCString(v[ATT_STATUS - 1]);
 		if (!status_stands(status) &&
 			(!r->contacts || status_no_contact(status) || DatumGetDateADT(v[ATT_DUE_ON - 1]) <= r->since))
@@ -100,6 +100,8 @@ read_client(Reader *r, int64 client_id, int client_index)
 		r->rows[r->n++].client_index = client_index;
 	}
 	store_scan_end(scan);
+	pfree(v);
+	pfree(nulls);
 }
 
 static int

@@ -82,6 +82,16 @@ extern double gap_orders_expected(const GapPrior *prior, const GapStats *client,
 extern double gap_alarm_probability(const GapPrior *prior, const GapStats *client,
 									double false_alarms_per_year);
 
+/* ---- clients who may have gone (alive.c) ---- */
+
+#define ALIVE_DROPOUT 0.05		/* assumed: share of clients who go after an order */
+#define ALIVE_RETURN 0.02		/* assumed: share of clients gone who order again ... */
+#define ALIVE_RETURN_DAYS 14.0	/* ... within so many days */
+
+extern double alive_given_silence(double survival, double dropout);
+extern double alive_order_within(const GapPrior *prior, const GapStats *client,
+								 double elapsed, double horizon);
+
 /* ---- what a client orders again (repeat.c) ---- */
 
 #define REPEAT_DECAY_SLOW 0.9

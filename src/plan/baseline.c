@@ -85,16 +85,16 @@ order_within(const ClientSnapshot *client, const Population *population, const B
 
 	if (to <= 0)
 		return 0;
-	p = gap_order_within(&population->gap, &client->gaps, elapsed, to);
+	p = alive_order_within(&population->gap, &client->gaps, elapsed, to);
 	if (from > 0)
-		p -= gap_order_within(&population->gap, &client->gaps, elapsed, from);
+		p -= alive_order_within(&population->gap, &client->gaps, elapsed, from);
 	return fmin(1, fmax(0, p));
 }
 
 /*
  * p0 of a bid's demand: P(order within the window), times the inclusion of the
- * product it is about, else of its category (MODELS: interim baseline of the
- * repurchase model and level 0 of the repeat list).
+ * product it is about, else of its category (MODELS: start values of the
+ * repurchase model, defection included, and level 0 of the repeat list).
  */
 double
 baseline_p0(const ClientSnapshot *client, const Population *population, const Bid *bid)

@@ -7,11 +7,10 @@
  *				days, the first less than two median gaps of the population ago
  *	one_off		one order day, silence alarming, not yet lost
  *	at_risk		silence < alarm_p
- *	dormant		silence < alarm_p / 10, never before twice the alarm limit, at
- *				the latest after a year (or twice the alarm limit)
- *	lost		silence < alarm_p / 100, never before twice the dormant limit
- *				and 180 days, at the latest after two years (or twice the
- *				dormant limit)
+ *	dormant		silence < alarm_p / 10, at the latest after a year, but never
+ *				within 30 days of the alarm
+ *	lost		silence < alarm_p / 100, at the latest after two years, but
+ *				never within 90 days of the dormant limit
  *	won_back	one of the last two gaps had passed the dormant limit as it
  *				stood then: fewer than three order days since
  *	growing, declining
@@ -33,8 +32,9 @@
 #define DORMANT_SHARE 0.1
 #define LOST_SHARE 0.01
 #define DORMANT_LATEST 365
-#define LOST_EARLIEST 180
+#define DORMANT_AFTER_ALARM 30
 #define LOST_LATEST 730
+#define LOST_AFTER_DORMANT 90
 #define NEW_MAX_GAPS 2
 #define NEW_MEDIAN_GAPS 2
 #define TREND_RECENT_MONTHS 3
@@ -63,12 +63,6 @@ first_day_below(const GapPrior *prior, const GapStats *gaps, double p)
 	return days < MAX_LIMIT_DAYS ? (int) floor(days) + 1 : MAX_LIMIT_DAYS;
 }
 
-static int
-between(int value, int low, int high)
-{
-	return Max(low, Min(value, Max(low, high)));
-}
-
 /*
  * The lengths of silence at which a client with these gaps is at risk, dormant
  * and lost.  The later limits cost as much as the first and are worked out only
@@ -83,10 +77,10 @@ stage_limits(const GapPrior *prior, const GapStats *gaps, int elapsed)
 	limits.alarm = first_day_below(prior, gaps, p);
 	if (elapsed < limits.alarm)
 		return limits;
-	limits.dormant = between(first_day_below(prior, gaps, p * DORMANT_SHARE),
-							 2 * limits.alarm, DORMANT_LATEST);
-	limits.lost = between(first_day_below(prior, gaps, p * LOST_SHARE),
-						  Max(2 * limits.dormant, LOST_EARLIEST), LOST_LATEST);
+	limits.dormant = Max(limits.alarm + DORMANT_AFTER_ALARM,
+						 Min(first_day_below(prior, gaps, p * DORMANT_SHARE), DORMANT_LATEST));
+	limits.lost = Max(limits.dormant + LOST_AFTER_DORMANT,
+					  Min(first_day_below(prior, gaps, p * LOST_SHARE), LOST_LATEST));
 	return limits;
 }
 

@@ -1,0 +1,182 @@
+# shellcheck shell=bash
+# What the benches share: talking to the server, an order-entry schema, CPU time
+# of the server's processes, interleaved pairs, medians, and the line per bar.
+#
+# Sourced by bench/*.sh, which test/with_cluster runs as a superuser on a
+# throw-away cluster.  Must not decide what is measured.
+
+set -euo pipefail
+export LC_ALL=C
+
+bench_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+name=$(basename "$0" .sh)
+: "${PGHOST:?run by make bench, or under test/with_cluster}"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+ticks=$(getconf CLK_TCK)
+short=0
+
+die() {
+	echo "$name: $*" >&2
+	exit 1
+}
+
+say() {
+	echo "   $*"
+}
+
+# Values, unaligned, columns separated by |.
+sql() {
+	psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"
+}
+
+calc() {
+	awk "BEGIN { printf \"%.6g\", $1 }"
+}
+
+now_ms() {
+	echo $(($(date +%s%N) / 1000000))
+}
+
+# Autovacuum would start and end at its own time, and be counted as a session.
+quiet_server() {
+	sql -c 'ALTER SYSTEM SET autovacuum = off' -c 'SELECT pg_reload_conf()' >/dev/null
+	postmaster=$(sql -c "SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)")
+}
+
+# ---- the order-entry schema and its source ----
+
+# make_shop schema clients products orders_per_client
+make_shop() {
+	sql -v schema="$1" -v clients="$2" -v products="$3" -v orders="$4" -f "$bench_dir/lib/shop.sql" >/dev/null
+}
+
+# attach_shop schema [database]: the extension, its worker paused, and the schema's tables attached
+attach_shop() {
+	sql ${2:+-d "$2"} >/dev/null <<-SQL
+		SET client_min_messages = warning;
+		CREATE EXTENSION IF NOT EXISTS agentcrm;
+		SELECT agentcrm.pause();
+		SELECT agentcrm.attach('shop', orders => '$1.orders', lines => '$1.lines', clients => '$1.clients',
+			products => '$1.products', line_order_key => '{order_id}', client => 'o.client_id', product => 'l.product_id',
+			at => 'o.ordered_at', quantity => 'l.quantity', amount => 'l.quantity * l.unit_price',
+			client_name => 'c.name', product_name => 'p.name', category => 'p.category');
+	SQL
+}
+
+# load_shop: the history to the ledger, profiles and, live, the first bids, in one session
+load_shop() {
+	sql -c "CALL agentcrm.backfill('shop')" -c "SELECT agentcrm.go_live('shop')" -c 'CALL agentcrm.run()' \
+		>/dev/null 2>"$work/progress" || { cat "$work/progress" >&2; die "backfill failed"; }
+}
+
+# enter_orders schema clients synchronous_commit pgbench-option...: orders of five lines, entered as screens do;
+# leaves pgbench's report in $work/pgbench
+enter_orders() {
+	local schema=$1 clients=$2 sync=$3
+	shift 3
+	PGOPTIONS="-c search_path=$schema -c synchronous_commit=$sync" pgbench -n -M prepared -c "$clients" \
+		-j "$((clients > 2 ? 2 : clients))" -f "$bench_dir/lib/order.pgbench" "$@" >"$work/pgbench" 2>&1 ||
+		{ cat "$work/pgbench" >&2; die "pgbench failed"; }
+}
+
+# ---- clients and CPU time ----
+
+# compile name: bench/lib/name.c, a client of libpq, to $work/name
+compile() {
+	local config=${PG_CONFIG:-pg_config}
+	${CC:-cc} -O2 -o "$work/$1" -I"$($config --includedir)" "$bench_dir/lib/$1.c" -L"$($config --libdir)" -lpq -lpthread ||
+		die "cannot compile bench/lib/$1.c"
+}
+
+# ended_ms: CPU time of the server's processes that have ended.  The kernel adds a
+# process's time to its parent's account when the parent has waited for it; hence
+# first wait until no session, living or unburied, is left.
+ended_ms() {
+	local child line tries
+	for ((tries = 0; tries < 1000; tries++)); do
+		line=
+		for child in $(<"/proc/$postmaster/task/$postmaster/children"); do
+			line=$({ tr '\0' ' ' <"/proc/$child/cmdline"; } 2>/dev/null) || line=
+			[[ $line = '' || $line = "postgres: $PGUSER "* ]] && break
+			line=none
+		done
+		[ "${line:-none}" = none ] && break
+		sleep 0.01
+	done
+	line=$(<"/proc/$postmaster/stat")
+	set -- ${line##*) }
+	echo $(((${14} + ${15}) * 1000 / ticks))
+}
+
+process() {
+	sql -c "SELECT pid FROM pg_stat_activity WHERE backend_type = '$1' LIMIT 1"
+}
+
+# measured command...: sets wall_ms, and cpu_ms of the sessions that the command opened and closed
+measured() {
+	local cpu wall
+	cpu=$(ended_ms)
+	wall=$(now_ms)
+	"$@"
+	wall_ms=$(($(now_ms) - wall))
+	cpu_ms=$(($(ended_ms) - cpu))
+}
+
+# ---- figures ----
+
+median() {
+	sort -g | awk '{ v[NR] = $1 } END { if (!NR) print "nan"; else printf "%.6g\n", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
+}
+
+# interleave file keep most column command...: runs "command bare" and "command attached" in turn, beginning and ending
+# with bare, until so many pairs are worth keeping by that column, or so many have run; each run prints its figures
+interleave() {
+	local file=$1 keep=$2 most=$3 column=$4 pair
+	shift 4
+	"$@" bare >"$file"
+	for ((pair = 1; pair <= most; pair++)); do
+		"$@" attached >>"$file"
+		"$@" bare >>"$file"
+		[ "$(pairs "$file" "$column" | wc -l)" -lt "$keep" ] || break
+	done
+}
+
+# pairs file column: "attached/bare bare attached" for each attached run whose two bare neighbours agree within 10 %
+pairs() {
+	awk -v c="$2" '
+		{ v[NR] = $c }
+		END {
+			for (i = 2; i < NR; i += 2) {
+				a = v[i - 1]; b = v[i + 1]; apart = a > b ? a - b : b - a
+				if (apart <= .1 * (a < b ? a : b))
+					print v[i] / ((a + b) / 2), (a + b) / 2, v[i]
+			}
+		}' "$1"
+}
+
+# ratio file column what unit: the median ratio into $figure, and a line that says what it rests on
+ratio() {
+	local ran kept
+	pairs "$1" "$2" >"$work/pairs"
+	ran=$(($(wc -l <"$1") / 2))
+	kept=$(wc -l <"$work/pairs")
+	figure=$(cut -d' ' -f1 "$work/pairs" | median)
+	say "$3: bare $(cut -d' ' -f2 "$work/pairs" | median) $4, attached $(cut -d' ' -f3 "$work/pairs" | median) $4," \
+		"ratio $figure ($(cut -d' ' -f1 "$work/pairs" | sort -g | sed -n '1p;$p' | xargs printf '%.3f ' | sed 's/ $//; s/ / to /'));" \
+		"$kept of $ran pairs kept, the bare neighbours of $((ran - kept)) were over 10 % apart"
+}
+
+# bar name figure at_most|at_least beat stretch: one line, and exit status 1 in the end when it is short
+bar() {
+	local verdict
+	verdict=$(awk -v f="$2" -v b="$4" -v sense="$3" \
+		'BEGIN { print (f ~ /^-?[0-9.]+$/ && (sense == "at_most" ? f + 0 <= b + 0 : f + 0 >= b + 0)) ? "ok" : "short" }')
+	[ "$verdict" = ok ] || short=1
+	printf '%-44s %10s  beat %7s  stretch %7s  %s\n' "$1" "$(awk -v f="$2" 'BEGIN { if (f !~ /^-?[0-9.]+$/) print "none"; else printf f < 10 ? "%.3f" : "%.0f", f }')" \
+		"$4" "$5" "$verdict"
+}
+
+finish() {
+	exit "$short"
+}
