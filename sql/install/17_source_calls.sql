@@ -216,7 +216,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('source "%s" is broken: %s', source, s.problem), HINT = 'Mend it with alter_source first.';
 	END IF;
 	PERFORM agentcrm.hold_steps();
-	UPDATE agentcrm.source u SET deliver = true, live_at = coalesce(u.live_at, now()), state = CASE u.state WHEN 'shadow' THEN 'live' ELSE u.state END
+	UPDATE agentcrm.source u SET deliver = true, live_at = coalesce(u.live_at, clock_timestamp()), state = CASE u.state WHEN 'shadow' THEN 'live' ELSE u.state END
 	WHERE u.source_id = s.source_id;
 	IF NOT s.deliver THEN
 		PERFORM agentcrm.start_assessment(s);
