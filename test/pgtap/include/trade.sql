@@ -33,6 +33,9 @@ SELECT count(*) AS attached FROM agentcrm.attach('trade', orders => 'trade.order
 	products => 'trade.product', reps => 'trade.rep', at => 'o.ordered_on', quantity => 'l.quantity', amount => 'l.amount',
 	client_name => 'c.name', product_name => 'p.name', category => 'p.category', product_active => 'p.active', pack_qty => 'p.pack',
 	time_zone => 'UTC', run_as => current_user) \gset
-SELECT agentcrm.go_live('trade') \g /dev/null
+
 SET agentcrm.debug_now = '2026-03-02 12:00+00';
+CALL agentcrm.run();
+SELECT agentcrm.go_live('trade') \g /dev/null
+UPDATE agentcrm.client_state SET next_look_at = agentcrm.clock();
 CALL agentcrm.run();
