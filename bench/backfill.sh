@@ -13,7 +13,7 @@ make_shop shop 20000 2000 10
 base=$PGDATABASE
 
 aggregate() {
-	sql -c 'DROP TABLE IF EXISTS shop.aggregate' -c CHECKPOINT
+	sql -c 'SET client_min_messages = warning' -c 'DROP TABLE IF EXISTS shop.aggregate' -c CHECKPOINT
 	measured sql -c "CREATE TABLE shop.aggregate AS
 		SELECT client_id, product_id, count(*), sum(quantity) AS quantity, sum(quantity * unit_price) AS amount
 		FROM shop.orders JOIN shop.lines USING (order_id) GROUP BY 1, 2"
@@ -21,7 +21,7 @@ aggregate() {
 }
 
 backfill() {
-	sql -d postgres -c 'DROP DATABASE IF EXISTS bench_run' -c "CREATE DATABASE bench_run TEMPLATE $base STRATEGY file_copy"
+	sql -d postgres -c 'SET client_min_messages = warning' -c 'DROP DATABASE IF EXISTS bench_run' -c "CREATE DATABASE bench_run TEMPLATE $base STRATEGY file_copy"
 	PGDATABASE=bench_run attach_shop shop
 	sql -d postgres -c CHECKPOINT
 	PGDATABASE=bench_run measured load_shop

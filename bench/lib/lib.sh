@@ -55,7 +55,13 @@ make_shop() {
 attach_shop() {
 	sql ${2:+-d "$2"} >/dev/null <<-SQL
 		SET client_min_messages = warning;
-		CREATE EXTENSION IF NOT EXISTS agentcrm;
+		SELECT 'CREATE ROLE bench_owner' WHERE to_regrole('bench_owner') IS NULL \\gexec
+		ALTER SCHEMA $1 OWNER TO bench_owner;
+		ALTER TABLE $1.orders OWNER TO bench_owner;
+		ALTER TABLE $1.lines OWNER TO bench_owner;
+		ALTER TABLE $1.clients OWNER TO bench_owner;
+		ALTER TABLE $1.products OWNER TO bench_owner;
+		CREATE EXTENSION agentcrm;
 		SELECT agentcrm.pause();
 		SELECT agentcrm.attach('shop', orders => '$1.orders', lines => '$1.lines', clients => '$1.clients',
 			products => '$1.products', line_order_key => '{order_id}', client => 'o.client_id', product => 'l.product_id',
@@ -89,20 +95,25 @@ compile() {
 		die "cannot compile bench/lib/$1.c"
 }
 
+# Whether a session, living or unburied, is left among the server's processes.
+session_left() {
+	local child line
+	for child in $(<"/proc/$postmaster/task/$postmaster/children"); do
+		line=$({ tr '\0' ' ' <"/proc/$child/cmdline"; } 2>/dev/null) || line=
+		[[ $line != '' && $line != "postgres: $PGUSER "* ]] || return 0
+	done
+	return 1
+}
+
 # ended_ms: CPU time of the server's processes that have ended.  The kernel adds a
 # process's time to its parent's account when the parent has waited for it; hence
-# first wait until no session, living or unburied, is left.
+# first wait until no session is left, seen thrice, for the list of children may
+# miss one while another is taken from it.
 ended_ms() {
-	local child line tries
-	for ((tries = 0; tries < 1000; tries++)); do
-		line=
-		for child in $(<"/proc/$postmaster/task/$postmaster/children"); do
-			line=$({ tr '\0' ' ' <"/proc/$child/cmdline"; } 2>/dev/null) || line=
-			[[ $line = '' || $line = "postgres: $PGUSER "* ]] && break
-			line=none
-		done
-		[ "${line:-none}" = none ] && break
-		sleep 0.01
+	local line seen=0
+	while ((seen < 3)); do
+		if session_left; then seen=0; else ((++seen)); fi
+		sleep 0.02
 	done
 	line=$(<"/proc/$postmaster/stat")
 	set -- ${line##*) }
@@ -173,7 +184,7 @@ bar() {
 	verdict=$(awk -v f="$2" -v b="$4" -v sense="$3" \
 		'BEGIN { print (f ~ /^-?[0-9.]+$/ && (sense == "at_most" ? f + 0 <= b + 0 : f + 0 >= b + 0)) ? "ok" : "short" }')
 	[ "$verdict" = ok ] || short=1
-	printf '%-44s %10s  beat %7s  stretch %7s  %s\n' "$1" "$(awk -v f="$2" 'BEGIN { if (f !~ /^-?[0-9.]+$/) print "none"; else printf f < 10 ? "%.3f" : "%.0f", f }')" \
+	printf '%-44s %10s  beat %7s  stretch %7s  %s\n' "$1" "$(awk -v f="$2" 'BEGIN { if (f !~ /^-?[0-9.]+$/) print "none"; else printf f < 10 ? "%.3f" : f < 100 ? "%.1f" : "%.0f", f }')" \
 		"$4" "$5" "$verdict"
 }
 
