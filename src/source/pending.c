@@ -219,8 +219,8 @@ empty_set(void)
 
 /*
  * The set has grown too large: write it now.  Rows written inside a savepoint
- * vanish with it, while earlier keys of the set may not: then their sources
- * are marked (see subxact_callback).
+ * vanish with it, while earlier keys of the set, and earlier marks, may not:
+ * then their sources are marked (see subxact_callback).
  */
 static void
 flush_early(void)
@@ -229,6 +229,7 @@ flush_early(void)
 	{
 		early_subid = GetCurrentSubTransactionId();
 		sources_of_set(&early);
+		marks_add_all(&early, &lost);
 	}
 	if (capture_guarded(write_set, NULL, "write its queue"))
 	{
