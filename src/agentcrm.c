@@ -58,6 +58,13 @@ int			agentcrm_value_horizon = 90;
 /* agentcrm.margin_rate: margin as a share of net amount where a source gives no margin. */
 double		agentcrm_margin_rate = 0.25;
 
+/*
+ * agentcrm.attach_lock_timeout: how long attach, alter_source and detach wait
+ * for each table's lock.  Writers queue behind a waiting lock: keep it short.
+ * Read by the calls by its name.
+ */
+static int	attach_lock_timeout = 2000;
+
 static void
 define_settings(void)
 {
@@ -88,6 +95,9 @@ define_settings(void)
 	DefineCustomRealVariable("agentcrm.margin_rate",
 							 "Margin as a share of net amount, where a source gives no margin.", NULL,
 							 &agentcrm_margin_rate, 0.25, 0, 1, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.attach_lock_timeout",
+							"Time that attach, alter_source and detach wait for a table's lock.", NULL,
+							&attach_lock_timeout, 2000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("agentcrm.debug_now",
 							   "Stands in for the current time, in tests and demonstrations.", NULL,
 							   &engine_debug_now, "", PGC_SUSET, GUC_SUPERUSER_ONLY,

@@ -139,7 +139,8 @@ read_table(ReadState *state, int number)
 {
 	QueueBatch *batch = state->batch;
 	Relation	rel = table_open(event_table_relid(number), AccessShareLock);
-	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	/* from the first block, never from where another scan of a large table has got to: the place reached is kept */
+	TableScanDesc scan = table_beginscan_strat(rel, GetActiveSnapshot(), 0, NULL, true, false);
 	TupleDesc	desc = RelationGetDescr(rel);
 	HeapTuple	tuple;
 	bool		whole = true;
