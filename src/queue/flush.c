@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
+#include "fault.h"
 #include "queue/event_table.h"
 #include "queue/queue.h"
 #include "store.h"
@@ -52,7 +53,9 @@ current_table(void)
 	if (turn_relid == InvalidOid)
 		CacheRegisterRelcacheCallback(forget_turn, (Datum) 0);
 	turn_relid = store_relid("event_turn");
-	if (!ConditionalLockRelationOid(turn_relid, AccessShareLock))
+	fault_point("turn");
+	if (!ConditionalLockRelationOid(turn_relid, AccessShareLock) ||
+		!ConditionalLockRelationOid(store_relid("event_turn_pkey"), AccessShareLock))
 		return table;
 	turn_table = table;			/* an invalidation from here on resets it */
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -84,7 +87,10 @@ open_any(void)
 		Oid			relid = event_table_relid((first - 1 + i) % QUEUE_TABLES + 1);
 
 		if (ConditionalLockRelationOid(relid, RowExclusiveLock))
+		{
+			fault_point("open");
 			return table_open(relid, NoLock);
+		}
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -121,7 +127,9 @@ queue_write(const QueueEvent *events, int n)
 			ExecStoreHeapTuple(heap_form_tuple(desc, values, isnull), slots[k], false);
 		}
 		MemoryContextSwitchTo(old);
+		fault_point("insert");
 		heap_multi_insert(rel, slots, k, GetCurrentCommandId(true), 0, NULL);
+		fault_point("inserted");
 		for (int i = 0; i < k; i++)
 			ExecClearTuple(slots[i]);
 		MemoryContextReset(cxt);
