@@ -26,7 +26,7 @@
 #include "profile/profile.h"
 #include "store.h"
 
-#define KEYS_PER_CHUNK 2000
+#define KEYS_PER_CHUNK 5000
 #define CLIENTS_PER_FOLD 5000
 #define CLIENTS_PER_ASSESSMENT 500
 
@@ -373,12 +373,18 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		finish(source, load);
 }
 
+static int
+next_clients(Source *source, const char *position, int limit, int64 *ids)
+{
+	return next_ids("SELECT client_id FROM agentcrm.client WHERE namespace = $1 AND client_id > $2"
+					" ORDER BY client_id LIMIT $3", source->namespace, position, limit, ids);
+}
+
 static void
 phase_fold(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_FOLD];
-	int			n = next_ids("SELECT DISTINCT client_id FROM agentcrm.ledger WHERE source_id = $1 AND client_id > $2"
-							 " ORDER BY client_id LIMIT $3", source->source_id, load->position, CLIENTS_PER_FOLD, ids);
+	int			n = next_clients(source, load->position, CLIENTS_PER_FOLD, ids);
 
 	profile_refold(ids, n, source->source_id);
 	load->done += n;
@@ -397,8 +403,7 @@ static void
 phase_assess(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_ASSESSMENT];
-	int			n = next_ids("SELECT client_id FROM agentcrm.client WHERE namespace = $1 AND client_id > $2"
-							 " ORDER BY client_id LIMIT $3", source->namespace, load->position, CLIENTS_PER_ASSESSMENT, ids);
+	int			n = next_clients(source, load->position, CLIENTS_PER_ASSESSMENT, ids);
 
 	step_assess(ids, n, false, load->first ? "backfill" : "time", now);
 	load->done += n;

@@ -124,17 +124,24 @@ engine_wake(void)
 		SetLatch(latch);
 }
 
-/* Note that the current transaction lost keys of a source. */
-void
-engine_mark_lost(int32 source_id)
+/* Marks taken by the current transaction: given back should it not commit. */
+typedef struct TakenMarks
 {
-	EngineSlot *slot = engine_slot;
-	FullTransactionId xid = GetTopFullTransactionIdIfAny();
+	SubTransactionId subid;		/* in which they were taken; invalid: none are */
+	int			n;
+	bool		all;
+	int32		ids[ENGINE_MAX_LOST];
+	FullTransactionId xid;
+} TakenMarks;
+
+static TakenMarks taken = {InvalidSubTransactionId};
+
+/* Add a mark; the caller holds the mutex. */
+static void
+add_mark(EngineSlot *slot, int32 source_id, FullTransactionId xid)
+{
 	bool		known = false;
 
-	if (slot == NULL)
-		return;
-	SpinLockAcquire(&engine_shared->mutex);
 	for (int i = 0; i < slot->n_lost; i++)
 		known |= slot->lost[i] == source_id;
 	if (source_id == 0 || (!known && slot->n_lost == ENGINE_MAX_LOST))
@@ -143,34 +150,100 @@ engine_mark_lost(int32 source_id)
 		slot->lost[slot->n_lost++] = source_id;
 	if (FullTransactionIdPrecedes(slot->lost_xid, xid))
 		slot->lost_xid = xid;
+}
+
+/* Note that the current transaction lost keys of a source. */
+void
+engine_mark_lost(int32 source_id)
+{
+	EngineSlot *slot = engine_slot;
+	FullTransactionId xid = GetTopFullTransactionIdIfAny();
+
+	if (slot == NULL)
+		return;
+	SpinLockAcquire(&engine_shared->mutex);
+	add_mark(slot, source_id, xid);
 	SpinLockRelease(&engine_shared->mutex);
 	pg_atomic_write_u32(&slot->wake, 1);
 }
 
-/* Take the marks of lost keys, once every transaction that made one is over. */
+static void
+give_back(void)
+{
+	SpinLockAcquire(&engine_shared->mutex);
+	for (int i = 0; i < taken.n; i++)
+		add_mark(engine_slot, taken.ids[i], taken.xid);
+	if (taken.all)
+		add_mark(engine_slot, 0, taken.xid);
+	SpinLockRelease(&engine_shared->mutex);
+	taken.subid = InvalidSubTransactionId;
+}
+
+static void
+taken_xact_callback(XactEvent event, void *arg)
+{
+	if (taken.subid == InvalidSubTransactionId)
+		return;
+	if (event == XACT_EVENT_ABORT)
+		give_back();
+	else if (event == XACT_EVENT_COMMIT)
+		taken.subid = InvalidSubTransactionId;
+}
+
+/* Subtransaction numbers grow: a smaller one that aborts is an ancestor. */
+static void
+taken_subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && taken.subid != InvalidSubTransactionId && subid <= taken.subid)
+		give_back();
+}
+
+/* Every transaction below this one is over: the oldest that the active snapshot saw running. */
+static FullTransactionId
+oldest_running(void)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+	TransactionId xmin = GetActiveSnapshot()->xmin;
+	uint32		epoch = EpochFromFullTransactionId(next);
+
+	if (xmin > XidFromFullTransactionId(next))
+		epoch--;
+	return FullTransactionIdFromEpochAndXid(epoch, xmin);
+}
+
+/* Take the marks of lost keys, once every transaction that made one is over; they come back if this one aborts. */
 bool
 shmem_take_lost(int32 *source_ids, int *n, bool *all)
 {
+	static bool registered = false;
 	EngineSlot *slot = engine_slot;
-	bool		taken = false;
 	FullTransactionId oldest;
 
 	if (slot == NULL || (slot->n_lost == 0 && !slot->lost_all))
 		return false;
-	/* every transaction below the oldest running one is over */
-	oldest = FullTransactionIdFromEpochAndXid(
-											  EpochFromFullTransactionId(ReadNextFullTransactionId()),
-											  GetActiveSnapshot()->xmin);
+	if (!registered)
+	{
+		RegisterXactCallback(taken_xact_callback, NULL);
+		RegisterSubXactCallback(taken_subxact_callback, NULL);
+		registered = true;
+	}
+	oldest = oldest_running();
 	SpinLockAcquire(&engine_shared->mutex);
 	if (FullTransactionIdPrecedes(slot->lost_xid, oldest))
 	{
-		*n = slot->n_lost;
-		memcpy(source_ids, slot->lost, sizeof(int32) * slot->n_lost);
-		*all = slot->lost_all;
+		taken.subid = GetCurrentSubTransactionId();
+		taken.n = slot->n_lost;
+		memcpy(taken.ids, slot->lost, sizeof(int32) * slot->n_lost);
+		taken.all = slot->lost_all;
+		taken.xid = slot->lost_xid;
 		slot->n_lost = 0;
 		slot->lost_all = false;
-		taken = true;
 	}
 	SpinLockRelease(&engine_shared->mutex);
-	return taken;
+	if (taken.subid == InvalidSubTransactionId)
+		return false;
+	*n = taken.n;
+	memcpy(source_ids, taken.ids, sizeof(int32) * taken.n);
+	*all = taken.all;
+	return true;
 }

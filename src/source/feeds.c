@@ -74,7 +74,7 @@ read_feed(Source *source, void *arg, MemoryContext result_cxt)
 		if (!result_key(&row, &key, &text))
 			continue;
 		out->id = key_identity(source->namespace, &text);
-		out->key = text.text;
+		out->key = key_text(&text);
 		out->name = result_text(&row, &name);
 		out->active = result_bool(&row, &active, true);
 		out->parent_id = key_id(source, &row, &parent, &out->has_parent);

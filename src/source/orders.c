@@ -135,14 +135,14 @@ is_return(const ResultRow *row, const ResultColumn *column, Numeric quantity)
 
 /* The id of a key, and its text where the id does not tell it. */
 static int64
-identify(Source *source, const KeyText *key, const char **text)
+identify(Source *source, KeyText *key, const char **text)
 {
 	if (source->namespace == 0 && key->is_integer)
 	{
 		*text = NULL;
 		return key->integer;
 	}
-	*text = key->text;
+	*text = key_text(key);
 	return key_identity(source->namespace, key);
 }
 
@@ -184,7 +184,8 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 	OrderWork  *work = arg;
 	OrderColumns columns;
 	struct keymap_hash *map = keymap_make(work->keys, work->n_keys);
-	ResultRow			row;
+	ResultRow	row;
+	int64		last_order = 0;
 	TimestampTz last_at = DT_NOBEGIN;
 	DateADT		last_day = 0;
 
@@ -204,8 +205,18 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 		result_row(&row, i);
 		if (!result_key(&row, &columns.order, &order) || !map_line(source, &columns, &row, mapped))
 			continue;
-		mapped->key_no = keymap_number(map, order.text);
-		mapped->line.order_id = key_identity(source->namespace, &order);
+		/* the lines of an order mostly come together */
+		if (work->n_lines > 0 && order.is_integer && order.integer == last_order)
+		{
+			mapped->key_no = mapped[-1].key_no;
+			mapped->line.order_id = mapped[-1].line.order_id;
+		}
+		else
+		{
+			mapped->key_no = keymap_number(map, key_text(&order));
+			mapped->line.order_id = key_identity(source->namespace, &order);
+			last_order = order.integer;
+		}
 		if (mapped->line.ordered_at != last_at)
 		{
 			last_at = mapped->line.ordered_at;

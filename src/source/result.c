@@ -27,6 +27,7 @@ result_column(const char *name, bool required)
 		{
 			column.number = i + 1;
 			column.type = getBaseType(TupleDescAttr(desc, i)->atttypid);
+			column.composite = column.type == RECORDOID || get_typtype(column.type) == TYPTYPE_COMPOSITE;
 			key_column_init(&column.key, column.type);
 			return column;
 		}
@@ -79,7 +80,7 @@ render_record(StringInfo text, Datum value)
 	return complete;
 }
 
-/* A key value of a result; false when it is NULL.  The text is made in the current context. */
+/* A key value of a result; false when it is NULL.  Texts are made in the current context. */
 bool
 result_key(const ResultRow *row, const ResultColumn *column, KeyText *key)
 {
@@ -90,8 +91,25 @@ result_key(const ResultRow *row, const ResultColumn *column, KeyText *key)
 	if (result_is_null(row, column))
 		return false;
 	value = result_value(row, column);
+	switch (column->type)
+	{
+		case INT2OID:
+			key->is_integer = true;
+			key->integer = DatumGetInt16(value);
+			return true;
+		case INT4OID:
+			key->is_integer = true;
+			key->integer = DatumGetInt32(value);
+			return true;
+		case INT8OID:
+			key->is_integer = true;
+			key->integer = DatumGetInt64(value);
+			return true;
+		default:
+			break;
+	}
 	initStringInfo(&text);
-	if (column->type == RECORDOID || get_typtype(column->type) == TYPTYPE_COMPOSITE)
+	if (column->composite)
 	{
 		if (!render_record(&text, value))
 			return false;
@@ -99,30 +117,11 @@ result_key(const ResultRow *row, const ResultColumn *column, KeyText *key)
 	else
 		key_render(&text, &column->key, value, false);
 	key->text = text.data;
-	switch (column->type)
+	/* a numeric without a fraction and within bigint is an integer */
+	if (column->type == NUMERICOID && text.len < 19 && strspn(text.data, "-0123456789") == (size_t) text.len)
 	{
-		case INT2OID:
-			key->is_integer = true;
-			key->integer = DatumGetInt16(value);
-			break;
-		case INT4OID:
-			key->is_integer = true;
-			key->integer = DatumGetInt32(value);
-			break;
-		case INT8OID:
-			key->is_integer = true;
-			key->integer = DatumGetInt64(value);
-			break;
-		case NUMERICOID:
-			/* without a fraction and within bigint: itself */
-			if (strspn(text.data, "-0123456789") == (size_t) text.len && text.len < 19)
-			{
-				key->is_integer = true;
-				key->integer = DatumGetInt64(DirectFunctionCall1(numeric_int8, value));
-			}
-			break;
-		default:
-			break;
+		key->is_integer = true;
+		key->integer = DatumGetInt64(DirectFunctionCall1(numeric_int8, value));
 	}
 	return true;
 }

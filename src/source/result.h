@@ -12,9 +12,9 @@ typedef struct ResultColumn
 {
 	int			number;			/* 0: absent */
 	Oid			type;
+	bool		composite;
 	KeyColumn	key;
 } ResultColumn;
-
 
 /* A row of the result, deformed. */
 typedef struct ResultRow

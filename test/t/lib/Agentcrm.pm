@@ -1,0 +1,110 @@
+# What several TAP tests need: clusters set up alike, psql in the background, and
+# the two questions asked at the end of every test that writes: is everything
+# consumed, and does state equal recompute.
+package Agentcrm;
+use strict;
+use warnings;
+
+use Exporter 'import';
+use POSIX ':sys_wait_h';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_node start_psql psql_runs finish_psql wait_until consumed clean worker_pid);
+
+# A cluster of its own; settings as "name = value".
+sub new_node
+{
+	my ($name, @settings) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init;
+	$node->append_conf('postgresql.conf', join("\n", 'fsync = off', 'full_page_writes = off', "timezone = 'UTC'",
+			'max_prepared_transactions = 40', 'restart_after_crash = on', @settings) . "\n");
+	$node->start;
+	return $node;
+}
+
+# psql in the background on a file of statements, errors allowed; what it prints
+# goes beside the file, and finish_psql gives it.
+sub start_psql
+{
+	my ($node, $database, $role, $file) = @_;
+	my @command = ('psql', '-X', '-A', '-t', '-d', $node->connstr($database) . " user=$role", '-f', $file);
+	my $pid = fork();
+
+	die "cannot fork: $!" unless defined $pid;
+	if ($pid == 0)
+	{
+		open(STDIN, '<', '/dev/null') and open(STDOUT, '>', "$file.out") and open(STDERR, '>', "$file.err") and exec @command;
+		POSIX::_exit(127);
+	}
+	return { pid => $pid, file => $file };
+}
+
+# Whether it still runs.
+sub psql_runs
+{
+	my ($run) = @_;
+
+	if (!defined $run->{status} && waitpid($run->{pid}, WNOHANG) == $run->{pid})
+	{
+		$run->{status} = $?;
+	}
+	return !defined $run->{status};
+}
+
+sub finish_psql
+{
+	my ($run) = @_;
+
+	if (psql_runs($run))
+	{
+		waitpid($run->{pid}, 0);
+		$run->{status} = $?;
+	}
+	return (slurp_file("$run->{file}.out"), slurp_file("$run->{file}.err"));
+}
+
+# Poll a query until it gives true; says what was asked when it does not.
+sub wait_until
+{
+	my ($node, $database, $query, $what) = @_;
+	my $reached = $node->poll_query_until($database, $query);
+
+	ok($reached, $what) or diag($node->safe_psql($database, 'SELECT * FROM agentcrm.status'));
+	return $reached;
+}
+
+# Everything is consumed: no key waits, none failed, no load is under way.
+sub consumed
+{
+	my ($node, $database, $what) = @_;
+
+	return wait_until($node, $database,
+		q{SELECT agentcrm.queue_depth() = 0 AND NOT EXISTS (SELECT FROM agentcrm.progress WHERE phase <> 'done')},
+		$what)
+	  || diag($node->safe_psql($database, 'SELECT * FROM agentcrm.event_failed LIMIT 10'));
+}
+
+# State equals recompute, and each source's totals are those of the application.
+sub clean
+{
+	my ($node, $database, $what) = @_;
+
+	is($node->safe_psql($database, 'SELECT * FROM agentcrm.verify() LIMIT 20'), '', "$what: verify() is empty");
+	is( $node->safe_psql($database,
+			'SELECT s.name, c.* FROM agentcrm.source s, agentcrm.compare(s.name) c WHERE c.difference <> 0'),
+		'', "$what: compare() shows no difference");
+	return;
+}
+
+sub worker_pid
+{
+	my ($node, $database) = @_;
+
+	return $node->safe_psql($database, 'SELECT worker_pid FROM agentcrm.worker_state()');
+}
+
+1;
