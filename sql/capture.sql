@@ -419,3 +419,4 @@ DROP TABLE public.capture_mark;
 SET client_min_messages = error;
 DROP SCHEMA capture CASCADE;
 DROP ROLE capture_app;
+DROP EXTENSION agentcrm;
