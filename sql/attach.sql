@@ -3,6 +3,8 @@
 \pset format unaligned
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS agentcrm;
+-- loads stay as they were begun
+SELECT agentcrm.pause();
 CREATE ROLE attach_app;
 CREATE ROLE attach_dba;
 CREATE ROLE attach_other;
@@ -126,6 +128,16 @@ RESET ROLE;
 GRANT attach_other TO attach_dba;
 SET ROLE attach_dba;
 SELECT * FROM agentcrm.attach('shop', :shop, quantity => 'l.qty', amount => 'l.qty', run_as => 'attach_other');
+-- the trial reads as run_as, not as the caller: one column is not enough
+RESET ROLE;
+REVOKE USAGE ON SCHEMA shop FROM attach_other;
+GRANT SELECT (order_id) ON shop.orders TO attach_other;
+SET ROLE attach_dba;
+SELECT * FROM agentcrm.attach('shop', orders => 'shop.orders', client => 'o.client_id', at => 'o.ordered_on', quantity => '1', amount => '1', run_as => 'attach_other');
+RESET ROLE;
+GRANT USAGE ON SCHEMA shop TO attach_other;
+SET ROLE attach_dba;
+SELECT * FROM agentcrm.attach('shop', orders => 'shop.orders', client => 'o.client_id', at => 'o.ordered_on', quantity => '1', amount => '1', run_as => 'attach_other');
 RESET ROLE;
 CREATE ROLE attach_super SUPERUSER;
 CREATE TABLE public.attach_root (id int PRIMARY KEY, client int);
@@ -284,6 +296,18 @@ RESET ROLE;
 SET ROLE attach_dba;
 SELECT * FROM agentcrm.attach('json', lines => 'odd.json_key', order_key => '{k}', client => '1', product => '1', at => 'current_date', quantity => '1', amount => '1');
 SELECT * FROM agentcrm.attach_query('q', replace(:'flat', '1 AS amount', 'odd.writes() AS amount'), '{shop.orders.order_id}', '{"shop.orders": "order_id"}');
+-- a function of the tables' owner cannot come back to the caller's rights
+RESET ROLE;
+SET ROLE attach_app;
+CREATE FUNCTION odd.climbs() RETURNS int LANGUAGE plpgsql AS $$BEGIN RESET ROLE; RETURN length(pg_read_file('PG_VERSION')); END$$;
+CREATE FUNCTION odd.reads() RETURNS int LANGUAGE plpgsql AS $$BEGIN RETURN length(pg_read_file('PG_VERSION')); END$$;
+RESET ROLE;
+SELECT * FROM agentcrm.attach_query('q', replace(:'flat', '1 AS amount', 'odd.climbs() AS amount'), '{shop.orders.order_id}', '{"shop.orders": "order_id"}');
+SELECT * FROM agentcrm.attach_query('q', replace(:'flat', '1 AS amount', 'odd.reads() AS amount'), '{shop.orders.order_id}', '{"shop.orders": "order_id"}');
+SELECT agentcrm.attach_as('attach_app');
+SELECT * FROM agentcrm.attach_query('q', :'flat' || $$) AS q ON false) AS r; DROP TABLE shop.lines; SELECT * FROM (SELECT q.* FROM (SELECT 1) AS one LEFT JOIN ($$ || :'flat', '{shop.orders.order_id}', '{"shop.orders": "order_id"}');
+SELECT * FROM agentcrm.attach('shop', :shop, quantity => 'l.qty', amount => $$1)) FROM shop.lines l; DROP TABLE shop.lines; SELECT ((1$$);
+SET ROLE attach_dba;
 SELECT public.attach_footprint() = :'before' AS unchanged;
 
 -- DROP EXTENSION takes the triggers along; nobody else may call any of this
@@ -302,3 +326,5 @@ DROP TABLE public.attach_root;
 DROP SCHEMA shop, odd CASCADE;
 DROP OWNED BY attach_dba, attach_other, attach_app;
 DROP ROLE attach_dba, attach_other, attach_app, attach_super;
+SELECT agentcrm.resume();
+DROP EXTENSION agentcrm;

@@ -8,6 +8,8 @@ SET client_min_messages = warning;
 \quit
 \endif
 CREATE EXTENSION IF NOT EXISTS agentcrm;
+-- loads stay as they were begun
+SELECT agentcrm.pause();
 CREATE ROLE attach_data;
 CREATE SCHEMA attach_data AUTHORIZATION attach_data;
 SET ROLE attach_data;
@@ -35,3 +37,5 @@ WHERE s.name = 'northwind' ORDER BY l.load_no;
 SELECT agentcrm.detach('northwind');
 DROP SCHEMA attach_data CASCADE;
 DROP ROLE attach_data;
+SELECT agentcrm.resume();
+DROP EXTENSION agentcrm;

@@ -2,6 +2,7 @@
 CREATE EXTENSION agentcrm;
 SELECT agentcrm.pause();
 SET timezone = 'UTC';
+SET datestyle = ISO;
 SET agentcrm.debug_now = '2024-07-01';
 CREATE ROLE regress_agentcrm_book;
 CREATE SCHEMA book AUTHORIZATION regress_agentcrm_book;

@@ -150,8 +150,16 @@ COMMENT ON FUNCTION agentcrm.part_array(jsonb, text) IS 'Internal: array field o
  * the source's search_path and time zone, read-only, row_security off.  The
  * subtransaction is always rolled back, so that neither role nor setting stays.
  * Everything but the statement itself is computed before the path changes.
- * Placeholders get their types from PREPARE: arrays come as text.
+ * Placeholders get their types from PREPARE, which only parses and is not
+ * allowed once the rights are restricted: arrays come as text.
  */
+CREATE FUNCTION agentcrm.attach_as(role text) RETURNS void
+	LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'agentcrm_attach_as';
+CREATE FUNCTION agentcrm.attach_one(statement text) RETURNS text
+	LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'agentcrm_attach_one';
+COMMENT ON FUNCTION agentcrm.attach_one(text) IS 'Internal: refuses a text of several statements';
+COMMENT ON FUNCTION agentcrm.attach_as(text) IS 'Internal: acts as a role, restricted, until the subtransaction ends';
+
 CREATE FUNCTION agentcrm.attach_try(reader jsonb, what text, statement text, types text[], keys text[], plan_only boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -174,11 +182,14 @@ BEGIN
 	BEGIN
 		PERFORM set_config('transaction_read_only', 'on', true), set_config('row_security', 'off', true), set_config('jit', 'off', true),
 			set_config('timezone', zone, true), set_config('datestyle', 'ISO, YMD', true), set_config('intervalstyle', 'postgres', true),
-			set_config('role', run_as, true), set_config('search_path', path, true);
+			set_config('search_path', path, true);
 		IF execute_it IS NULL THEN
+			statement := agentcrm.attach_one(statement);
+			PERFORM agentcrm.attach_as(run_as);
 			EXECUTE statement INTO result;
 		ELSE
-			EXECUTE prepare_it;
+			EXECUTE agentcrm.attach_one(prepare_it);
+			PERFORM agentcrm.attach_as(run_as);
 			EXECUTE execute_it INTO result;
 		END IF;
 		RAISE EXCEPTION SQLSTATE 'AGCRM';
@@ -379,6 +390,9 @@ BEGIN
 	ELSIF NOT has_table_privilege(r.oid, relation, 'SELECT') AND NOT has_any_column_privilege(r.oid, relation, 'SELECT') THEN
 		PERFORM agentcrm.attach_refuse(format('role %I, as which the source is read, may not read %s', run_as, named),
 			format('GRANT SELECT ON %s TO %I, or pass run_as.', named, run_as), '42501');
+	ELSIF NOT has_schema_privilege(r.oid, c.relnamespace, 'USAGE') THEN
+		PERFORM agentcrm.attach_refuse(format('role %I, as which the source is read, may not use schema %I', run_as, c.relnamespace::regnamespace::name),
+			format('GRANT USAGE ON SCHEMA %I TO %I, or pass run_as.', c.relnamespace::regnamespace::name, run_as), '42501');
 	ELSIF c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls
 		AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE')) THEN
 		PERFORM agentcrm.attach_refuse(format('row-level security of %s hides rows from role %I, as which the source is read', named, run_as),

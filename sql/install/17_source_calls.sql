@@ -20,6 +20,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.source_schemas(agentcrm.source) IS 'Internal: schemas of a source''s search_path';
 
+-- No step of the worker, nor of run(), meets what changes here; those under way end first.  Taken before the application's
+-- tables, so that its writers do not wait for a step.
+CREATE FUNCTION agentcrm.hold_steps() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	LOCK TABLE agentcrm.batch IN SHARE UPDATE EXCLUSIVE MODE;
+END $$;
+COMMENT ON FUNCTION agentcrm.hold_steps() IS 'Internal: keeps steps from being taken until this transaction ends';
+
 -- Orders under another key are other orders: the old ones go, and loading begins anew.
 CREATE FUNCTION agentcrm.alter_key(source agentcrm.source, spec jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -50,7 +59,7 @@ DECLARE
 	totals jsonb := agentcrm.part_totals(source, spec -> 'parts');
 	names text[] := ARRAY(SELECT p ->> 'name' FROM jsonb_array_elements(spec -> 'parts') p);
 BEGIN
-	PERFORM agentcrm.check_triggers_owned(source.source_id);
+	PERFORM agentcrm.check_triggers_owned(source.source_id), agentcrm.hold_steps();
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
 	PERFORM agentcrm.attach_lock(ARRAY(SELECT r FROM agentcrm.attach_relations(spec) r
 		UNION SELECT relation FROM agentcrm.source_triggers(source.source_id) ORDER BY 1));
@@ -168,6 +177,7 @@ BEGIN
 	counted := agentcrm.attach_check(source, spec, 1000);
 	totals := agentcrm.part_totals(source, spec -> 'parts');
 	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
+	PERFORM agentcrm.hold_steps();
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
 	PERFORM agentcrm.attach_lock(ARRAY(SELECT agentcrm.attach_relations(spec)));
 	PERFORM agentcrm.attach_triggers(source.source_id, agentcrm.attach_rows(source.source_id, spec));
@@ -205,7 +215,8 @@ BEGIN
 	IF s.state = 'broken' THEN
 		RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('source "%s" is broken: %s', source, s.problem), HINT = 'Mend it with alter_source first.';
 	END IF;
-	UPDATE agentcrm.source u SET deliver = true, live_at = coalesce(u.live_at, now()), state = CASE u.state WHEN 'shadow' THEN 'live' ELSE u.state END
+	PERFORM agentcrm.hold_steps();
+	UPDATE agentcrm.source u SET deliver = true, live_at = coalesce(u.live_at, clock_timestamp()), state = CASE u.state WHEN 'shadow' THEN 'live' ELSE u.state END
 	WHERE u.source_id = s.source_id;
 	IF NOT s.deliver THEN
 		PERFORM agentcrm.start_assessment(s);
@@ -232,6 +243,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('source "%s" has no part %s', source, quote_literal(part)),
 			HINT = 'Parts: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.part) FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.kind <> 'touch') || '.';
 	END IF;
+	PERFORM agentcrm.hold_steps();
 	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id AND (resync.part IS NULL
 		OR f.part = (SELECT p.part FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.name = resync.part));
 	PERFORM agentcrm.source_works(source), agentcrm.start_load(s, part, agentcrm.part_totals(s, wanted)), agentcrm.wake();
@@ -245,7 +257,7 @@ DECLARE
 	s agentcrm.source := agentcrm.get_source(source);
 	before text := current_setting('lock_timeout');
 BEGIN
-	PERFORM agentcrm.check_triggers_owned(s.source_id);
+	PERFORM agentcrm.check_triggers_owned(s.source_id), agentcrm.hold_steps();
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
 	PERFORM agentcrm.attach_lock(ARRAY(SELECT DISTINCT relation FROM agentcrm.source_triggers(s.source_id) ORDER BY 1));
 	PERFORM agentcrm.drop_triggers(s.source_id);

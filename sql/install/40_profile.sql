@@ -155,7 +155,7 @@ CREATE TABLE agentcrm.client_state (
 	model_id		bigint,
 	next_look_at	timestamptz NOT NULL
 ) WITH (fillfactor = 70);
-CREATE INDEX client_state_next_look_at_idx ON agentcrm.client_state (next_look_at);
+CREATE INDEX client_state_next_look_at_idx ON agentcrm.client_state (next_look_at, client_id);
 COMMENT ON TABLE agentcrm.client_state IS 'The last assessment of each client, valid at its as_of';
 COMMENT ON COLUMN agentcrm.client_state.client_id IS 'Client';
 COMMENT ON COLUMN agentcrm.client_state.as_of IS 'Moment of the assessment';

@@ -84,7 +84,7 @@ CREATE FUNCTION agentcrm.feedback(recommendation_id bigint, verdict text, note t
 	AS 'MODULE_PATHNAME', 'agentcrm_feedback';
 COMMENT ON FUNCTION agentcrm.feedback(bigint, text, text) IS
 'Says what became of a recommendation. verdict: shown (a rep or client has seen it), agreed (somebody will do it), snoozed (not now; it stands until it expires), declined, done. note: free text.
-shown and agreed may follow open, shown and snoozed; snoozed, declined and done may follow any of open, shown, agreed, snoozed; nothing may follow an end. declined gives the rep''s minutes ahead back; done before its day books them on the day of the verdict.
+shown and agreed may follow open, shown and snoozed; snoozed, declined and done may follow any of open, shown, agreed, snoozed; nothing may follow an end. declined gives the rep''s minutes of today and later back, done those of later days.
 Kept in agentcrm.feedback with the calling role. Errors: an unknown recommendation or verdict, a verdict that cannot follow. Not granted to PUBLIC: grant EXECUTE to the roles of applications.
 Example: SELECT agentcrm.feedback(7812345678901234, ''done'', ''ordered by phone'')';
 REVOKE ALL ON FUNCTION agentcrm.feedback(bigint, text, text) FROM PUBLIC;

@@ -160,6 +160,8 @@ load_registry(void)
 const Agent *
 registry_agents(int *n)
 {
+	MemoryContext cxt = CurrentMemoryContext;
+
 	if (!registry_valid)
 	{
 		PG_TRY();
@@ -172,6 +174,7 @@ registry_agents(int *n)
 			PG_RE_THROW();
 		}
 		PG_END_TRY();
+		MemoryContextSwitchTo(cxt); /* SPI leaves its own */
 	}
 	*n = n_agents;
 	return agents;

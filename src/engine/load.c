@@ -41,6 +41,7 @@ typedef struct Load
 	int64		done;
 	int64		total;
 	bool		again;
+	bool		first;			/* the part was never loaded before */
 	TimestampTz started_at;
 } Load;
 
@@ -67,8 +68,10 @@ load_refresh(void)
 
 	SPI_connect();
 	SPI_execute("SELECT * FROM (SELECT DISTINCT ON (source_id, part)"
-				" source_id, part, load_no, phase, position, done, total, again, started_at"
-				" FROM agentcrm.source_load ORDER BY source_id, part, load_no DESC) AS l"
+				" source_id, part, load_no, phase, position, done, total, again, started_at,"
+				" NOT EXISTS (SELECT FROM agentcrm.source_load d WHERE d.source_id = x.source_id AND d.part = x.part"
+				"  AND d.phase = 'done') AS first"
+				" FROM agentcrm.source_load x ORDER BY source_id, part, load_no DESC) AS l"
 				" WHERE phase <> 'done' OR again ORDER BY source_id, part = 1, part", true, 0);
 	if (SPI_processed > 0)
 		loads = MemoryContextAllocZero(loads_cxt, sizeof(Load) * SPI_processed);
@@ -89,6 +92,7 @@ load_refresh(void)
 		load->total = DatumGetInt64(SPI_getbinval(tuple, desc, 7, &isnull));
 		load->again = DatumGetBool(SPI_getbinval(tuple, desc, 8, &isnull));
 		load->started_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 9, &isnull));
+		load->first = DatumGetBool(SPI_getbinval(tuple, desc, 10, &isnull));
 	}
 	SPI_finish();
 }
@@ -242,22 +246,31 @@ count_clients(Source *source)
 	return count;
 }
 
+/* The ledger holds all of the source: what its state is from here on. */
+static void
+leave_loading(Source *source)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(source->source_id)};
+
+	SPI_connect();
+	SPI_execute_with_args("UPDATE agentcrm.source SET state = CASE WHEN deliver THEN 'live' ELSE 'shadow' END"
+						  " WHERE source_id = $1 AND state = 'loading'", 1, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
+/* The load is done; but clients looked at before the source went live are looked at again. */
 static void
 finish(Source *source, Load *load)
 {
-	SourcePart *part = source_part(source, load->part);
+	bool		orders = source_part(source, load->part)->kind == PART_ORDER;
 
-	if (part->kind == PART_ORDER && source->state == SOURCE_LOADING)
-	{
-		Oid			types[1] = {INT4OID};
-		Datum		values[1] = {Int32GetDatum(source->source_id)};
-
-		SPI_connect();
-		SPI_execute_with_args("UPDATE agentcrm.source SET state = CASE WHEN deliver THEN 'live' ELSE 'shadow' END"
-							  " WHERE source_id = $1 AND state = 'loading'", 1, types, values, NULL, false, 0);
-		SPI_finish();
-	}
-	load->phase = 'd';
+	if (orders && source->state == SOURCE_LOADING)
+		leave_loading(source);
+	if (orders && source->live_at > load->started_at)
+		begin_phase(load, 'a', count_clients(source));
+	else
+		load->phase = 'd';
 }
 
 static void
@@ -360,12 +373,18 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		finish(source, load);
 }
 
+static int
+next_clients(Source *source, const char *position, int limit, int64 *ids)
+{
+	return next_ids("SELECT client_id FROM agentcrm.client WHERE namespace = $1 AND client_id > $2"
+					" ORDER BY client_id LIMIT $3", source->namespace, position, limit, ids);
+}
+
 static void
 phase_fold(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_FOLD];
-	int			n = next_ids("SELECT DISTINCT client_id FROM agentcrm.ledger WHERE source_id = $1 AND client_id > $2"
-							 " ORDER BY client_id LIMIT $3", source->source_id, load->position, CLIENTS_PER_FOLD, ids);
+	int			n = next_clients(source, load->position, CLIENTS_PER_FOLD, ids);
 
 	profile_refold(ids, n, source->source_id);
 	load->done += n;
@@ -373,6 +392,7 @@ phase_fold(Source *source, Load *load, TimestampTz now)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);
 	else
 	{
+		leave_loading(source);
 		begin_phase(load, 'a', count_clients(source));
 		store_sync();
 		profile_fit(now);
@@ -383,10 +403,9 @@ static void
 phase_assess(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_ASSESSMENT];
-	int			n = next_ids("SELECT client_id FROM agentcrm.client WHERE namespace = $1 AND client_id > $2"
-							 " ORDER BY client_id LIMIT $3", source->namespace, load->position, CLIENTS_PER_ASSESSMENT, ids);
+	int			n = next_clients(source, load->position, CLIENTS_PER_ASSESSMENT, ids);
 
-	step_assess(ids, n, false, source->state == SOURCE_LOADING ? "backfill" : "time", now);
+	step_assess(ids, n, false, load->first ? "backfill" : "time", now);
 	load->done += n;
 	if (n == CLIENTS_PER_ASSESSMENT)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);

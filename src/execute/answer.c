@@ -28,7 +28,7 @@ static const char answer_update[] =
 "WHERE t.client_id OPERATOR(pg_catalog.=) m.client_id AND t.recommendation_id OPERATOR(pg_catalog.=) m.id "
 "AND t.status OPERATOR(pg_catalog.=) ANY ('{open,shown,agreed,snoozed}'::text[]) "
 "RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes) "
-RELEASE_MINUTES("$5", "$6");
+RELEASE_MINUTES("r", "$5", "$6");
 
 static const char withdraw_update[] =
 "WITH r AS (UPDATE agentcrm.recommendation t SET status = 'withdrawn', status_reason = $5, updated_at = $3 "
@@ -36,7 +36,7 @@ static const char withdraw_update[] =
 "WHERE t.client_id OPERATOR(pg_catalog.=) m.client_id AND t.recommendation_id OPERATOR(pg_catalog.=) m.id "
 "AND t.status OPERATOR(pg_catalog.=) 'open' "
 "RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes) "
-RELEASE_MINUTES("$3", "$4");
+RELEASE_MINUTES("r", "$3", "$4");
 
 static bool
 is_new_sale(const LedgerChange *change)

@@ -111,8 +111,8 @@ append_feedback(const Subject *s, int64 id, const Verdict *verdict, Datum note, 
 }
 
 /*
- * The new status.  Minutes: declined gives back those still ahead; done before
- * its day moves them to today, when they were spent.
+ * The new status.  Declined gives back the rep's minutes of today and later,
+ * done those of later days: today's were spent.
  */
 static void
 move_on(const Subject *s, int64 id, const Verdict *verdict, TimestampTz at)
@@ -129,14 +129,9 @@ move_on(const Subject *s, int64 id, const Verdict *verdict, TimestampTz at)
 						  "WHERE t.client_id OPERATOR(pg_catalog.=) $1 "
 						  "AND t.recommendation_id OPERATOR(pg_catalog.=) $2 "
 						  "RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes), "
-						  "m AS (SELECT r.*, s.day, s.sign FROM r, LATERAL (VALUES (r.due_on, -1), ($4, 1)) s(day, sign) "
-						  "WHERE r.minutes OPERATOR(pg_catalog.>) 0 AND ("
-						  "($5 OPERATOR(pg_catalog.=) 'declined' AND s.sign OPERATOR(pg_catalog.<) 0 "
-						  "AND r.due_on OPERATOR(pg_catalog.>=) $4) OR "
-						  "($5 OPERATOR(pg_catalog.=) 'done' AND r.due_on OPERATOR(pg_catalog.>) $4))) "
-						  "INSERT INTO agentcrm.resource_use (client_id, recommendation_id, resource, owner_id, day, amount, at) "
-						  "SELECT m.client_id, m.recommendation_id, 'rep_minutes', coalesce(m.rep_id, 0), m.day, "
-						  "m.minutes OPERATOR(pg_catalog.*) m.sign::numeric, $3 FROM m",
+						  "m AS (SELECT * FROM r WHERE $5 OPERATOR(pg_catalog.=) 'declined' "
+						  "OR ($5 OPERATOR(pg_catalog.=) 'done' AND r.due_on OPERATOR(pg_catalog.>) $4)) "
+						  RELEASE_MINUTES("m", "$3", "$4"),
 						  5, types, values, NULL, false, 0);
 }
 

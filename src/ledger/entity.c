@@ -60,9 +60,12 @@ static known_hash *known[N_TABLES];
 static Store *stores[N_TABLES]; /* open for the current transaction */
 static Oid	relids[N_TABLES];
 
+static bool unsettled = false;	/* rows were looked for or inserted in this transaction */
+
 static void
 forget_all(void)
 {
+	memset(stores, 0, sizeof(stores));
 	for (int kind = 0; kind < N_TABLES; kind++)
 		if (known[kind])
 			known_reset(known[kind]);
@@ -72,10 +75,17 @@ static void
 forget_at_abort(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_ABORT)
-	{
 		forget_all();
-		memset(stores, 0, sizeof(stores));
-	}
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+		unsettled = false;
+}
+
+/* run() takes its steps in subtransactions; one that fails takes its new rows along. */
+static void
+forget_at_subabort(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && unsettled)
+		forget_all();
 }
 
 static void
@@ -94,6 +104,7 @@ prepare(EntityKind kind)
 	if (!registered)
 	{
 		RegisterXactCallback(forget_at_abort, NULL);
+		RegisterSubXactCallback(forget_at_subabort, NULL);
 		CacheRegisterRelcacheCallback(forget_on_invalidation, (Datum) 0);
 		registered = true;
 	}
@@ -105,6 +116,7 @@ prepare(EntityKind kind)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 
+		unsettled = true;
 		stores[kind] = store_open(tables[kind].table, RowExclusiveLock);
 		relids[kind] = RelationGetRelid(store_relation(stores[kind]));
 		MemoryContextSwitchTo(old);
@@ -213,6 +225,7 @@ entity_ensure(EntityKind kind, int32 namespace, int64 id, const char *text, Time
 	entry = known_lookup(known[kind], id);
 	if (entry && entry->text_hash == text_hash && entry->namespace == namespace)
 		return NULL;
+	unsettled = true;
 	message = look_up_or_insert(kind, namespace, id, text, now);
 	if (message)
 		return message;

@@ -145,6 +145,7 @@ source_refresh(void)
 			source = make_source(values, isnull);
 		source->state = parse_state(TextDatumGetCString(values[8]));
 		source->deliver = DatumGetBool(values[9]);
+		source->live_at = isnull[14] ? DT_NOBEGIN : DatumGetTimestampTz(values[14]);
 		fresh = repalloc(fresh, sizeof(Source *) * (n + 1));
 		fresh[n++] = source;
 	}

@@ -227,9 +227,23 @@ key_split(const char *key, int n_columns, char **texts)
 	return n == n_columns;
 }
 
+/* The canonical text of a key. */
+const char *
+key_text(KeyText *key)
+{
+	if (key->text == NULL)
+	{
+		char		digits[32];
+
+		pg_lltoa(key->integer, digits);
+		key->text = pstrdup(digits);
+	}
+	return key->text;
+}
+
 /* The id of a key within a namespace. */
 int64
-key_identity(int32 namespace, const KeyText *key)
+key_identity(int32 namespace, KeyText *key)
 {
 	pg_cryptohash_ctx *context;
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
@@ -243,7 +257,7 @@ key_identity(int32 namespace, const KeyText *key)
 	if (context == NULL ||
 		pg_cryptohash_init(context) < 0 ||
 		pg_cryptohash_update(context, (const uint8 *) &prefix, sizeof(prefix)) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) key->text, strlen(key->text)) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) key_text(key), strlen(key_text(key))) < 0 ||
 		pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
 		elog(ERROR, "could not hash a key");
 	pg_cryptohash_free(context);

@@ -23,13 +23,15 @@ typedef struct KeyColumn
 	bool		direct;			/* a core type rendered without a function that may fail */
 } KeyColumn;
 
-/* A canonical key: integers keep their value, everything has text. */
+/* A canonical key: integers keep their value, and get their text when it is asked for. */
 typedef struct KeyText
 {
 	bool		is_integer;
 	int64		integer;
-	const char *text;
+	const char *text;			/* use key_text() */
 } KeyText;
+
+extern const char *key_text(KeyText *key);
 
 extern void key_column_init(KeyColumn *column, Oid type);
 
@@ -47,6 +49,6 @@ extern int	key_fix_settings(void);
 extern bool key_split(const char *key, int n_columns, char **texts);
 
 /* The id of a key: itself for integers in namespace 0, else 63 bits of SHA-256. */
-extern int64 key_identity(int32 namespace, const KeyText *key);
+extern int64 key_identity(int32 namespace, KeyText *key);
 
 #endif

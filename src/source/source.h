@@ -64,6 +64,7 @@ typedef struct Source
 	Interval   *archive_before; /* NULL: never */
 	SourceState state;
 	bool		deliver;
+	TimestampTz live_at;		/* DT_NOBEGIN: never */
 	int			n_parts;
 	SourcePart *parts;
 	MemoryContext cxt;

@@ -1,0 +1,236 @@
+/*
+ * keys.c
+ *		Keys of a part: listed in order, counted, looked up, and those of orders
+ *		that other rows touch.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "source/part.h"
+#include "source/restricted.h"
+#include "source/result.h"
+
+typedef struct KeyWork
+{
+	SourcePart *part;
+	const char **keys;
+	int			n_keys;
+	const char *after;
+	int			limit;
+	bool	   *exists;
+	const char **found;
+	int			n_found;
+	int64		count;
+} KeyWork;
+
+/* The rows of SPI_tuptable as canonical keys of as many columns. */
+static void
+collect_keys(KeyWork *work, MemoryContext result_cxt)
+{
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	KeyColumn  *columns = palloc(sizeof(KeyColumn) * desc->natts);
+	ResultRow			row = result_new_row();
+
+	for (int c = 0; c < desc->natts; c++)
+		key_column_init(&columns[c], TupleDescAttr(desc, c)->atttypid);
+	key_fix_settings();
+	MemoryContextSwitchTo(result_cxt);
+	work->found = palloc(sizeof(char *) * Max(SPI_processed, 1));
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		StringInfoData text;
+		bool		complete = true;
+
+		result_row(&row, i);
+		initStringInfo(&text);
+		for (int c = 0; c < desc->natts && complete; c++)
+		{
+			complete = !row.isnull[c];
+			if (!complete)
+				break;
+			if (c > 0)
+				appendStringInfoChar(&text, ',');
+			key_render(&text, &columns[c], row.values[c], desc->natts > 1);
+		}
+		if (complete)
+			work->found[work->n_found++] = text.data;
+	}
+}
+
+static void
+read_touched(Source *source, void *arg, MemoryContext result_cxt)
+{
+	KeyWork    *work = arg;
+
+	part_execute(source, work->part, work->keys, work->n_keys);
+	collect_keys(work, result_cxt);
+}
+
+/* The order keys that rows of another table touch. */
+ErrorData *
+source_read_touched(Source *source, SourcePart *part, const char **keys, int n_keys,
+					const char ***order_keys, int *n_orders)
+{
+	KeyWork		work = {.part = part, .keys = keys, .n_keys = n_keys};
+	ErrorData  *error = restricted_run(source, read_touched, &work);
+
+	*order_keys = work.found;
+	*n_orders = work.n_found;
+	return error;
+}
+
+/* A comma list of the part's quoted key columns. */
+static char *
+column_list(SourcePart *part)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int c = 0; c < part->n_columns; c++)
+		appendStringInfo(&list, "%s%s", c ? ", " : "", quote_identifier(part->key_columns[c]));
+	return list.data;
+}
+
+static void
+list_keys(Source *source, void *arg, MemoryContext result_cxt)
+{
+	KeyWork    *work = arg;
+	SourcePart *part = work->part;
+	StringInfoData sql;
+	Datum		values[KEY_MAX_COLUMNS];
+	Oid			types[KEY_MAX_COLUMNS];
+	char	   *columns = column_list(part);
+
+	part_resolve(source, part);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT DISTINCT %s FROM %s WHERE ", columns,
+					 quote_qualified_identifier(part->key_schema, part->key_table));
+	if (work->after)
+	{
+		char	   *texts[KEY_MAX_COLUMNS];
+
+		key_split(work->after, part->n_columns, texts);
+		appendStringInfo(&sql, "(%s) > (", columns);
+		for (int c = 0; c < part->n_columns; c++)
+		{
+			Oid			input;
+			Oid			ioparam;
+
+			getTypeInputInfo(part->column_types[c], &input, &ioparam);
+			types[c] = part->column_types[c];
+			values[c] = OidInputFunctionCall(input, texts[c], ioparam, -1);
+			appendStringInfo(&sql, "%s$%d", c ? ", " : "", c + 1);
+		}
+		appendStringInfoString(&sql, ") AND ");
+	}
+	appendStringInfo(&sql, "(%s) IS NOT NULL ORDER BY %s LIMIT %d",
+					 part->n_columns == 1 ? columns : psprintf("ROW(%s)", columns), columns, work->limit);
+	SPI_execute_with_args(sql.data, work->after ? part->n_columns : 0, types, values, NULL, true, 0);
+	collect_keys(work, result_cxt);
+}
+
+/* Keys of a part in key order. */
+ErrorData *
+source_list_keys(Source *source, SourcePart *part, const char *after, int limit,
+				 const char ***keys, int *n_keys)
+{
+	KeyWork		work = {.part = part, .after = after, .limit = limit};
+	ErrorData  *error = restricted_run(source, list_keys, &work);
+
+	*keys = work.found;
+	*n_keys = work.n_found;
+	return error;
+}
+
+static void
+count_keys(Source *source, void *arg, MemoryContext result_cxt)
+{
+	KeyWork    *work = arg;
+	SourcePart *part = work->part;
+	char	   *columns = column_list(part);
+	bool		isnull;
+
+	SPI_execute(psprintf("SELECT count(*) FROM (SELECT DISTINCT %s FROM %s) AS k", columns,
+						 quote_qualified_identifier(part->key_schema, part->key_table)), true, 0);
+	work->count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* How many keys a part has. */
+ErrorData *
+source_count_keys(Source *source, SourcePart *part, int64 *count)
+{
+	KeyWork		work = {.part = part};
+	ErrorData  *error = restricted_run(source, count_keys, &work);
+
+	*count = work.count;
+	return error;
+}
+
+static void
+find_existing(Source *source, void *arg, MemoryContext result_cxt)
+{
+	KeyWork    *work = arg;
+	SourcePart *part = work->part;
+	struct keymap_hash *map = keymap_make(work->keys, work->n_keys);
+	Datum		arrays[KEY_MAX_COLUMNS];
+	Oid			types[KEY_MAX_COLUMNS];
+	StringInfoData sql;
+	char	   *columns = column_list(part);
+
+	part_resolve(source, part);
+	part_key_arrays(part, work->keys, work->n_keys, arrays);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT DISTINCT %s FROM %s WHERE (%s) IN (SELECT * FROM unnest(", columns,
+					 quote_qualified_identifier(part->key_schema, part->key_table), columns);
+	for (int c = 0; c < part->n_columns; c++)
+	{
+		types[c] = get_array_type(part->column_types[c]);
+		appendStringInfo(&sql, "%s$%d", c ? ", " : "", c + 1);
+	}
+	appendStringInfoString(&sql, "))");
+	SPI_execute_with_args(sql.data, part->n_columns, types, arrays, NULL, true, 0);
+	collect_keys(work, result_cxt);
+	for (int i = 0; i < work->n_found; i++)
+		work->exists[keymap_number(map, work->found[i])] = true;
+}
+
+/* Which of the keys exist in the part's key relation. */
+ErrorData *
+source_existing_keys(Source *source, SourcePart *part, const char **keys, int n_keys, bool *exists)
+{
+	KeyWork		work = {.part = part, .keys = keys, .n_keys = n_keys, .exists = exists};
+
+	memset(exists, 0, sizeof(bool) * n_keys);
+	return restricted_run(source, find_existing, &work);
+}
+
+/* Whether the part's ids are the keys themselves; the part has been read before. */
+bool
+source_keys_are_ids(Source *source, SourcePart *part)
+{
+	return source->namespace == 0 && part_key_is_integer(part);
+}
+
+/* The id of a key given in canonical text; the part has been read before. */
+int64
+source_key_identity(Source *source, SourcePart *part, const char *key)
+{
+	KeyText		text = {.text = key};
+
+	if (part_key_is_integer(part) && strspn(key, "-0123456789") == strlen(key) && strlen(key) < 20)
+	{
+		char	   *end;
+
+		errno = 0;
+		text.integer = strtoll(key, &end, 10);
+		text.is_integer = errno == 0 && *end == '\0';
+		if (part->columns[0].type == NUMERICOID && strlen(key) >= 19)
+			text.is_integer = false;
+	}
+	return key_identity(source->namespace, &text);
+}

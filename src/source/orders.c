@@ -1,0 +1,242 @@
+/*
+ * orders.c
+ *		Re-reading orders by their keys: each row of the mapping becomes a
+ *		ledger line with its ids, numeric money and one time.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+
+#include "source/part.h"
+#include "source/restricted.h"
+#include "source/result.h"
+
+typedef struct OrderColumns
+{
+	ResultColumn		client,
+				order,
+				line,
+				product,
+				rep,
+				at,
+				quantity,
+				amount,
+				margin,
+				kind;
+} OrderColumns;
+
+typedef struct OrderWork
+{
+	SourcePart *part;
+	const char **keys;
+	int			n_keys;
+	MappedLine *lines;
+	int			n_lines;
+} OrderWork;
+
+static OrderColumns
+find_order_columns(void)
+{
+	OrderColumns c = {
+		.client = result_column("client_key", true),
+		.order = result_column("order_key", true),
+		.line = result_column("line_key", false),
+		.product = result_column("product_key", false),
+		.rep = result_column("rep_key", false),
+		.at = result_column("ordered_at", true),
+		.quantity = result_column("quantity", true),
+		.amount = result_column("amount", true),
+		.margin = result_column("margin", false),
+		.kind = result_column("kind", false)
+	};
+
+	return c;
+}
+
+/* The time of an order as timestamptz; zone-less values are the source's local time. */
+static TimestampTz
+get_time(Source *source, const ResultRow *row, const ResultColumn *column)
+{
+	static Datum zone = 0;
+	static char *zone_name = NULL;
+	Datum		value = result_value(row, column);
+	TimestampTz at;
+
+	if (zone_name != source->time_zone)
+	{
+		MemoryContext old = MemoryContextSwitchTo(source->cxt);
+
+		zone = CStringGetTextDatum(source->time_zone);
+		zone_name = source->time_zone;
+		MemoryContextSwitchTo(old);
+	}
+	switch (column->type)
+	{
+		case TIMESTAMPTZOID:
+			at = DatumGetTimestampTz(value);
+			break;
+		case DATEOID:
+			value = DirectFunctionCall1(date_timestamp, value);
+			/* FALLTHROUGH */
+		case TIMESTAMPOID:
+			at = DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, zone, value));
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"ordered_at\" of the mapping is of type %s, a date or timestamp is expected",
+							format_type_be(column->type))));
+	}
+	if (TIMESTAMP_NOT_FINITE(at))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("ordered_at is not a finite time")));
+	return at;
+}
+
+/* The day of a time in the source's zone. */
+static DateADT
+local_day(Source *source, TimestampTz at)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			tz;
+
+	if (timestamp2tm(at, &tz, &tm, &fsec, NULL, source->tz) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("ordered_at is out of range")));
+	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
+}
+
+static bool
+is_return(const ResultRow *row, const ResultColumn *column, Numeric quantity)
+{
+	char	   *kind;
+
+	if (result_is_null(row, column))
+		return DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(quantity),
+												NumericGetDatum(int64_to_numeric(0))));
+	kind = result_text(row, column);
+	if (strcmp(kind, "sale") == 0)
+		return false;
+	if (strcmp(kind, "return") == 0)
+		return true;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("kind is \"%s\", \"sale\" or \"return\" is expected", kind)));
+}
+
+/* The id of a key, and its text where the id does not tell it. */
+static int64
+identify(Source *source, KeyText *key, const char **text)
+{
+	if (source->namespace == 0 && key->is_integer)
+	{
+		*text = NULL;
+		return key->integer;
+	}
+	*text = key_text(key);
+	return key_identity(source->namespace, key);
+}
+
+/* Map one row; false when it is no counted line (no client, no time yet). */
+static bool
+map_line(Source *source, const OrderColumns *c, const ResultRow *row, MappedLine *mapped)
+{
+	LedgerLine *line = &mapped->line;
+	KeyText		key;
+
+	memset(mapped, 0, sizeof(*mapped));
+	if (result_is_null(row, &c->at) || !result_key(row, &c->client, &key))
+		return false;
+	line->client_id = identify(source, &key, &mapped->client_text);
+	line->source_id = source->source_id;
+	line->has_product = result_key(row, &c->product, &key);
+	if (line->has_product)
+		line->product_id = identify(source, &key, &mapped->product_text);
+	line->has_rep = result_key(row, &c->rep, &key);
+	if (line->has_rep)
+		line->rep_id = identify(source, &key, &mapped->rep_text);
+	line->ordered_at = get_time(source, row, &c->at);
+	line->quantity = result_numeric(row, &c->quantity, "quantity");
+	line->amount = result_numeric(row, &c->amount, "amount");
+	line->margin = result_numeric(row, &c->margin, "margin");
+	if (line->quantity == NULL || line->amount == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s is NULL", line->quantity ? "amount" : "quantity"),
+				 errhint("Leave such lines out of the mapping, or use coalesce.")));
+	line->is_return = is_return(row, &c->kind, line->quantity);
+	line->line_key = result_text(row, &c->line);
+	return true;
+}
+
+static void
+read_orders(Source *source, void *arg, MemoryContext result_cxt)
+{
+	OrderWork  *work = arg;
+	OrderColumns columns;
+	struct keymap_hash *map = keymap_make(work->keys, work->n_keys);
+	ResultRow	row;
+	int64		last_order = 0;
+	TimestampTz last_at = DT_NOBEGIN;
+	DateADT		last_day = 0;
+
+	part_execute(source, work->part, work->keys, work->n_keys);
+	columns = find_order_columns();
+	row = result_new_row();
+	key_fix_settings();			/* the query is over: keys are rendered alike everywhere */
+	MemoryContextSwitchTo(result_cxt);
+	work->lines = MemoryContextAllocHuge(result_cxt, sizeof(MappedLine) * Max(SPI_processed, 1));
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		MappedLine *mapped = &work->lines[work->n_lines];
+		KeyText		order;
+
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		result_row(&row, i);
+		if (!result_key(&row, &columns.order, &order) || !map_line(source, &columns, &row, mapped))
+			continue;
+		/* the lines of an order mostly come together */
+		if (work->n_lines > 0 && order.is_integer && order.integer == last_order)
+		{
+			mapped->key_no = mapped[-1].key_no;
+			mapped->line.order_id = mapped[-1].line.order_id;
+		}
+		else
+		{
+			mapped->key_no = keymap_number(map, key_text(&order));
+			mapped->line.order_id = key_identity(source->namespace, &order);
+			last_order = order.integer;
+		}
+		if (mapped->line.ordered_at != last_at)
+		{
+			last_at = mapped->line.ordered_at;
+			last_day = local_day(source, last_at);
+		}
+		mapped->line.ordered_on = last_day;
+		work->n_lines++;
+	}
+}
+
+/* The lines of the orders of some keys. */
+ErrorData *
+source_read_orders(Source *source, SourcePart *part, const char **keys, int n_keys,
+				   MappedLine **lines, int *n_lines)
+{
+	OrderWork	work = {.part = part, .keys = keys, .n_keys = n_keys};
+	ErrorData  *error = restricted_run(source, read_orders, &work);
+
+	*lines = work.lines;
+	*n_lines = work.n_lines;
+	return error;
+}
+

@@ -1,0 +1,60 @@
+/*
+ * trial.c
+ *		The rights under which attach tries queries.
+ *
+ * attach is PL/pgSQL, which can change its role only by SET ROLE, and what
+ * runs after that may set it back.  A query that is tried may call functions
+ * of the tables' owner: it runs as the reading role in a security-restricted
+ * operation, as the worker's reads do.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(agentcrm_attach_as);
+PG_FUNCTION_INFO_V1(agentcrm_attach_one);
+
+/*
+ * agentcrm.attach_as(role): from here to the end of the subtransaction act as
+ * the role, restricted.  Only the abort of the subtransaction brings the
+ * caller's rights back, which is what a trial ends with.
+ */
+Datum
+agentcrm_attach_as(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Oid			role = get_role_oid(name, false);
+	Oid			caller;
+	int			context;
+
+	if (!IsSubTransaction())
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
+				 errmsg("agentcrm.attach_as can only be used in a subtransaction")));
+	GetUserIdAndSecContext(&caller, &context);
+	if (!is_member_of_role(caller, role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be member of role \"%s\"", name)));
+	SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	PG_RETURN_VOID();
+}
+
+/*
+ * agentcrm.attach_one(statement): the statement, or an error where the text
+ * holds several: what is prepared for a trial must not run anything yet.
+ */
+Datum
+agentcrm_attach_one(PG_FUNCTION_ARGS)
+{
+	if (list_length(pg_parse_query(text_to_cstring(PG_GETARG_TEXT_PP(0)))) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("more than one statement")));
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+}
