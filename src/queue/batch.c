@@ -298,33 +298,6 @@ queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz no
 	store_close(store);
 }
 
-/* Whether any event visible now is not consumed. */
-bool
-queue_has_events(void)
-{
-	Cursor		cursor;
-	bool		found = false;
-
-	cursor_read(&cursor);
-	for (int number = 1; number <= QUEUE_TABLES && !found; number++)
-	{
-		Relation	rel = table_open(event_table_relid(number), AccessShareLock);
-		TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
-		HeapTuple	tuple;
-
-		while (!found && (tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-		{
-			bool		isnull;
-
-			found = !cursor_consumed(&cursor, heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull),
-									 number, &tuple->t_self);
-		}
-		table_endscan(scan);
-		table_close(rel, AccessShareLock);
-	}
-	return found;
-}
-
 /* Distinct events not consumed under the active snapshot, failed keys included. */
 QueueEvent *
 queue_pending(int *n)

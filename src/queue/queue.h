@@ -41,9 +41,6 @@ extern QueueEvent *queue_batch_events(QueueBatch *batch, int *n);	/* distinct, o
 extern bool queue_batch_discarded(const QueueBatch *batch); /* the cursor was another server's: sources must be read again */
 extern void queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now);
 
-/* Whether any event is not consumed, looked at without writing. */
-extern bool queue_has_events(void);
-
 /* Rotate the event tables and empty those that are consumed; true when it wrote. */
 extern bool queue_rotate(TimestampTz now);
 
