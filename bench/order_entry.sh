@@ -67,6 +67,11 @@ say "WAL, one client, 10,000 transactions after 2,000 following a checkpoint: ba
 	"(without $bare_images B and $attached_images B of full-page images in all)"
 
 sql -c 'SELECT agentcrm.resume()' >/dev/null
+for ((tries = 0; tries < 200; tries++)); do
+	[ -z "$(process 'agentcrm worker')" ] || break
+	sleep 0.05
+done
+[ $tries -lt 200 ] || say "no worker came within 10 s"
 say "for information, eight clients, synchronous_commit off, the worker running beside them on $(nproc) cores:"
 enter running off 8 250 41
 ratio "$work/running" 1 "throughput" tps
