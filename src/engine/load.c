@@ -28,7 +28,7 @@
 #include "store.h"
 
 #define KEYS_PER_CHUNK 5000
-#define CLIENTS_PER_FOLD 5000
+#define CLIENTS_PER_FOLD 10000
 #define CLIENTS_PER_ASSESSMENT 500
 
 /* Where a load stands. */

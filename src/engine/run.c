@@ -288,7 +288,7 @@ agentcrm_pause(PG_FUNCTION_ARGS)
 	{
 		engine_slot->paused = paused;
 		if (!paused)
-			engine_wake();
+			engine_rouse();
 	}
 	PG_RETURN_VOID();
 }
