@@ -254,7 +254,7 @@ is_integer_key(const Watch *watch)
 {
 	Oid			type = watch->columns[0].type;
 
-	return watch->n_columns == 1 && (type == INT4OID || type == INT8OID || type == INT2OID);
+	return watch->n_columns == 1 && (type == INT2OID || type == INT4OID || (type == INT8OID && FLOAT8PASSBYVAL));
 }
 
 /* The lines of one order come together: an integer key just remembered needs no rendering. */
