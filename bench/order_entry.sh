@@ -45,8 +45,8 @@ wal_bytes() {
 }
 
 say "an order and five lines a transaction, prepared statements, worker paused; bare and attached by turns"
-say "one client, synchronous_commit off, slices of 40 ms:"
-enter cpu off 1 40 501
+say "one client, synchronous_commit off, slices of 200 ms:"
+enter cpu off 1 200 151
 ratio "$work/cpu" 2 "CPU of the session" "us a transaction"
 cpu=$figure
 

@@ -40,12 +40,6 @@ int			agentcrm_capture_max_keys = 100000;
  */
 int			agentcrm_batch_size = 500;
 
-/*
- * agentcrm.attach_lock_timeout: how long attach, alter_source and detach wait
- * for writers of the tables to end.  Writers that come meanwhile wait as long.
- */
-static int	attach_lock_timeout = 2000;	/* read in SQL */
-
 /* agentcrm.idle_poll: how often every database is looked at for work that nobody announced (COMMIT PREPARED). */
 int			agentcrm_idle_poll = 60;
 
@@ -64,6 +58,13 @@ int			agentcrm_value_horizon = 90;
 /* agentcrm.margin_rate: margin as a share of net amount where a source gives no margin. */
 double		agentcrm_margin_rate = 0.25;
 
+/*
+ * agentcrm.attach_lock_timeout: how long attach, alter_source and detach wait
+ * for each table's lock.  Writers queue behind a waiting lock: keep it short.
+ * Read by the calls by its name.
+ */
+static int	attach_lock_timeout = 2000;
+
 static void
 define_settings(void)
 {
@@ -76,9 +77,6 @@ define_settings(void)
 	DefineCustomIntVariable("agentcrm.batch_size",
 							"Events the worker takes in one transaction.", NULL,
 							&agentcrm_batch_size, 500, 1, 100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("agentcrm.attach_lock_timeout",
-							"Time that attach, alter_source and detach wait for their locks.", NULL,
-							&attach_lock_timeout, 2000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("agentcrm.idle_poll",
 							"Interval at which databases are looked at for unannounced work.", NULL,
 							&agentcrm_idle_poll, 60, 1, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
@@ -97,6 +95,9 @@ define_settings(void)
 	DefineCustomRealVariable("agentcrm.margin_rate",
 							 "Margin as a share of net amount, where a source gives no margin.", NULL,
 							 &agentcrm_margin_rate, 0.25, 0, 1, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.attach_lock_timeout",
+							"Time that attach, alter_source and detach wait for a table's lock.", NULL,
+							&attach_lock_timeout, 2000, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomStringVariable("agentcrm.debug_now",
 							   "Stands in for the current time, in tests and demonstrations.", NULL,
 							   &engine_debug_now, "", PGC_SUSET, GUC_SUPERUSER_ONLY,

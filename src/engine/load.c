@@ -26,7 +26,7 @@
 #include "profile/profile.h"
 #include "store.h"
 
-#define KEYS_PER_CHUNK 2000
+#define KEYS_PER_CHUNK 5000
 #define CLIENTS_PER_FOLD 5000
 #define CLIENTS_PER_ASSESSMENT 500
 

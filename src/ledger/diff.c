@@ -31,6 +31,9 @@ typedef struct DiffState
 	Store	   *ledger;
 	Store	   *history;
 	TimestampTz now;
+	LedgerLine **added;			/* to be written at the end */
+	int			n_added;
+	int			max_added;
 	LedgerChange *changes;
 	int			n_changes;
 } DiffState;
@@ -97,12 +100,43 @@ supersede(DiffState *state, const StoredLine *stored)
 static void
 add(DiffState *state, LedgerLine *line, int32 line_no)
 {
-	Datum		values[LEDGER_COLUMNS];
-	bool		isnull[LEDGER_COLUMNS];
-
 	line->line_no = line_no;
-	ledger_row_form(line, state->now, values, isnull);
-	store_insert(state->ledger, values, isnull);
+	if (state->n_added == state->max_added)
+	{
+		state->max_added = Max(state->max_added * 2, 256);
+		state->added = state->added ?
+			repalloc_huge(state->added, sizeof(LedgerLine *) * state->max_added) :
+			palloc(sizeof(LedgerLine *) * state->max_added);
+	}
+	state->added[state->n_added++] = line;
+}
+
+static int
+compare_clients(const void *a, const void *b)
+{
+	const LedgerLine *x = *(const LedgerLine *const *) a;
+	const LedgerLine *y = *(const LedgerLine *const *) b;
+
+	if (x->client_id != y->client_id)
+		return x->client_id < y->client_id ? -1 : 1;
+	if (x->order_id != y->order_id)
+		return x->order_id < y->order_id ? -1 : 1;
+	return x->line_no - y->line_no;
+}
+
+/* Write the added lines by client: the primary key's leaves, and later a client's rows, are met one after the other. */
+static void
+write_added(DiffState *state)
+{
+	qsort(state->added, state->n_added, sizeof(LedgerLine *), compare_clients);
+	for (int i = 0; i < state->n_added; i++)
+	{
+		Datum		values[LEDGER_COLUMNS];
+		bool		isnull[LEDGER_COLUMNS];
+
+		ledger_row_form(state->added[i], state->now, values, isnull);
+		store_insert(state->ledger, values, isnull);
+	}
 }
 
 static void
@@ -250,6 +284,7 @@ begin_diff(TimestampTz now, int n_documents)
 static int
 end_diff(DiffState *state, LedgerChange **changes)
 {
+	write_added(state);
 	store_close(state->ledger);
 	store_close(state->history);
 	*changes = state->changes;
