@@ -51,6 +51,8 @@ static SourceMarks early;
 static SubTransactionId early_subid = InvalidSubTransactionId;
 static bool wrote_events = false;
 
+uint64		pending_epoch = 1;
+
 static void
 marks_add(SourceMarks *marks, int32 source_id)
 {
@@ -84,6 +86,7 @@ pending_init(void)
 static void
 reset_set(void)
 {
+	pending_epoch++;
 	if (set_keys)
 		MemoryContextReset(set_cxt);
 	set_keys = NULL;
@@ -233,6 +236,7 @@ empty_set(void)
 {
 	if (set_cxt)
 		MemoryContextReset(set_cxt);
+	pending_epoch++;
 	set_keys = NULL;
 	set_size = set_used = 0;
 	set_last = NULL;
