@@ -23,6 +23,7 @@
 #include "utils/rel.h"
 
 #include "agentcrm.h"
+#include "engine/note.h"
 #include "engine/step.h"
 #include "profile/profile.h"
 #include "store.h"
@@ -250,6 +251,11 @@ read_keys(Source *source, SourcePart *part, const char **keys, int n, TimestampT
 	};
 	if (n == 0)
 		return;
+	queue_count_attempts(events, n);
+	if (n == 1)
+		note_key(source->source_id, part->part, keys[0]);
+	if (n == 1 && recover_blames(&events[0], now))
+		return;
 	if (part->kind == PART_FEED)
 		n_clients = step_read_feed(source, part, events, n, now, &clients);
 	else
@@ -309,21 +315,23 @@ static void
 phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 {
 	const char **keys;
+	int			limit = note_limit(KEYS_PER_CHUNK);
 	int			n;
 	ErrorData  *error = NULL;
 
 	if (load->total == 0)
 		error = source_count_keys(source, part, &load->total);
 	if (error == NULL)
-		error = source_list_keys(source, part, load->position, KEYS_PER_CHUNK, &keys, &n);
+		error = source_list_keys(source, part, load->position, limit, &keys, &n);
 	if (error)
 	{
 		source_is_broken(source, error, now);
 		return;
 	}
+	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, keys, n, now);
 	load->done += n;
-	if (n == KEYS_PER_CHUNK)
+	if (n == limit)
 		load->position = pstrdup(keys[n - 1]);
 	else if (part->kind == PART_FEED)
 		finish(source, load);
@@ -382,8 +390,9 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	const char *keys[KEYS_PER_CHUNK];
 	bool		exists[KEYS_PER_CHUNK];
 	int			gone = 0;
+	int			limit = note_limit(KEYS_PER_CHUNK);
 	int			n = next_ids("SELECT DISTINCT order_id FROM agentcrm.ledger WHERE source_id = $1 AND order_id > $2"
-							 " ORDER BY order_id LIMIT $3", source->source_id, load->position, KEYS_PER_CHUNK, ids);
+							 " ORDER BY order_id LIMIT $3", source->source_id, load->position, limit, ids);
 	ErrorData  *error;
 
 	for (int i = 0; i < n; i++)
@@ -397,9 +406,10 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	for (int i = 0; i < n; i++)
 		if (!exists[i])
 			keys[gone++] = keys[i];
+	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, keys, gone, now);
 	load->done += n;
-	if (n == KEYS_PER_CHUNK)
+	if (n == limit)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);
 	else
 		finish(source, load);
@@ -416,11 +426,13 @@ static void
 phase_fold(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_FOLD];
-	int			n = next_clients(source, load->position, CLIENTS_PER_FOLD, ids);
+	int			limit = note_limit(CLIENTS_PER_FOLD);
+	int			n = next_clients(source, load->position, limit, ids);
 
+	note_work(NOTE_LOAD, load->load_no, n);
 	profile_refold(ids, n, source->source_id);
 	load->done += n;
-	if (n == CLIENTS_PER_FOLD)
+	if (n == limit)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);
 	else
 	{
@@ -435,11 +447,13 @@ static void
 phase_assess(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_ASSESSMENT];
-	int			n = next_clients(source, load->position, CLIENTS_PER_ASSESSMENT, ids);
+	int			limit = note_limit(CLIENTS_PER_ASSESSMENT);
+	int			n = next_clients(source, load->position, limit, ids);
 
+	note_work(NOTE_LOAD, load->load_no, n);
 	step_assess(ids, n, false, load->first ? "backfill" : "time", now);
 	load->done += n;
-	if (n == CLIENTS_PER_ASSESSMENT)
+	if (n == limit)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);
 	else
 		finish(source, load);

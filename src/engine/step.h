@@ -30,6 +30,10 @@ extern int	step_read_feed(Source *source, SourcePart *part, const QueueEvent *ev
 extern int	step_apply(Source *source, LedgerChange *changes, int n, TimestampTz now, int64 **clients);
 extern void step_assess(const int64 *clients, int n, bool event, const char *cause, TimestampTz now);
 
+/* After a crash. */
+extern bool recover_step(TimestampTz now);
+extern bool recover_blames(const QueueEvent *event, TimestampTz now);
+
 /* Loads: reading all keys of a part. */
 extern bool load_step(TimestampTz now);
 extern void load_request(int32 source_id, int16 part); /* part 0: all parts; source 0: all */

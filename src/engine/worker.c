@@ -255,7 +255,7 @@ agentcrm_worker_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), role ? role_oid : InvalidOid, 0);
 	pin_settings();
-	if (!extension_exists() || !enter_slot())
+	if (!extension_exists() || !enter_slot() || !note_look())
 		proc_exit(0);
 	CurrentMemoryContext = AllocSetContextCreate(TopMemoryContext, "agentcrm worker", ALLOCSET_DEFAULT_SIZES);
 	work();
