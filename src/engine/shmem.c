@@ -108,20 +108,37 @@ engine_attach(void)
 	engine_slot = shmem_find_slot(MyDatabaseId, true);
 }
 
-/* Tell the worker that there is work, or the launcher that a worker is wanted. */
-void
-engine_wake(void)
+static void
+set_latch(void)
 {
-	Latch	   *latch;
+	Latch	   *latch = engine_slot->worker_latch;
 
-	if (engine_slot == NULL)
-		return;
-	pg_atomic_write_u32(&engine_slot->wake, 1);
-	latch = engine_slot->worker_latch;
 	if (latch == NULL)
 		latch = engine_shared->launcher_latch;
 	if (latch)
 		SetLatch(latch);
+}
+
+/*
+ * Tell the worker that there is work, or the launcher that a worker is wanted.
+ * A flag that is set already has set its latch: the worker clears it before it
+ * looks, and the launcher starts a worker wherever it is set.
+ */
+void
+engine_wake(void)
+{
+	if (engine_slot && pg_atomic_exchange_u32(&engine_slot->wake, 1) == 0)
+		set_latch();
+}
+
+/* The same when the flag may have stood unheard: the worker was paused. */
+void
+engine_rouse(void)
+{
+	if (engine_slot == NULL)
+		return;
+	pg_atomic_write_u32(&engine_slot->wake, 1);
+	set_latch();
 }
 
 /* Marks taken by the current transaction: given back should it not commit. */

@@ -50,6 +50,8 @@ typedef struct Watch
 	int			n_columns;
 	AttrNumber	attnos[KEY_MAX_COLUMNS];
 	KeyColumn	columns[KEY_MAX_COLUMNS];
+	uint64		last_epoch;		/* pending_epoch when last_value was remembered */
+	Datum		last_value;		/* of a single integer column */
 } Watch;
 
 static HTAB *watches = NULL;
@@ -247,12 +249,42 @@ render_key(Watch *watch, TupleTableSlot *slot, char *buffer, int size)
 	return used;
 }
 
+static bool
+is_integer_key(const Watch *watch)
+{
+	Oid			type = watch->columns[0].type;
+
+	return watch->n_columns == 1 && (type == INT2OID || type == INT4OID || (type == INT8OID && FLOAT8PASSBYVAL));
+}
+
+/* The lines of one order come together: an integer key just remembered needs no rendering. */
+static bool
+is_last_key(Watch *watch, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		value;
+
+	if (!is_integer_key(watch))
+		return false;
+	value = slot_getattr(slot, watch->attnos[0], &isnull);
+	if (isnull)
+		return false;
+	if (watch->last_epoch == pending_epoch && watch->last_value == value)
+		return true;
+	watch->last_epoch = pending_epoch;
+	watch->last_value = value;
+	return false;
+}
+
 static void
 remember_row(Watch *watch, TupleTableSlot *slot)
 {
 	char		buffer[QUEUE_MAX_KEY];
-	int			length = render_key(watch, slot, buffer, sizeof(buffer));
+	int			length;
 
+	if (is_last_key(watch, slot))
+		return;
+	length = render_key(watch, slot, buffer, sizeof(buffer));
 	if (length >= 0)
 		pending_remember(watch->key.source_id, watch->part, buffer, length);
 	else if (length == -2)

@@ -50,6 +50,8 @@ static SourceMarks early;
 static SubTransactionId early_subid = InvalidSubTransactionId;
 static bool wrote_events = false;
 
+uint64		pending_epoch = 1;
+
 static void
 marks_add(SourceMarks *marks, int32 source_id)
 {
@@ -74,6 +76,7 @@ marks_add_all(SourceMarks *marks, const SourceMarks *more)
 static void
 reset_set(void)
 {
+	pending_epoch++;
 	set_cxt = NULL;
 	set_keys = NULL;
 	set_size = set_used = 0;
@@ -212,6 +215,7 @@ empty_set(void)
 {
 	if (set_cxt)
 		MemoryContextReset(set_cxt);
+	pending_epoch++;
 	set_keys = NULL;
 	set_size = set_used = 0;
 	set_last = NULL;

@@ -11,6 +11,9 @@ extern void pending_remember(int32 source_id, int16 part, const char *text, int 
 extern void pending_lose(int32 source_id);
 extern void pending_bound(void);
 
+/* Changes whenever keys remembered before may have been let go. */
+extern uint64 pending_epoch;
+
 /*
  * Run a piece of work in a subtransaction; an ERROR in it becomes false and a
  * WARNING.  Cancel and shutdown are passed on: they are not ours to swallow.
