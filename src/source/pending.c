@@ -252,9 +252,7 @@ flush_last(void)
 {
 	if (set_used == 0 && lost.n == 0 && !lost.overflow)
 		return;
-	if (capture_guarded(write_set, NULL, "write its queue"))
-		wrote_events = true;
-	else
+	if (!capture_guarded(write_set, NULL, "write its queue"))
 	{
 		sources_of_set(&lost);
 		for (int i = 0; i < lost.n; i++)
@@ -262,6 +260,8 @@ flush_last(void)
 		if (lost.overflow)
 			engine_mark_lost(0);
 	}
+	/* the worker is woken for marks as for events */
+	wrote_events = true;
 }
 
 static void
