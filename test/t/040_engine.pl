@@ -104,6 +104,19 @@ is(state_of($node, 'shop'), 'paused', 'status: paused');
 $node->safe_psql('shop', 'SELECT agentcrm.resume()');
 consumed($node, 'shop', 'resume() starts it');
 
+# keys that could not be written wake it as well
+wait_until($node, 'shop', 'SELECT worker_pid IS NULL FROM agentcrm.worker_state()', 'it rests');
+my $loads = $node->safe_psql('shop', 'SELECT max(load_no) FROM agentcrm.source_load');
+$node->safe_psql('shop', 'BEGIN; LOCK TABLE ' . join(', ', map { "agentcrm.event_$_" } 1 .. 8) . ' IN EXCLUSIVE MODE; PREPARE TRANSACTION $$lock$$');
+my ($status, $out, $err) = $node->psql('shop', 'SET ROLE app; UPDATE shop.orders SET qty = qty + 1 WHERE order_id = 102');
+like($err, qr/WARNING:  agentcrm could not write its queue/, 'the queue cannot be written');
+is($status, 0, 'and the application goes on');
+$node->safe_psql('shop', 'COMMIT PREPARED $$lock$$');
+wait_until($node, 'shop', "SELECT max(load_no) > $loads FROM agentcrm.source_load", 'the source is to be read again, without another commit');
+consumed($node, 'shop', 'and is');
+is($node->safe_psql('shop', 'SELECT lost FROM agentcrm.worker_state()'), 'f', 'no mark is left');
+clean($node, 'shop', 'after lost keys');
+
 # A backlog, and a worker in the middle of it.
 sub make_busy
 {
@@ -159,12 +172,12 @@ ok($node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_stat_
 $node->safe_psql('shop', 'SET ROLE app; UPDATE shop.orders SET qty = qty + 1');
 my $offset = -s $node->logfile;
 looks_pass($node, 3);
-my @starts = slurp_file($node->logfile, $offset) =~ /(registering background worker "agentcrm worker)/g;
+my @starts = slurp_file($node->logfile, $offset) =~ /(starting background worker process "agentcrm worker)/g;
 cmp_ok(scalar(@starts), '<=', 1, 'and none is started again and again');
 
 # ---- idle ----
 
-$node->append_conf('postgresql.conf', "agentcrm.idle_exit = 1h\n");
+$node->append_conf('postgresql.conf', "agentcrm.idle_exit = 1h\nagentcrm.debug_now = ''\n");
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET agentcrm.debug_now; SELECT pg_reload_conf()');
 $node->safe_psql('shop', 'DROP SCHEMA shop CASCADE');
 $node->safe_psql('shop', $shop);
