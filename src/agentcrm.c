@@ -17,6 +17,7 @@
 #include "engine/clock.h"
 #include "engine/shmem.h"
 #include "engine/worker.h"
+#include "fault.h"
 #include "source/source.h"
 
 PG_MODULE_MAGIC;
@@ -102,6 +103,12 @@ define_settings(void)
 							   "Stands in for the current time, in tests and demonstrations.", NULL,
 							   &engine_debug_now, "", PGC_SUSET, GUC_SUPERUSER_ONLY,
 							   engine_check_debug_now, engine_assign_debug_now, NULL);
+	DefineCustomStringVariable("agentcrm.debug_fault",
+							   "Faults planted on purpose, for tests: place[:action], separated by commas.",
+							   "Places: attach, watch, render, allocate, turn, open, insert, inserted, report, guarded, commit."
+							   " Actions: error, oom, disk, lock, cancel, terminate.",
+							   &agentcrm_debug_fault, "", PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
 	MarkGUCPrefixReserved("agentcrm");
 }
 

@@ -13,6 +13,8 @@
 /* Find this database's slot in shared memory, before anything must not fail. */
 extern void engine_attach(void);
 
+extern bool engine_is_attached(void);
+
 /* The worker has work: one flag and one latch, safe after commit. */
 extern void engine_wake(void);
 extern void engine_rouse(void);

@@ -16,6 +16,7 @@
 
 #include "engine/engine.h"
 #include "engine/shmem.h"
+#include "fault.h"
 
 EngineShared *engine_shared = NULL;
 EngineSlot *engine_slot = NULL;
@@ -128,8 +129,16 @@ engine_attach(void)
 {
 	if (engine_slot)
 		return;
+	fault_point("attach");
 	shmem_attach();
 	engine_slot = shmem_find_slot(MyDatabaseId, true);
+}
+
+/* Whether waking and marking will reach the worker. */
+bool
+engine_is_attached(void)
+{
+	return engine_slot != NULL;
 }
 
 static void
@@ -215,6 +224,7 @@ give_back(void)
 		add_mark(engine_slot, taken.ids[i], taken.xid);
 	if (taken.all)
 		add_mark(engine_slot, 0, taken.xid);
+	engine_slot->lost_taken = false;
 	SpinLockRelease(&engine_shared->mutex);
 	taken.subid = InvalidSubTransactionId;
 }
@@ -227,7 +237,10 @@ taken_xact_callback(XactEvent event, void *arg)
 	if (event == XACT_EVENT_ABORT)
 		give_back();
 	else if (event == XACT_EVENT_COMMIT)
+	{
+		engine_slot->lost_taken = false;
 		taken.subid = InvalidSubTransactionId;
+	}
 }
 
 /* Subtransaction numbers grow: a smaller one that aborts is an ancestor. */
@@ -278,6 +291,7 @@ shmem_take_lost(int32 *source_ids, int *n, bool *all)
 		taken.xid = slot->lost_xid;
 		slot->n_lost = 0;
 		slot->lost_all = false;
+		slot->lost_taken = true;
 	}
 	SpinLockRelease(&engine_shared->mutex);
 	if (taken.subid == InvalidSubTransactionId)

@@ -31,6 +31,7 @@ typedef struct EngineSlot
 	bool		lost_all;
 	int32		lost[ENGINE_MAX_LOST];
 	FullTransactionId lost_xid; /* the newest transaction that lost keys */
+	bool		lost_taken;		/* marks are being served by a transaction that is still open */
 } EngineSlot;
 
 typedef struct EngineShared

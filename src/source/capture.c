@@ -24,6 +24,7 @@
 
 #include "agentcrm.h"
 #include "engine/engine.h"
+#include "fault.h"
 #include "queue/queue.h"
 #include "source/key.h"
 #include "source/pending.h"
@@ -102,13 +103,16 @@ resolve_watch(void *arg)
 {
 	Watch	   *watch = arg;
 	Oid			relid = store_relid("source_watch");
+	Oid			index = store_relid("source_watch_pkey");
 	Store	   *store;
 	StoreScan  *scan;
 	HeapTuple	tuple;
 	Datum		keys[2] = {Int32GetDatum(watch->key.source_id), Int16GetDatum(watch->key.watch)};
 
 	engine_attach();			/* so that waking and marking cannot fail later */
-	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+	fault_point("watch");
+	if (!ConditionalLockRelationOid(relid, AccessShareLock) ||
+		!ConditionalLockRelationOid(index, AccessShareLock))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("table \"agentcrm.source_watch\" is locked")));
@@ -129,6 +133,7 @@ resolve_watch(void *arg)
 	store_close(store);
 	PopActiveSnapshot();
 	watch->valid = true;
+	*(Watch *) hash_search(watches, &watch->key, HASH_ENTER, NULL) = *watch;
 }
 
 static void
@@ -136,6 +141,7 @@ make_watches(void *arg)
 {
 	HASHCTL		ctl = {.keysize = sizeof(WatchKey), .entrysize = sizeof(Watch), .hcxt = CacheMemoryContext};
 
+	pending_init();
 	watches = hash_create("agentcrm watches", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(forget_watches, (Datum) 0);
 }
@@ -147,7 +153,6 @@ find_watch(int32 source_id, int32 number, Oid relid)
 	static Watch *last = NULL;
 	WatchKey	key;
 	Watch	   *watch;
-	bool		found;
 
 	if (last && last->valid && last->key.relid == relid &&
 		last->key.watch == number && last->key.source_id == source_id)
@@ -166,10 +171,7 @@ find_watch(int32 source_id, int32 number, Oid relid)
 
 		if (!capture_guarded(resolve_watch, &fresh, "find out what to capture"))
 			return NULL;
-		watch = hash_search(watches, &key, HASH_ENTER_NULL, &found);
-		if (watch == NULL)
-			return NULL;
-		*watch = fresh;
+		watch = hash_search(watches, &key, HASH_FIND, NULL);
 	}
 	last = watch;
 	return watch;
@@ -194,6 +196,7 @@ render_any(void *arg)
 	StringInfoData text;
 	int			level = key_fix_settings();
 
+	fault_point("render");
 	initStringInfo(&text);
 	for (int i = 0; i < work->watch->n_columns; i++)
 	{
@@ -310,6 +313,9 @@ agentcrm_capture(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	source_id = atoi(trigdata->tg_trigger->tgargs[0]);
+	/* all of it is read again anyhow: no second warning, no work */
+	if (pending_is_lost(source_id))
+		return PointerGetDatum(NULL);
 	watch = find_watch(source_id, atoi(trigdata->tg_trigger->tgargs[1]),
 					   RelationGetRelid(trigdata->tg_relation));
 	if (watch == NULL || watch->broken)
@@ -326,7 +332,7 @@ agentcrm_capture(PG_FUNCTION_ARGS)
 	else
 	{
 		remember_row(watch, trigdata->tg_trigslot);
-		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) && !pending_is_lost(source_id))
 			remember_row(watch, trigdata->tg_newslot);
 	}
 	pending_bound();
