@@ -202,7 +202,7 @@ add_mark(EngineSlot *slot, int32 source_id, FullTransactionId xid)
 		slot->lost_xid = xid;
 }
 
-/* Note that the current transaction lost keys of a source. */
+/* Note that the current transaction lost keys of a source; engine_wake after its commit tells the worker. */
 void
 engine_mark_lost(int32 source_id)
 {
