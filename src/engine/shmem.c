@@ -72,6 +72,30 @@ shmem_init(void)
 	shmem_startup_hook = startup_shmem;
 }
 
+static void
+reset_slot(EngineSlot *slot)
+{
+	pg_atomic_write_u32(&slot->wake, 0);
+	slot->paused = false;
+	slot->no_worker_slot = false;
+	slot->due = DT_NOEND;
+	slot->failed_until = 0;
+	slot->n_lost = 0;
+	slot->lost_all = false;
+}
+
+/* The database has no extension any more: nothing is to be done for it. */
+void
+shmem_quiet_slot(Oid database)
+{
+	EngineSlot *slot;
+
+	shmem_attach();
+	slot = shmem_find_slot(database, false);
+	if (slot && slot->worker_pid == 0)
+		reset_slot(slot);
+}
+
 /* The slot of a database; NULL when it has none and is not to get one, or all are taken. */
 EngineSlot *
 shmem_find_slot(Oid database, bool create)
@@ -92,7 +116,7 @@ shmem_find_slot(Oid database, bool create)
 	if (found == NULL && create && free_slot)
 	{
 		found = free_slot;
-		found->due = DT_NOEND;
+		reset_slot(found);
 		found->database = database;
 	}
 	LWLockRelease(&engine_shared->lock);

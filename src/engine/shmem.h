@@ -57,6 +57,7 @@ extern EngineSlot *engine_slot; /* this database's */
 extern void shmem_init(void);	/* from _PG_init */
 extern void shmem_attach(void);
 extern EngineSlot *shmem_find_slot(Oid database, bool create);
+extern void shmem_quiet_slot(Oid database);
 
 /* Marks of lost keys whose transactions are all over; false when there are none, or one is still open. */
 extern bool shmem_take_lost(int32 *source_ids, int *n, bool *all);
