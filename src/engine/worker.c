@@ -279,6 +279,7 @@ agentcrm_worker_main(Datum arg)
 	if (!extension_exists())
 	{
 		shmem_quiet_slot(MyDatabaseId);
+		note_forget(MyDatabaseId);
 		proc_exit(0);
 	}
 	if (!enter_slot() || !note_look())

@@ -89,7 +89,7 @@ $node->safe_psql($db, q{
 			NULL::jsonb, NULL::timestamptz, 'calm', 'calm', NULL::jsonb, NULL::timestamptz FROM unnest(client_ids) c$$;
 	CREATE FUNCTION killer(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
 		$$BEGIN IF 13 = ANY(client_ids) THEN PERFORM public.die_here(); END IF; END$$;
-	SELECT agentcrm.register_agent('calm', 'retain', 'calm'), agentcrm.register_agent('killer', 'retain', 'killer')});
+	SELECT agentcrm.register_agent('calm', 'retain', 'calm(bigint[], timestamptz, jsonb)'), agentcrm.register_agent('killer', 'retain', 'killer(bigint[], timestamptz, jsonb)')});
 my $before = crashes();
 orders(3001, 3040);
 wait_until($node, $db, "$done AND EXISTS (SELECT FROM agentcrm.agent WHERE mode = 'paused')", 'the batch is done without the agent');
@@ -149,8 +149,8 @@ ask(q{
 		$$DECLARE all_of_it text[] := '{}'; BEGIN LOOP all_of_it := all_of_it || repeat(md5(random()::text), 100000); END LOOP; END$$;
 	CREATE FUNCTION spilling(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
 		$$DECLARE p agentcrm.bid_proposal; BEGIN p.reason := repeat('x', 1000000); LOOP RETURN NEXT p; END LOOP; END$$;
-	SELECT agentcrm.register_agent(n, 'retain', n::regproc, params => '{"time_limit_ms": 400}') FROM unnest('{looping}'::text[]) n;
-	SELECT agentcrm.register_agent(n, 'retain', n::regproc, params => '{"time_limit_ms": 60000, "memory_limit_mb": 64}') FROM unnest('{growing,spilling}'::text[]) n});
+	SELECT agentcrm.register_agent(n, 'retain', (n || '(bigint[], timestamptz, jsonb)')::regprocedure, params => '{"time_limit_ms": 400}') FROM unnest('{looping}'::text[]) n;
+	SELECT agentcrm.register_agent(n, 'retain', (n || '(bigint[], timestamptz, jsonb)')::regprocedure, params => '{"time_limit_ms": 60000, "memory_limit_mb": 64}') FROM unnest('{growing,spilling}'::text[]) n});
 my $pid = worker_pid($node, $db);
 my $peak = 0;
 $before = crashes();
