@@ -259,8 +259,12 @@ agentcrm_launcher_main(Datum arg)
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
+			bool		captured = agentcrm_capture_enabled;
+
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			if (agentcrm_capture_enabled && !captured)
+				last_scan = 0;	/* workers look for what was missed */
 		}
 		/* a database made since the last scan may be the one that woke us */
 		for (int i = 0; i < ENGINE_SLOTS; i++)
