@@ -153,7 +153,8 @@ is_wanted(Database *database, EngineSlot *slot, bool poll, TimestampTz now)
 		return !database->looked;	/* once, to see whether the extension is there */
 	if (slot->worker_pid != 0 || slot->paused)
 		return false;
-	return poll || pg_atomic_read_u32(&slot->wake) != 0 || slot->due <= engine_now();
+	return poll || pg_atomic_read_u32(&slot->wake) != 0 || slot->due <= engine_now() ||
+		(slot->missed && agentcrm_capture_enabled);
 }
 
 static void
@@ -259,12 +260,8 @@ agentcrm_launcher_main(Datum arg)
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
-			bool		captured = agentcrm_capture_enabled;
-
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			if (agentcrm_capture_enabled && !captured)
-				last_scan = 0;	/* workers look for what was missed */
 		}
 		/* a database made since the last scan may be the one that woke us */
 		for (int i = 0; i < ENGINE_SLOTS; i++)

@@ -63,10 +63,12 @@ sub parts { return sql(qq{SELECT count(*) FROM agentcrm.source_part p JOIN agent
 sub found
 {
 	my ($source, $cause, $before, $expected, $what) = @_;
+	my $t0 = time();
 	my $after = $before + parts($source);
 
 	wait_until($node, 'postgres', qq{SELECT count(*) = $after AND NOT EXISTS (SELECT FROM agentcrm.progress WHERE phase <> 'done')
 		FROM agentcrm.reconcile_log f JOIN agentcrm.source s USING (source_id) WHERE s.name = '$source' AND cause = '$cause'}, "$what: reconciled");
+	note sprintf("%.1f s until %s was reconciled", time() - $t0, $what);
 	is(sql(qq{SELECT string_agg(format('%s %s %s %s', p.name, missing, changed, surplus), ', ' ORDER BY p.name)
 		FROM (SELECT DISTINCT ON (f.part) f.* FROM agentcrm.reconcile_log f JOIN agentcrm.source s USING (source_id)
 			WHERE s.name = '$source' AND cause = '$cause' ORDER BY f.part, reading DESC) AS f JOIN agentcrm.source_part p USING (source_id, part)
