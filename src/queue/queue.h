@@ -39,6 +39,7 @@ extern void queue_write(const QueueEvent *events, int n);
 extern QueueBatch *queue_read(int limit, TimestampTz now);
 extern QueueEvent *queue_batch_events(QueueBatch *batch, int *n);	/* distinct, ordered by source, part, key */
 extern bool queue_batch_discarded(const QueueBatch *batch); /* the cursor was another server's: sources must be read again */
+extern bool queue_batch_is_last(const QueueBatch *batch);	/* no event that was visible when it was read is left after it */
 extern void queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now);
 
 /* Rotate the event tables and empty those that are consumed; true when it wrote. */
