@@ -179,7 +179,9 @@ load_request(int32 source_id, int16 part, const char *cause, bool reconcile)
 	SPI_connect();
 	SPI_execute_with_args("SELECT agentcrm.start_load(s, p.name, NULL, $3, $4)"
 						  " FROM agentcrm.source s JOIN agentcrm.source_part p USING (source_id)"
-						  " WHERE $1 IN (0, source_id) AND $2 IN (0, p.part)", 4, types, values, NULL, false, 0);
+						  " WHERE $1 IN (0, source_id) AND ($2 IN (0, p.part) OR p.kind = 'order' AND EXISTS (SELECT"
+						  "  FROM agentcrm.source_part t WHERE t.source_id = p.source_id AND t.part = $2 AND t.kind = 'touch'))",
+						  4, types, values, NULL, false, 0);
 	SPI_finish();
 }
 
@@ -575,6 +577,22 @@ begin_again(Load *load)
 	begin_phase(load, 'r', 0);
 }
 
+/* Chunks that failed one after the other, and why; three break the source, so that it hinders nobody else. */
+#define MAX_LOAD_FAILURES 3
+static int	load_failures = 0;
+static ErrorData load_error;
+
+/* The step failed in a load. */
+void
+load_failed(const ErrorData *error)
+{
+	if (load_error.message)
+		pfree(load_error.message);
+	load_error.sqlerrcode = error->sqlerrcode;
+	load_error.message = MemoryContextStrdup(TopMemoryContext, error->message ? error->message : "unknown error");
+	load_failures++;
+}
+
 /* Do a chunk of a pending load; false when there is none that can go on. */
 bool
 load_step(TimestampTz now, bool drained)
@@ -591,6 +609,12 @@ load_step(TimestampTz now, bool drained)
 			continue;
 		if (load->reconcile && !drained && (load->phase == 'r' || load->phase == 's'))
 			continue;
+		if (load_failures >= MAX_LOAD_FAILURES)
+		{
+			source_is_broken(source, &load_error, now);
+			load_failures = 0;
+			return true;
+		}
 		switch (load->phase)
 		{
 			case 'r':
@@ -610,6 +634,7 @@ load_step(TimestampTz now, bool drained)
 				break;
 		}
 		save(load, now);
+		load_failures = 0;
 		return true;
 	}
 	return false;

@@ -37,6 +37,14 @@
 /* After an error fewer events are taken at a time, until one of them is to blame. */
 static int	events_at_once = 0;
 static bool blame_next = false;
+
+/* What the step was at when it failed; a load that failed is left out of the next step, so that events go on. */
+static enum
+{
+	AT_EVENTS, AT_LOAD, AT_OTHER
+}			step_at = AT_OTHER;
+static bool skip_load = false;
+
 static ErrorData blamed_error;
 
 /* ---- permission to work ---- */
@@ -93,11 +101,22 @@ error_record(const char *place, int32 source_id, const ErrorData *error, Timesta
 void
 step_failed(ErrorData *error)
 {
+	if (step_at == AT_LOAD)
+	{
+		load_failed(error);
+		skip_load = true;
+	}
+	if (step_at != AT_EVENTS)
+		return;
 	if (events_at_once > 1)
 	{
 		events_at_once = 1;
 		return;
 	}
+	if (blamed_error.message)
+		pfree(blamed_error.message);
+	if (blamed_error.context)
+		pfree(blamed_error.context);
 	blamed_error.sqlerrcode = error->sqlerrcode;
 	blamed_error.message = MemoryContextStrdup(TopMemoryContext, error->message ? error->message : "unknown error");
 	blamed_error.context = error->context ? MemoryContextStrdup(TopMemoryContext, error->context) : NULL;
@@ -528,14 +547,22 @@ step_run(void)
 
 	if (result != STEP_WORKED)
 		return result;
+	step_at = AT_OTHER;
 	/* the snapshot must not be older than the locks */
 	store_sync();
 	source_refresh();
 	load_refresh();
 	worked = step_reconcile(now);
 
+	step_at = AT_EVENTS;
 	worked |= step_events(now, &drained);
-	worked |= load_step(now, drained);
+	step_at = AT_LOAD;
+	if (!skip_load)
+		worked |= load_step(now, drained);
+	else
+		worked = true;			/* its turn comes with the next step */
+	skip_load = false;
+	step_at = AT_OTHER;
 	if (!worked)
 		worked = step_due(now);
 	if (!worked && !load_any() && profile_fit_due(now))
