@@ -102,7 +102,7 @@ ledger_check_feed(const char *feed, const FeedRow *row, DifferenceSink *sink)
 		bool		isnull[MAX_COLUMNS];
 
 		heap_deform_tuple(tuple, desc, values, isnull);
-		for (int i = 0; i < desc->natts; i++)
+		for (int i = 1; i < desc->natts; i++)	/* the id itself is the key */
 		{
 			Form_pg_attribute attribute = TupleDescAttr(desc, i);
 			const char *expected;
