@@ -28,6 +28,7 @@
 
 #include "agentcrm.h"
 #include "engine/load.h"
+#include "engine/note.h"
 #include "engine/step.h"
 #include "execute/execute.h"
 #include "profile/profile.h"
@@ -327,6 +328,11 @@ read_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n
 	};
 	if (n == 0)
 		return;
+	queue_count_attempts(events, n);
+	if (n == 1)
+		note_key(source->source_id, part->part, keys[0]);
+	if (n == 1 && recover_blames(&events[0], now))
+		return;
 	if (part->kind == PART_FEED)
 	{
 		n_clients = step_read_feed(source, part, events, n, now, &found, &clients);
@@ -397,7 +403,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 {
 	const char **keys;
 	const char *last;
-	int			limit = chunk_size(load);
+	int			limit = note_limit(chunk_size(load));
 	int			n;
 	int			n_looked;
 	ErrorData  *error = NULL;
@@ -415,6 +421,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	n_looked = n;
 	if (load->reconcile && !reconcile_leave_out_waiting(source, part, keys, &n_looked))
 		return;
+	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, load, keys, n_looked, now);
 	load->done += n;
 	load->looked += n;
@@ -499,7 +506,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	const char *keys[KEYS_PER_CHUNK];
 	bool		exists[KEYS_PER_CHUNK];
 	int			gone = 0;
-	int			limit = chunk_size(load);
+	int			limit = note_limit(chunk_size(load));
 	int64		last = 0;
 	int			n = next_stored(source, part, load, limit, &last, keys);
 	ErrorData  *error = source_existing_keys(source, part, keys, n, exists);
@@ -514,6 +521,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 			keys[gone++] = keys[i];
 	if (load->reconcile && gone > 0 && !reconcile_leave_out_waiting(source, part, keys, &gone))
 		return;
+	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, load, keys, gone, now);
 	load->done += n;
 	if (n == limit)
@@ -536,11 +544,13 @@ static void
 phase_fold(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_FOLD];
-	int			n = next_clients(source, load->position, CLIENTS_PER_FOLD, ids);
+	int			limit = note_limit(CLIENTS_PER_FOLD);
+	int			n = next_clients(source, load->position, limit, ids);
 
+	note_work(NOTE_LOAD, load->load_no, n);
 	profile_refold(ids, n, source->source_id);
 	load->done += n;
-	if (n == CLIENTS_PER_FOLD)
+	if (n == limit)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);
 	else
 	{
@@ -555,11 +565,13 @@ static void
 phase_assess(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_ASSESSMENT];
-	int			n = next_clients(source, load->position, CLIENTS_PER_ASSESSMENT, ids);
+	int			limit = note_limit(CLIENTS_PER_ASSESSMENT);
+	int			n = next_clients(source, load->position, limit, ids);
 
+	note_work(NOTE_LOAD, load->load_no, n);
 	step_assess(ids, n, false, load->first ? "backfill" : "time", now);
 	load->done += n;
-	if (n == CLIENTS_PER_ASSESSMENT)
+	if (n == limit)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);
 	else
 		finish(source, load);

@@ -25,6 +25,9 @@
 
 #include "agentcrm.h"
 #include "engine/reconcile.h"
+#include "engine/engine.h"
+#include "engine/note.h"
+#include "engine/shmem.h"
 #include "engine/step.h"
 #include "execute/execute.h"
 #include "plan/plan.h"
@@ -101,6 +104,9 @@ error_record(const char *place, int32 source_id, const ErrorData *error, Timesta
 void
 step_failed(ErrorData *error)
 {
+	/* ended from outside: nobody's fault */
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		return;
 	if (step_at == AT_LOAD)
 	{
 		load_failed(error);
@@ -435,7 +441,7 @@ step_events(TimestampTz now, bool *drained)
 
 	if (events_at_once == 0)
 		events_at_once = agentcrm_batch_size;
-	batch = queue_read(events_at_once, now);
+	batch = queue_read(note_limit(events_at_once), now);
 	if (batch == NULL)
 	{
 		blame_next = false;
@@ -443,13 +449,16 @@ step_events(TimestampTz now, bool *drained)
 		return false;
 	}
 	*drained = queue_batch_is_last(batch) && !blame_next;
+	events = queue_batch_events(batch, &n);
+	note_work(NOTE_EVENTS, queue_batch_number(batch), queue_batch_size(batch));
+	if (n == 1)
+		note_key(events[0].source_id, events[0].part, events[0].key);
 	if (queue_batch_discarded(batch))
 		load_request(0, 0, "other server", true);
 	if (blame_next)
 		blame(batch, now);
-	else
+	else if (n != 1 || !recover_blames(&events[0], now))
 	{
-		events = queue_batch_events(batch, &n);
 		for (int from = 0, to; from < n; from = to)
 		{
 			for (to = from + 1; to < n && events[to].source_id == events[from].source_id &&
@@ -498,11 +507,12 @@ step_due(TimestampTz now)
 {
 	int64		ids[DUE_AT_ONCE];
 	TimestampTz first;
-	int			n = due_clients(now, DUE_AT_ONCE, ids, &first);
+	int			n = due_clients(now, note_limit(DUE_AT_ONCE), ids, &first);
 	int			expired = execute_expire(now, DUE_AT_ONCE);
 
 	if (n > 0)
 	{
+		note_work(NOTE_DUE, 0, n);
 		qsort(ids, n, sizeof(int64), compare_ids);
 		step_assess(ids, n, false, "time", now);
 	}
@@ -552,6 +562,8 @@ step_run(void)
 	store_sync();
 	source_refresh();
 	load_refresh();
+	if (recover_step(now))
+		return STEP_WORKED;
 	worked = step_reconcile(now);
 
 	step_at = AT_EVENTS;
@@ -567,10 +579,13 @@ step_run(void)
 		worked = step_due(now);
 	if (!worked && !load_any() && profile_fit_due(now))
 	{
+		note_work(NOTE_FIT, 0, 1);
 		profile_fit(now);
 		worked = true;
 	}
 	if (!worked)
 		worked = queue_rotate(now);
+	if (!worked)
+		note_idle();
 	return worked ? STEP_WORKED : STEP_IDLE;
 }
