@@ -74,7 +74,7 @@ COMMENT ON FUNCTION agentcrm.worker_paused(boolean) IS 'Stop this database''s wo
 CREATE FUNCTION agentcrm.worker_state(OUT launcher_pid int, OUT worker_pid int, OUT paused boolean,
 	OUT no_worker_slot boolean, OUT due timestamptz, OUT lost boolean, OUT down text)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_worker_state';
-COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a resync, why the worker stays down after crashes';
+COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a reconcile, why the worker stays down after crashes';
 
 CREATE FUNCTION agentcrm.queue_depth() RETURNS bigint
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_queue_depth';
@@ -88,9 +88,10 @@ CREATE FUNCTION agentcrm.adopt() RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	DELETE FROM agentcrm.installation;
 	SELECT agentcrm.adopted();
+	SELECT agentcrm.start_load(s, NULL, NULL, 'adopt', true) FROM agentcrm.source s WHERE s.state <> 'loading';
 	SELECT agentcrm.wake();
 $$;
-COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one that acts: recommendations are delivered from here';
+COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one that acts: recommendations are delivered from here; all sources are reconciled';
 
 CREATE FUNCTION agentcrm.source_retract(source_id int) RETURNS bigint
 	LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'agentcrm_source_retract';
@@ -193,7 +194,8 @@ CREATE VIEW agentcrm.status AS
 			WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
 			WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'
 			ELSE 'nothing to do' || coalesce('; next at ' || w.due::timestamptz(0)::text, '') END
-		|| CASE WHEN w.lost THEN '; changes were lost, a resync is due' ELSE '' END AS remark
+		|| CASE WHEN w.lost THEN '; changes were lost, a reconcile is due' ELSE '' END AS remark,
+		NULL::timestamptz AS reconciled_at, NULL::text AS reconcile_found
 	FROM w LEFT JOIN b ON true LEFT JOIN e ON true
 	UNION ALL
 	SELECT 'source', s.name, s.state, NULL,
@@ -204,10 +206,16 @@ CREATE VIEW agentcrm.status AS
 		coalesce(s.problem, CASE s.state
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
-				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END)
-	FROM agentcrm.source s
+				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END),
+		r.at, r.found
+	FROM agentcrm.source s LEFT JOIN (
+		SELECT l.source_id, min(l.at) AS at, coalesce(string_agg(format('%s: %s missing, %s changed, %s surplus of %s', p.name, l.missing, l.changed, l.surplus, l.looked),
+				'; ' ORDER BY p.part) FILTER (WHERE l.missing + l.changed + l.surplus > 0), 'nothing')
+			|| format(' (%s)', string_agg(DISTINCT l.cause, ', ')) AS found
+		FROM (SELECT DISTINCT ON (source_id, part) * FROM agentcrm.reconcile_log WHERE reconcile ORDER BY source_id, part, reading DESC) AS l
+		JOIN agentcrm.source_part p USING (source_id, part) GROUP BY l.source_id) AS r USING (source_id)
 	UNION ALL
-	SELECT 'agent', a.agent, a.mode, NULL, NULL, NULL, NULL, NULL, NULL, NULL, a.problem
+	SELECT 'agent', a.agent, a.mode, NULL, NULL, NULL, NULL, NULL, NULL, NULL, a.problem, NULL, NULL
 	FROM agentcrm.agent a WHERE a.mode <> 'active';
 COMMENT ON VIEW agentcrm.status IS 'How agentcrm is: one row for the worker, one per source, one per agent that is not active';
 COMMENT ON COLUMN agentcrm.status.what IS 'worker, source or agent';
@@ -220,4 +228,6 @@ COMMENT ON COLUMN agentcrm.status.last_batch_at IS 'End of the last batch';
 COMMENT ON COLUMN agentcrm.status.last_batch_took IS 'How long it took';
 COMMENT ON COLUMN agentcrm.status.last_error IS 'Last error';
 COMMENT ON COLUMN agentcrm.status.last_error_at IS 'When it happened';
+COMMENT ON COLUMN agentcrm.status.reconciled_at IS 'When the last reconcile of all parts of the source ended';
+COMMENT ON COLUMN agentcrm.status.reconcile_found IS 'What each part''s last reconcile found and mended, and its cause';
 COMMENT ON COLUMN agentcrm.status.remark IS 'In words: why no worker runs, what is wrong, what to call';

@@ -25,4 +25,7 @@ extern void engine_note_agent(const char *agent);
 /* Keys of a source were lost by the current transaction; 0 stands for all sources. */
 extern void engine_mark_lost(int32 source_id);
 
+/* The current transaction changed watched rows that were not captured, because agentcrm.capture is off. */
+extern void engine_mark_missed(void);
+
 #endif

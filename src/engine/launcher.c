@@ -154,7 +154,8 @@ is_wanted(Database *database, EngineSlot *slot, bool poll, TimestampTz now)
 		return !database->looked;	/* once, to see whether the extension is there */
 	if (slot->worker_pid != 0 || slot->paused || slot->down)
 		return false;
-	return poll || pg_atomic_read_u32(&slot->wake) != 0 || slot->due <= engine_now();
+	return poll || pg_atomic_read_u32(&slot->wake) != 0 || slot->due <= engine_now() ||
+		(slot->missed && agentcrm_capture_enabled);
 }
 
 static void

@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "engine/shmem.h"
 #include "fault.h"
+#include "engine/stop.h"
 
 EngineShared *engine_shared = NULL;
 EngineSlot *engine_slot = NULL;
@@ -49,6 +50,7 @@ shmem_attach(void)
 		SpinLockInit(&engine_shared->mutex);
 		for (int i = 0; i < ENGINE_SLOTS; i++)
 			pg_atomic_init_u32(&engine_shared->slots[i].wake, 0);
+		stop_begin_life();
 	}
 	LWLockRelease(AddinShmemInitLock);
 	LWLockRegisterTranche(engine_shared->lock.tranche, "agentcrm");
@@ -59,6 +61,9 @@ startup_shmem(void)
 {
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
+	/* after a crash the postmaster makes its memory anew */
+	engine_shared = NULL;
+	engine_slot = NULL;
 	shmem_attach();
 }
 
@@ -81,7 +86,7 @@ reset_slot(EngineSlot *slot)
 	slot->due = DT_NOEND;
 	slot->failed_until = 0;
 	slot->n_lost = 0;
-	slot->lost_all = false;
+	slot->lost_all = slot->missed = false;
 	slot->lost_taken = false;
 	slot->crash_looked = slot->crash_unserved = slot->down = false;
 	slot->crashes = slot->careful = 0;
@@ -185,6 +190,8 @@ typedef struct TakenMarks
 	bool		all;
 	int32		ids[ENGINE_MAX_LOST];
 	FullTransactionId xid;
+	bool		missed;
+	FullTransactionId missed_xid;
 } TakenMarks;
 
 static TakenMarks taken = {InvalidSubTransactionId};
@@ -219,17 +226,39 @@ engine_mark_lost(int32 source_id)
 	SpinLockRelease(&engine_shared->mutex);
 }
 
+/* Note that the current transaction changed rows while agentcrm.capture was off. */
+void
+engine_mark_missed(void)
+{
+	EngineSlot *slot = engine_slot;
+	FullTransactionId xid = GetTopFullTransactionIdIfAny();
+
+	if (slot == NULL)
+		return;
+	SpinLockAcquire(&engine_shared->mutex);
+	slot->missed = true;
+	if (FullTransactionIdPrecedes(slot->missed_xid, xid))
+		slot->missed_xid = xid;
+	SpinLockRelease(&engine_shared->mutex);
+}
+
 static void
 give_back(void)
 {
 	SpinLockAcquire(&engine_shared->mutex);
+	if (taken.missed)
+	{
+		engine_slot->missed = true;
+		if (FullTransactionIdPrecedes(engine_slot->missed_xid, taken.missed_xid))
+			engine_slot->missed_xid = taken.missed_xid;
+	}
 	for (int i = 0; i < taken.n; i++)
 		add_mark(engine_slot, taken.ids[i], taken.xid);
 	if (taken.all)
 		add_mark(engine_slot, 0, taken.xid);
 	engine_slot->lost_taken = false;
 	SpinLockRelease(&engine_shared->mutex);
-	taken.subid = InvalidSubTransactionId;
+	memset(&taken, 0, sizeof(taken));
 }
 
 static void
@@ -242,7 +271,7 @@ taken_xact_callback(XactEvent event, void *arg)
 	else if (event == XACT_EVENT_COMMIT)
 	{
 		engine_slot->lost_taken = false;
-		taken.subid = InvalidSubTransactionId;
+		memset(&taken, 0, sizeof(taken));
 	}
 }
 
@@ -267,27 +296,38 @@ oldest_running(void)
 	return FullTransactionIdFromEpochAndXid(epoch, xmin);
 }
 
-/* Take the marks of lost keys, once every transaction that made one is over; they come back if this one aborts. */
-bool
-shmem_take_lost(int32 *source_ids, int *n, bool *all)
+/* Marks are taken in this subtransaction; an enclosing one that took some already includes it. */
+static void
+begin_taking(void)
 {
 	static bool registered = false;
-	EngineSlot *slot = engine_slot;
-	FullTransactionId oldest;
 
-	if (slot == NULL || (slot->n_lost == 0 && !slot->lost_all))
-		return false;
 	if (!registered)
 	{
 		RegisterXactCallback(taken_xact_callback, NULL);
 		RegisterSubXactCallback(taken_subxact_callback, NULL);
 		registered = true;
 	}
+	if (taken.subid == InvalidSubTransactionId)
+		taken.subid = GetCurrentSubTransactionId();
+}
+
+/* Take the marks of lost keys, once every transaction that made one is over; they come back if this one aborts. */
+bool
+shmem_take_lost(int32 *source_ids, int *n, bool *all)
+{
+	EngineSlot *slot = engine_slot;
+	FullTransactionId oldest;
+	bool		took;
+
+	if (slot == NULL || (slot->n_lost == 0 && !slot->lost_all))
+		return false;
+	begin_taking();
 	oldest = oldest_running();
 	SpinLockAcquire(&engine_shared->mutex);
-	if (FullTransactionIdPrecedes(slot->lost_xid, oldest))
+	took = FullTransactionIdPrecedes(slot->lost_xid, oldest);
+	if (took)
 	{
-		taken.subid = GetCurrentSubTransactionId();
 		taken.n = slot->n_lost;
 		memcpy(taken.ids, slot->lost, sizeof(int32) * slot->n_lost);
 		taken.all = slot->lost_all;
@@ -297,10 +337,32 @@ shmem_take_lost(int32 *source_ids, int *n, bool *all)
 		slot->lost_taken = true;
 	}
 	SpinLockRelease(&engine_shared->mutex);
-	if (taken.subid == InvalidSubTransactionId)
-		return false;
 	*n = taken.n;
 	memcpy(source_ids, taken.ids, sizeof(int32) * taken.n);
 	*all = taken.all;
-	return true;
+	return took;
+}
+
+/* Take the mark of changes that were not captured, once every transaction that made some is over. */
+bool
+shmem_take_missed(void)
+{
+	EngineSlot *slot = engine_slot;
+	FullTransactionId oldest;
+	bool		took;
+
+	if (slot == NULL || !slot->missed)
+		return false;
+	begin_taking();
+	oldest = oldest_running();
+	SpinLockAcquire(&engine_shared->mutex);
+	took = FullTransactionIdPrecedes(slot->missed_xid, oldest);
+	if (took)
+	{
+		taken.missed = true;
+		taken.missed_xid = slot->missed_xid;
+		slot->missed = false;
+	}
+	SpinLockRelease(&engine_shared->mutex);
+	return took;
 }

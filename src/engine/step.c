@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 
 #include "agentcrm.h"
+#include "engine/reconcile.h"
 #include "engine/engine.h"
 #include "engine/note.h"
 #include "engine/shmem.h"
@@ -39,6 +40,14 @@
 /* After an error fewer events are taken at a time, until one of them is to blame. */
 static int	events_at_once = 0;
 static bool blame_next = false;
+
+/* What the step was at when it failed; a load that failed is left out of the next step, so that events go on. */
+static enum
+{
+	AT_EVENTS, AT_LOAD, AT_OTHER
+}			step_at = AT_OTHER;
+static bool skip_load = false;
+
 static ErrorData blamed_error;
 
 /* ---- permission to work ---- */
@@ -98,11 +107,22 @@ step_failed(ErrorData *error)
 	/* ended from outside: nobody's fault */
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		return;
+	if (step_at == AT_LOAD)
+	{
+		load_failed(error);
+		skip_load = true;
+	}
+	if (step_at != AT_EVENTS)
+		return;
 	if (events_at_once > 1)
 	{
 		events_at_once = 1;
 		return;
 	}
+	if (blamed_error.message)
+		pfree(blamed_error.message);
+	if (blamed_error.context)
+		pfree(blamed_error.context);
 	blamed_error.sqlerrcode = error->sqlerrcode;
 	blamed_error.message = MemoryContextStrdup(TopMemoryContext, error->message ? error->message : "unknown error");
 	blamed_error.context = error->context ? MemoryContextStrdup(TopMemoryContext, error->context) : NULL;
@@ -219,10 +239,10 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	return read_orders(source, order_part, order_events, n_orders, now, changes);
 }
 
-/* Read attributes of some keys; halved on failure like orders. */
+/* Read attributes of some keys, adding up what they changed; halved on failure like orders. */
 int
 step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
-			   int64 **clients)
+			   FeedFound *found, int64 **clients)
 {
 	const char **keys = palloc(sizeof(char *) * n);
 	FeedRow    *rows;
@@ -236,8 +256,8 @@ step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n
 	{
 		int64	   *left;
 		int64	   *right;
-		int			n_left = step_read_feed(source, part, events, n / 2, now, &left);
-		int			n_right = step_read_feed(source, part, events + n / 2, n - n / 2, now, &right);
+		int			n_left = step_read_feed(source, part, events, n / 2, now, found, &left);
+		int			n_right = step_read_feed(source, part, events + n / 2, n - n / 2, now, found, &right);
 
 		*clients = palloc(sizeof(int64) * Max(n_left + n_right, 1));
 		memcpy(*clients, left, sizeof(int64) * n_left);
@@ -253,7 +273,7 @@ step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n
 	for (int i = 0; i < n; i++)
 		if (events[i].attempts > 0)
 			queue_forgive(&events[i]);
-	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, clients);
+	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, found, clients);
 }
 
 /* ---- from the ledger to recommendations ---- */
@@ -363,13 +383,14 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 {
 	Source	   *source = source_get(events[0].source_id);
 	SourcePart *part;
+	FeedFound	found = {0};
 	int64	   *touched;
 	int			n_touched;
 
 	if (events[0].part == QUEUE_PART_RESYNC)
 	{
 		for (int i = 0; i < n; i++)
-			load_request(events[i].source_id, atoi(events[i].key));
+			load_request(events[i].source_id, atoi(events[i].key), *events[i].key ? "TRUNCATE" : "lost keys", false);
 		return;
 	}
 	part = source ? source_part(source, events[0].part) : NULL;
@@ -382,7 +403,7 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		return;
 	}
 	if (part->kind == PART_FEED)
-		n_touched = step_read_feed(source, part, events, n, now, &touched);
+		n_touched = step_read_feed(source, part, events, n, now, &found, &touched);
 	else
 	{
 		LedgerChange *changes;
@@ -408,8 +429,9 @@ blame(QueueBatch *batch, TimestampTz now)
 	blame_next = false;
 }
 
+/* Work on a batch; drained tells whether an older event is left. */
 static bool
-step_events(TimestampTz now)
+step_events(TimestampTz now, bool *drained)
 {
 	TimestampTz started = GetCurrentTimestamp();
 	QueueBatch *batch;
@@ -423,14 +445,16 @@ step_events(TimestampTz now)
 	if (batch == NULL)
 	{
 		blame_next = false;
+		*drained = true;
 		return false;
 	}
+	*drained = queue_batch_is_last(batch) && !blame_next;
 	events = queue_batch_events(batch, &n);
 	note_work(NOTE_EVENTS, queue_batch_number(batch), queue_batch_size(batch));
 	if (n == 1)
 		note_key(events[0].source_id, events[0].part, events[0].key);
 	if (queue_batch_discarded(batch))
-		load_request(0, 0);
+		load_request(0, 0, "other server", true);
 	if (blame_next)
 		blame(batch, now);
 	else if (n != 1 || !recover_blames(&events[0], now))
@@ -502,29 +526,24 @@ step_next_due(void)
 	int64		id;
 	TimestampTz client;
 	TimestampTz recommendation = execute_next_due();
-	TimestampTz retry = queue_next_retry();
+	TimestampTz others = Min(queue_next_retry(), reconcile_next_due());
 
 	due_clients(DT_NOBEGIN, 1, &id, &client);
-	return Min(client, Min(recommendation, retry));
+	return Min(client, Min(recommendation, others));
 }
 
 /* ---- the step ---- */
 
-/* Marks left by flushes that could not write. */
+/* Whatever asks for a source to be read through. */
 static bool
-step_lost(TimestampTz now)
+step_reconcile(TimestampTz now)
 {
-	int32		sources[ENGINE_MAX_LOST];
-	int			n;
-	bool		all;
+	bool		asked = reconcile_at_start(now);
 
-	if (!shmem_take_lost(sources, &n, &all))
-		return false;
-	for (int i = 0; i < n; i++)
-		load_request(sources[i], 0);
-	if (all)
-		load_request(0, 0);
-	return true;
+	asked |= reconcile_lost(now);
+	asked |= reconcile_missed(now);
+	asked |= reconcile_on_schedule(now);
+	return asked;
 }
 
 /* One transaction of work. */
@@ -533,20 +552,29 @@ step_run(void)
 {
 	TimestampTz now = engine_now();
 	StepResult	result = take_locks();
+	bool		drained;
 	bool		worked;
 
 	if (result != STEP_WORKED)
 		return result;
+	step_at = AT_OTHER;
 	/* the snapshot must not be older than the locks */
 	store_sync();
 	source_refresh();
 	load_refresh();
 	if (recover_step(now))
 		return STEP_WORKED;
-	worked = step_lost(now);
+	worked = step_reconcile(now);
 
-	worked |= step_events(now);
-	worked |= load_step(now);
+	step_at = AT_EVENTS;
+	worked |= step_events(now, &drained);
+	step_at = AT_LOAD;
+	if (!skip_load)
+		worked |= load_step(now, drained);
+	else
+		worked = true;			/* its turn comes with the next step */
+	skip_load = false;
+	step_at = AT_OTHER;
 	if (!worked)
 		worked = step_due(now);
 	if (!worked && !load_any() && profile_fit_due(now))

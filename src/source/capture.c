@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
@@ -294,6 +295,28 @@ remember_row(Watch *watch, TupleTableSlot *slot)
 		pending_lose(watch->key.source_id);
 }
 
+static void
+attach_engine(void *arg)
+{
+	engine_attach();
+}
+
+/* Capture is off: all that is done is to mark, once a transaction, that there is something to look for later. */
+static void
+note_missed(void)
+{
+	static FullTransactionId noted = {0};
+	static bool attached = false;
+	FullTransactionId xid = GetTopFullTransactionIdIfAny();
+
+	if (FullTransactionIdEquals(noted, xid))
+		return;
+	noted = xid;
+	if (!attached)
+		attached = capture_guarded(attach_engine, NULL, "mark that changes were missed");
+	engine_mark_missed();
+}
+
 /*
  * agentcrm.capture(): trigger on the application's tables; arguments are the
  * source and the number of the watch.
@@ -309,8 +332,13 @@ agentcrm_capture(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("agentcrm.capture can only be called as a trigger")));
-	if (!agentcrm_capture_enabled || trigdata->tg_trigger->tgnargs != 2)
+	if (trigdata->tg_trigger->tgnargs != 2)
 		return PointerGetDatum(NULL);
+	if (!agentcrm_capture_enabled)
+	{
+		note_missed();
+		return PointerGetDatum(NULL);
+	}
 
 	source_id = atoi(trigdata->tg_trigger->tgargs[0]);
 	/* all of it is read again anyhow: no second warning, no work */
