@@ -55,10 +55,10 @@ test_part() {	# file
 	grep -E '^# .*(middle of a step)|^(not )?ok .*( ms \(at most| MB)' build/log/tap.log | sed 's/^/   /' || true
 }
 
-KEYS=${KEYS:-5000000} test_part test/t/050_flush_faults.pl
+KEYS=${KEYS:-5000000} test_part test/t/060_flush_faults.pl
 longest=$(sed -n 's/^ok .*at most \([0-9.]*\)) against.*/\1/p' build/log/tap.log | sort -g | tail -n 1)
-test_part test/t/051_crashes.pl
-ROUNDS=${ROUNDS:-200} test_part test/t/052_kills.pl
+test_part test/t/061_crashes.pl
+ROUNDS=${ROUNDS:-200} test_part test/t/062_kills.pl
 rounds=$(grep -Ec '^ok .*round [0-9]+, [a-z]+: verify\(\) is empty' build/log/tap.log || true)
 echo "   longest commit beside a fault: $longest ms (bar 20, stretch 5)"
 echo "   rounds of crash under load with verify() empty: $rounds of ${ROUNDS:-200}"
