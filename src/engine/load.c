@@ -403,7 +403,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 {
 	const char **keys;
 	const char *last;
-	int			limit = note_limit(chunk_size(load));
+	int			limit = note_limit(NOTE_LOAD, chunk_size(load));
 	int			n;
 	int			n_looked;
 	ErrorData  *error = NULL;
@@ -506,7 +506,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	const char *keys[KEYS_PER_CHUNK];
 	bool		exists[KEYS_PER_CHUNK];
 	int			gone = 0;
-	int			limit = note_limit(chunk_size(load));
+	int			limit = note_limit(NOTE_LOAD, chunk_size(load));
 	int64		last = 0;
 	int			n = next_stored(source, part, load, limit, &last, keys);
 	ErrorData  *error = source_existing_keys(source, part, keys, n, exists);
@@ -544,7 +544,7 @@ static void
 phase_fold(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_FOLD];
-	int			limit = note_limit(CLIENTS_PER_FOLD);
+	int			limit = note_limit(NOTE_LOAD, CLIENTS_PER_FOLD);
 	int			n = next_clients(source, load->position, limit, ids);
 
 	note_work(NOTE_LOAD, load->load_no, n);
@@ -565,7 +565,7 @@ static void
 phase_assess(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_ASSESSMENT];
-	int			limit = note_limit(CLIENTS_PER_ASSESSMENT);
+	int			limit = note_limit(NOTE_LOAD, CLIENTS_PER_ASSESSMENT);
 	int			n = next_clients(source, load->position, limit, ids);
 
 	note_work(NOTE_LOAD, load->load_no, n);
