@@ -1,8 +1,8 @@
 #!/bin/bash
 # From commit to recommendation: orders at 100 a second, synchronous_commit on,
-# worker running.  Half of them are first orders of new clients, which agentcrm
-# answers with a word of welcome; the others come from clients with an open
-# recommendation, which their order answers.
+# worker running.  They come from clients with an open recommendation, at most
+# half of them, which the order answers, and from new clients, whom agentcrm
+# welcomes at their first order.
 source "$(dirname "$0")/lib/lib.sh"
 
 rate=100
@@ -22,9 +22,10 @@ sql >"$work/clients" <<-SQL
 	WITH waiting AS (SELECT DISTINCT client_id FROM agentcrm.recommendation
 					 WHERE status = 'open' AND demand_category = '*' ORDER BY 1 LIMIT $rate * $seconds / 2)
 	SELECT client_id
-	FROM (SELECT client_id, row_number() OVER (ORDER BY client_id) AS n, 1 AS kind FROM waiting
-		  UNION ALL SELECT client_id, client_id - 6000, 2 FROM bench_attached.clients WHERE client_id > 6000) c
-	ORDER BY n, kind LIMIT $rate * $seconds;
+	FROM (SELECT client_id, row_number() OVER (ORDER BY client_id) / count(*) OVER ()::float8 AS n FROM waiting
+		  UNION ALL SELECT client_id, (client_id - 6000) / ($rate * $seconds - (SELECT count(*) FROM waiting))::float8
+		  FROM bench_attached.clients WHERE client_id BETWEEN 6001 AND 6000 + $rate * $seconds - (SELECT count(*) FROM waiting)) c
+	ORDER BY n, client_id;
 SQL
 say "$(wc -l <"$work/clients") orders, $(awk '$1 > 6000' "$work/clients" | wc -l) of them first orders of new clients," \
 	"from one connection at $rate/s; a second connection listens and reads the table"

@@ -45,14 +45,14 @@ wal_bytes() {
 }
 
 say "an order and five lines a transaction, prepared statements, worker paused; bare and attached by turns"
-say "one client, synchronous_commit off, slices of 40 ms:"
-enter cpu off 1 40 501
+say "one client, synchronous_commit off, slices of 100 ms:"
+enter cpu off 1 100 301
 ratio "$work/cpu" 2 "CPU of the session" "us a transaction"
 cpu=$figure
 
 for sync in on off; do
-	say "eight clients, synchronous_commit $sync, slices of 500 ms:"
-	enter $sync $sync 8 500 61
+	say "eight clients, synchronous_commit $sync, slices of 250 ms:"
+	enter $sync $sync 8 250 121
 	ratio "$work/$sync" 1 "throughput" tps
 	eval "tps_$sync=$figure"
 	ratio "$work/$sync" 2 "CPU of the sessions, for information" "us a transaction"
@@ -67,8 +67,13 @@ say "WAL, one client, 10,000 transactions after 2,000 following a checkpoint: ba
 	"(without $bare_images B and $attached_images B of full-page images in all)"
 
 sql -c 'SELECT agentcrm.resume()' >/dev/null
+for ((tries = 0; tries < 200; tries++)); do
+	[ -z "$(process 'agentcrm worker')" ] || break
+	sleep 0.05
+done
+[ $tries -lt 200 ] || say "no worker came within 10 s"
 say "for information, eight clients, synchronous_commit off, the worker running beside them on $(nproc) cores:"
-enter running off 8 500 21
+enter running off 8 250 41
 ratio "$work/running" 1 "throughput" tps
 read -r _ _ bare attached <<<"$(others running)"
 say "CPU of the worker meanwhile: $bare us a transaction bare, $attached attached"

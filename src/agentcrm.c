@@ -17,6 +17,7 @@
 #include "engine/clock.h"
 #include "engine/shmem.h"
 #include "engine/worker.h"
+#include "fault.h"
 #include "source/source.h"
 
 PG_MODULE_MAGIC;
@@ -38,7 +39,7 @@ int			agentcrm_capture_max_keys = 100000;
  * agentcrm.batch_size: events the worker takes in one transaction.  Larger
  * batches cost less per order, smaller ones are visible sooner.
  */
-int			agentcrm_batch_size = 500;
+int			agentcrm_batch_size = 2000;
 
 /* agentcrm.idle_poll: how often every database is looked at for work that nobody announced (COMMIT PREPARED). */
 int			agentcrm_idle_poll = 60;
@@ -79,7 +80,7 @@ define_settings(void)
 							&agentcrm_capture_max_keys, 100000, 100, 10000000, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("agentcrm.batch_size",
 							"Events the worker takes in one transaction.", NULL,
-							&agentcrm_batch_size, 500, 1, 100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+							&agentcrm_batch_size, 2000, 1, 100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("agentcrm.idle_poll",
 							"Interval at which databases are looked at for unannounced work.", NULL,
 							&agentcrm_idle_poll, 60, 1, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
@@ -109,6 +110,12 @@ define_settings(void)
 							   "Stands in for the current time, in tests and demonstrations.", NULL,
 							   &engine_debug_now, "", PGC_SUSET, GUC_SUPERUSER_ONLY,
 							   engine_check_debug_now, engine_assign_debug_now, NULL);
+	DefineCustomStringVariable("agentcrm.debug_fault",
+							   "Faults planted on purpose, for tests: place[:action], separated by commas.",
+							   "Places: attach, watch, render, allocate, turn, open, insert, inserted, report, guarded, commit."
+							   " Actions: error, oom, disk, lock, cancel, terminate.",
+							   &agentcrm_debug_fault, "", PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
 	MarkGUCPrefixReserved("agentcrm");
 }
 

@@ -70,9 +70,9 @@ attach_shop() {
 	SQL
 }
 
-# load_shop: the history to the ledger, profiles and, live, the first bids, in one session
+# load_shop: the history to the ledger, profiles and first bids, delivered, in one session
 load_shop() {
-	sql -c "CALL agentcrm.backfill('shop')" -c "SELECT agentcrm.go_live('shop')" -c 'CALL agentcrm.run()' \
+	sql -c "SELECT agentcrm.go_live('shop')" -c "CALL agentcrm.backfill('shop')" -c 'CALL agentcrm.run()' \
 		>/dev/null 2>"$work/progress" || { cat "$work/progress" >&2; die "backfill failed"; }
 }
 

@@ -121,7 +121,7 @@ BEGIN
 	RAISE EXCEPTION 'there is no source or agent "%"', what
 		USING ERRCODE = 'undefined_object', HINT = 'Without an argument the worker itself is paused.';
 END $$;
-COMMENT ON FUNCTION agentcrm.pause(text) IS 'Pause the worker (no argument), a source or an agent, by name. Events of a paused source are kept. Error: no such source or agent';
+COMMENT ON FUNCTION agentcrm.pause(text) IS 'Pause the worker (no argument), a source or an agent, by name. Changes of a paused source are kept and read when it is resumed. Error: no such source or agent';
 
 CREATE FUNCTION agentcrm.resume(what text DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -133,6 +133,8 @@ BEGIN
 	UPDATE agentcrm.source s SET problem = NULL, state = agentcrm.working_state(s)
 		WHERE name = what AND state IN ('paused', 'broken');
 	IF FOUND THEN
+		UPDATE agentcrm.event_failed f SET retry_at = agentcrm.clock() FROM agentcrm.source s
+			WHERE s.name = what AND f.source_id = s.source_id AND f.retry_at = 'infinity';
 		PERFORM agentcrm.wake();
 		RETURN;
 	END IF;

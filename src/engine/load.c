@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -33,9 +34,11 @@
 #include "store.h"
 
 #define KEYS_PER_CHUNK 5000
+/* Rows of finished steps are removed after so many. */
+#define STEPS_KEPT 500
 /* A reconcile is in no hurry: events wait for one chunk at most. */
 #define KEYS_PER_RECONCILE 1000
-#define CLIENTS_PER_FOLD 5000
+#define CLIENTS_PER_FOLD 10000
 #define CLIENTS_PER_ASSESSMENT 500
 
 /* Pending loads, feeds first; read at the start of each step. */
@@ -49,52 +52,83 @@ phase_name(char phase)
 	return phase == 'r' ? "read" : phase == 's' ? "sweep" : phase == 'f' ? "fold" : phase == 'a' ? "assess" : "done";
 }
 
-/* Read the pending loads. */
+/* A row of source_load; position lives with the loads. */
+static void
+read_load(Load *load, HeapTuple tuple, TupleDesc desc)
+{
+	Datum		values[17];
+	bool		isnull[17];
+
+	heap_deform_tuple(tuple, desc, values, isnull);
+	load->source_id = DatumGetInt32(values[0]);
+	load->part = DatumGetInt16(values[1]);
+	load->load_no = DatumGetInt64(values[2]);
+	load->phase = *TextDatumGetCString(values[3]);
+	load->position = isnull[4] ? NULL : MemoryContextStrdup(loads_cxt, TextDatumGetCString(values[4]));
+	load->done = DatumGetInt64(values[5]);
+	load->total = DatumGetInt64(values[6]);
+	load->again = DatumGetBool(values[7]);
+	load->started_at = DatumGetTimestampTz(values[9]);
+	load->reconcile = DatumGetBool(values[10]);
+	load->cause = MemoryContextStrdup(loads_cxt, TextDatumGetCString(values[11]));
+	load->begun_at = DatumGetTimestampTz(values[12]);
+	load->looked = DatumGetInt64(values[13]);
+	load->missing = DatumGetInt64(values[14]);
+	load->changed = DatumGetInt64(values[15]);
+	load->surplus = DatumGetInt64(values[16]);
+}
+
+/* Feeds come first, so that clients have names and parents when their orders are assessed. */
+static int
+compare_loads(const void *a, const void *b)
+{
+	const Load *x = a;
+	const Load *y = b;
+
+	if (x->source_id != y->source_id)
+		return x->source_id < y->source_id ? -1 : 1;
+	if ((x->part == 1) != (y->part == 1))
+		return x->part == 1 ? 1 : -1;
+	return x->part - y->part;
+}
+
+/* Read the pending loads: the newest row of each part, unless it says done. */
 void
 load_refresh(void)
 {
+	Store	   *store = store_open("source_load", AccessShareLock);
+	StoreScan  *scan = store_scan(store, "source_load_pkey", 0, NULL);
+	HeapTuple	tuple;
+	int			n = 0;
+	int			max = 8;
+
 	if (loads_cxt == NULL)
 		loads_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm loads", ALLOCSET_SMALL_SIZES);
 	MemoryContextReset(loads_cxt);
-	loads = NULL;
-	n_loads = 0;
-
-	SPI_connect();
-	SPI_execute("SELECT * FROM (SELECT DISTINCT ON (source_id, part)"
-				" source_id, part, load_no, phase, position, done, total, again, started_at,"
-				" NOT EXISTS (SELECT FROM agentcrm.source_load d WHERE d.source_id = x.source_id AND d.part = x.part"
-				"  AND d.phase = 'done') AS first, reconcile, cause, begun_at, looked, missing, changed, surplus"
-				" FROM agentcrm.source_load x ORDER BY source_id, part, load_no DESC) AS l"
-				" WHERE phase <> 'done' OR again ORDER BY source_id, part = 1, part", true, 0);
-	if (SPI_processed > 0)
-		loads = MemoryContextAllocZero(loads_cxt, sizeof(Load) * SPI_processed);
-	for (uint64 i = 0; i < SPI_processed; i++)
+	loads = MemoryContextAlloc(loads_cxt, sizeof(Load) * max);
+	while ((tuple = store_next(scan)) != NULL)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		Load	   *load = &loads[n_loads++];
-		char	   *position = SPI_getvalue(tuple, desc, 5);
-		bool		isnull;
+		Load		load = {.first = true};
 
-		load->source_id = DatumGetInt32(SPI_getbinval(tuple, desc, 1, &isnull));
-		load->part = DatumGetInt16(SPI_getbinval(tuple, desc, 2, &isnull));
-		load->load_no = DatumGetInt64(SPI_getbinval(tuple, desc, 3, &isnull));
-		load->phase = *SPI_getvalue(tuple, desc, 4);
-		load->position = position ? MemoryContextStrdup(loads_cxt, position) : NULL;
-		load->done = DatumGetInt64(SPI_getbinval(tuple, desc, 6, &isnull));
-		load->total = DatumGetInt64(SPI_getbinval(tuple, desc, 7, &isnull));
-		load->again = DatumGetBool(SPI_getbinval(tuple, desc, 8, &isnull));
-		load->started_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 9, &isnull));
-		load->first = DatumGetBool(SPI_getbinval(tuple, desc, 10, &isnull));
-		load->reconcile = DatumGetBool(SPI_getbinval(tuple, desc, 11, &isnull));
-		load->cause = MemoryContextStrdup(loads_cxt, SPI_getvalue(tuple, desc, 12));
-		load->begun_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 13, &isnull));
-		load->looked = DatumGetInt64(SPI_getbinval(tuple, desc, 14, &isnull));
-		load->missing = DatumGetInt64(SPI_getbinval(tuple, desc, 15, &isnull));
-		load->changed = DatumGetInt64(SPI_getbinval(tuple, desc, 16, &isnull));
-		load->surplus = DatumGetInt64(SPI_getbinval(tuple, desc, 17, &isnull));
+		read_load(&load, tuple, RelationGetDescr(store_relation(store)));
+		if (n > 0 && loads[n - 1].source_id == load.source_id && loads[n - 1].part == load.part)
+		{
+			n--;
+			load.first = loads[n].first;
+		}
+		load.first = load.first && load.phase != 'd';
+		if (n == max)
+			loads = repalloc(loads, sizeof(Load) * (max *= 2));
+		loads[n++] = load;
 	}
-	SPI_finish();
+	store_scan_end(scan);
+	store_close(store);
+
+	n_loads = 0;
+	for (int i = 0; i < n; i++)
+		if (loads[i].phase != 'd' || loads[i].again)
+			loads[n_loads++] = loads[i];
+	qsort(loads, n_loads, sizeof(Load), compare_loads);
 }
 
 /* Append where a load stands now. */
@@ -121,9 +155,10 @@ save(Load *load, TimestampTz now)
 						  " reconcile, cause, begun_at, looked, missing, changed, surplus)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9, $10, $11, $12, $13, $14, $15, $16)",
 						  16, types, values, nulls, false, 0);
-	if (load->phase == 'd')
-		SPI_execute_with_args("DELETE FROM agentcrm.source_load WHERE source_id = $1 AND part = $2 AND load_no < $3",
-							  3, types, values, NULL, false, 0);
+	/* the last row that says done tells that this is no first load */
+	if (load->phase == 'd' || load->load_no % STEPS_KEPT == 0)
+		SPI_execute_with_args("DELETE FROM agentcrm.source_load WHERE source_id = $1 AND part = $2 AND load_no < $3"
+							  " AND ($4 = 'done' OR phase <> 'done')", 4, types, values, NULL, false, 0);
 	SPI_finish();
 }
 

@@ -288,7 +288,7 @@ agentcrm_pause(PG_FUNCTION_ARGS)
 	{
 		engine_slot->paused = paused;
 		if (!paused)
-			engine_wake();
+			engine_rouse();
 	}
 	PG_RETURN_VOID();
 }
@@ -312,7 +312,7 @@ agentcrm_worker_state(PG_FUNCTION_ARGS)
 	values[3] = BoolGetDatum(engine_slot && engine_slot->no_worker_slot);
 	values[4] = TimestampTzGetDatum(engine_slot ? engine_slot->due : DT_NOEND);
 	isnull[4] = engine_slot == NULL || engine_slot->due == DT_NOEND;
-	values[5] = BoolGetDatum(engine_slot && (engine_slot->n_lost > 0 || engine_slot->lost_all));
+	values[5] = BoolGetDatum(engine_slot && (engine_slot->n_lost > 0 || engine_slot->lost_all || engine_slot->lost_taken));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, isnull)));
 }
 
@@ -328,6 +328,19 @@ agentcrm_queue_depth(PG_FUNCTION_ARGS)
 
 /* ---- copies ---- */
 
+static void
+record_installation(int64 system_identifier, const char *database, TimestampTz now)
+{
+	Oid			types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
+	Datum		values[3] = {Int64GetDatum(system_identifier), CStringGetTextDatum(database), TimestampTzGetDatum(now)};
+
+	SPI_connect();
+	SPI_execute_with_args("INSERT INTO agentcrm.installation (system_identifier, database, version, installed_at)"
+						  " SELECT $1, $2, extversion, $3 FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'"
+						  " ON CONFLICT DO NOTHING", 3, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
 /*
  * Whether this is the database agentcrm was installed into.  The first look
  * after installation records it.
@@ -335,30 +348,26 @@ agentcrm_queue_depth(PG_FUNCTION_ARGS)
 bool
 engine_adopted(TimestampTz now)
 {
-	Oid			types[4] = {INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID};
-	Datum		values[4] = {Int64GetDatum((int64) GetSystemIdentifier()),
-		CStringGetTextDatum(get_database_name(MyDatabaseId)), TimestampTzGetDatum(now),
-	CStringGetTextDatum("")};
-	bool		adopted;
+	int64		system_identifier = (int64) GetSystemIdentifier();
+	char	   *database = get_database_name(MyDatabaseId);
+	Store	   *store = store_open("installation", AccessShareLock);
+	StoreScan  *scan = store_scan(store, "installation_pkey", 0, NULL);
+	HeapTuple	tuple = store_next(scan);
+	bool		found = tuple != NULL;
+	bool		adopted = true;
 
-	SPI_connect();
-	SPI_execute("SELECT system_identifier, database FROM agentcrm.installation", true, 0);
-	if (SPI_processed == 0)
+	if (found)
 	{
-		SPI_execute_with_args("INSERT INTO agentcrm.installation (system_identifier, database, version, installed_at)"
-							  " SELECT $1, $2, extversion, $3 FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'"
-							  " ON CONFLICT DO NOTHING", 3, types, values, NULL, false, 0);
-		adopted = true;
-	}
-	else
-	{
+		TupleDesc	desc = RelationGetDescr(store_relation(store));
 		bool		isnull;
-		HeapTuple	tuple = SPI_tuptable->vals[0];
 
-		adopted = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull)) == (int64) GetSystemIdentifier() &&
-			strcmp(SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2), TextDatumGetCString(values[1])) == 0;
+		adopted = DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull)) == system_identifier &&
+			strcmp(TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull)), database) == 0;
 	}
-	SPI_finish();
+	store_scan_end(scan);
+	store_close(store);
+	if (!found)
+		record_installation(system_identifier, database, now);
 	return adopted;
 }
 

@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "engine/shmem.h"
 #include "engine/stop.h"
+#include "fault.h"
 
 EngineShared *engine_shared = NULL;
 EngineSlot *engine_slot = NULL;
@@ -76,6 +77,31 @@ shmem_init(void)
 	shmem_startup_hook = startup_shmem;
 }
 
+static void
+reset_slot(EngineSlot *slot)
+{
+	pg_atomic_write_u32(&slot->wake, 0);
+	slot->paused = false;
+	slot->no_worker_slot = false;
+	slot->due = DT_NOEND;
+	slot->failed_until = 0;
+	slot->n_lost = 0;
+	slot->lost_all = false;
+	slot->missed = false;
+}
+
+/* The database has no extension any more: nothing is to be done for it. */
+void
+shmem_quiet_slot(Oid database)
+{
+	EngineSlot *slot;
+
+	shmem_attach();
+	slot = shmem_find_slot(database, false);
+	if (slot && slot->worker_pid == 0)
+		reset_slot(slot);
+}
+
 /* The slot of a database; NULL when it has none and is not to get one, or all are taken. */
 EngineSlot *
 shmem_find_slot(Oid database, bool create)
@@ -96,9 +122,7 @@ shmem_find_slot(Oid database, bool create)
 	if (found == NULL && create && free_slot)
 	{
 		found = free_slot;
-		found->due = DT_NOEND;
-		found->n_lost = 0;
-		found->lost_all = found->missed = false;
+		reset_slot(found);
 		found->database = database;
 	}
 	LWLockRelease(&engine_shared->lock);
@@ -111,24 +135,49 @@ engine_attach(void)
 {
 	if (engine_slot)
 		return;
+	fault_point("attach");
 	shmem_attach();
 	engine_slot = shmem_find_slot(MyDatabaseId, true);
 }
 
-/* Tell the worker that there is work, or the launcher that a worker is wanted. */
-void
-engine_wake(void)
+/* Whether waking and marking will reach the worker. */
+bool
+engine_is_attached(void)
 {
-	Latch	   *latch;
+	return engine_slot != NULL;
+}
 
-	if (engine_slot == NULL)
-		return;
-	pg_atomic_write_u32(&engine_slot->wake, 1);
-	latch = engine_slot->worker_latch;
+static void
+set_latch(void)
+{
+	Latch	   *latch = engine_slot->worker_latch;
+
 	if (latch == NULL)
 		latch = engine_shared->launcher_latch;
 	if (latch)
 		SetLatch(latch);
+}
+
+/*
+ * Tell the worker that there is work, or the launcher that a worker is wanted.
+ * A flag that is set already has set its latch: the worker clears it before it
+ * looks, and the launcher starts a worker wherever it is set.
+ */
+void
+engine_wake(void)
+{
+	if (engine_slot && pg_atomic_exchange_u32(&engine_slot->wake, 1) == 0)
+		set_latch();
+}
+
+/* The same when the flag may have stood unheard: the worker was paused. */
+void
+engine_rouse(void)
+{
+	if (engine_slot == NULL)
+		return;
+	pg_atomic_write_u32(&engine_slot->wake, 1);
+	set_latch();
 }
 
 /* Marks taken by the current transaction: given back should it not commit. */
@@ -173,7 +222,6 @@ engine_mark_lost(int32 source_id)
 	SpinLockAcquire(&engine_shared->mutex);
 	add_mark(slot, source_id, xid);
 	SpinLockRelease(&engine_shared->mutex);
-	pg_atomic_write_u32(&slot->wake, 1);
 }
 
 /* Note that the current transaction changed rows while agentcrm.capture was off. */
@@ -206,6 +254,7 @@ give_back(void)
 		add_mark(engine_slot, taken.ids[i], taken.xid);
 	if (taken.all)
 		add_mark(engine_slot, 0, taken.xid);
+	engine_slot->lost_taken = false;
 	SpinLockRelease(&engine_shared->mutex);
 	memset(&taken, 0, sizeof(taken));
 }
@@ -218,7 +267,10 @@ taken_xact_callback(XactEvent event, void *arg)
 	if (event == XACT_EVENT_ABORT)
 		give_back();
 	else if (event == XACT_EVENT_COMMIT)
+	{
+		engine_slot->lost_taken = false;
 		memset(&taken, 0, sizeof(taken));
+	}
 }
 
 /* Subtransaction numbers grow: a smaller one that aborts is an ancestor. */
@@ -280,6 +332,7 @@ shmem_take_lost(int32 *source_ids, int *n, bool *all)
 		taken.xid = slot->lost_xid;
 		slot->n_lost = 0;
 		slot->lost_all = false;
+		slot->lost_taken = true;
 	}
 	SpinLockRelease(&engine_shared->mutex);
 	*n = taken.n;

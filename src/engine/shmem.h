@@ -33,6 +33,7 @@ typedef struct EngineSlot
 	FullTransactionId lost_xid; /* the newest transaction that lost keys */
 	bool		missed;			/* changes were made while agentcrm.capture was off */
 	FullTransactionId missed_xid;	/* the newest transaction that made some */
+	bool		lost_taken;		/* marks are being served by a transaction that is still open */
 } EngineSlot;
 
 typedef struct EngineShared
@@ -51,6 +52,7 @@ extern EngineSlot *engine_slot; /* this database's */
 extern void shmem_init(void);	/* from _PG_init */
 extern void shmem_attach(void);
 extern EngineSlot *shmem_find_slot(Oid database, bool create);
+extern void shmem_quiet_slot(Oid database);
 
 /* Marks of lost keys whose transactions are all over; false when there are none, or one is still open. */
 extern bool shmem_take_lost(int32 *source_ids, int *n, bool *all);

@@ -371,6 +371,12 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 	part = source ? source_part(source, events[0].part) : NULL;
 	if (part == NULL)
 		return;					/* detached meanwhile */
+	if (source->state == SOURCE_PAUSED || source->state == SOURCE_BROKEN)
+	{
+		for (int i = 0; i < n; i++)
+			queue_park(&events[i], source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken", now);
+		return;
+	}
 	if (part->kind == PART_FEED)
 		n_touched = step_read_feed(source, part, events, n, now, &found, &touched);
 	else

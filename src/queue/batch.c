@@ -15,6 +15,7 @@
 #include "access/tableam.h"
 #include "access/xlog.h"
 #include "fmgr.h"
+#include "storage/bufmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -145,6 +146,13 @@ read_table(ReadState *state, int number)
 	HeapTuple	tuple;
 	bool		whole = true;
 
+	/* what lies before the place reached is consumed */
+	if (batch->cursor.target && number == batch->cursor.table)
+	{
+		BlockNumber block = ItemPointerGetBlockNumber(&batch->cursor.tid);
+
+		heap_setscanlimits(scan, block, RelationGetNumberOfBlocks(rel) - block);
+	}
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
 		Datum		values[4];
@@ -214,8 +222,10 @@ queue_read(int limit, TimestampTz now)
 	batch->now_seen = DirectFunctionCall1(pg_current_snapshot, (Datum) 0);
 	batch->events = palloc(sizeof(QueueEvent) * state.max);
 	batch->complete = true;
-	for (int number = 1; number <= QUEUE_TABLES && batch->complete; number++)
+	for (int number = batch->cursor.target ? batch->cursor.table : 1;
+		 number <= QUEUE_TABLES && batch->complete; number++)
 		batch->complete = read_table(&state, number);
+	queue_count_attempts(batch->events, batch->n);
 
 	failed = queue_failed_due(now, limit, &n_failed);
 	for (int i = 0; i < n_failed; i++)
@@ -317,7 +327,7 @@ queue_pending(int *n)
 
 	cursor_read(&batch->cursor);
 	batch->events = palloc(sizeof(QueueEvent) * state.max);
-	for (int number = 1; number <= QUEUE_TABLES; number++)
+	for (int number = batch->cursor.target ? batch->cursor.table : 1; number <= QUEUE_TABLES; number++)
 		read_table(&state, number);
 	if (batch->cursor.target)
 	{

@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-#include "queue/queue.h"
+#include "queue/event_table.h"
 #include "store.h"
 
 #define FIRST_RETRY_SECONDS 30
@@ -28,18 +28,16 @@ retry_time(int attempts, TimestampTz now)
 	return now + Min(seconds, LONGEST_RETRY_SECONDS) * USECS_PER_SEC;
 }
 
-/* Record that a key failed. */
-void
-queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now)
+static void
+record(const QueueEvent *event, const ErrorData *error, TimestampTz now, TimestampTz retry_at)
 {
 	Oid			types[9] = {INT4OID, INT2OID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
-	int			attempts = event->attempts + 1;
 	Datum		values[9] = {Int32GetDatum(event->source_id), Int16GetDatum(event->part),
-		CStringGetTextDatum(event->key), Int32GetDatum(attempts),
+		CStringGetTextDatum(event->key), Int32GetDatum(event->attempts + 1),
 		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)),
 		CStringGetTextDatum(error->message ? error->message : "unknown error"),
 		error->context ? CStringGetTextDatum(error->context) : (Datum) 0,
-	TimestampTzGetDatum(now), TimestampTzGetDatum(retry_time(attempts, now))};
+	TimestampTzGetDatum(now), TimestampTzGetDatum(retry_at)};
 	char		nulls[10] = "         ";
 
 	if (error->context == NULL)
@@ -47,10 +45,51 @@ queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now)
 	SPI_connect();
 	SPI_execute_with_args("INSERT INTO agentcrm.event_failed AS f"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)"
-						  " ON CONFLICT (source_id, part, key) DO UPDATE SET attempts = f.attempts + 1,"
+						  " ON CONFLICT (source_id, part, key) DO UPDATE SET attempts = $4,"
 						  " sqlstate = $5, message = $6, context = $7, last_at = $8, retry_at = $9",
 						  9, types, values, nulls, false, 0);
 	SPI_finish();
+}
+
+/* Record that a key failed; it is tried again by itself. */
+void
+queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now)
+{
+	record(event, error, now, retry_time(event->attempts + 1, now));
+}
+
+/* Keep a key of a source that must not be read now; agentcrm.resume or resync tries it again. */
+void
+queue_park(const QueueEvent *event, const char *reason, TimestampTz now)
+{
+	ErrorData	error = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, .message = unconstify(char *, reason)};
+
+	record(event, &error, now, DT_NOEND);
+}
+
+/* Fill in how often the keys of events have failed before. */
+void
+queue_count_attempts(QueueEvent *events, int n)
+{
+	Store	   *store = store_open("event_failed", AccessShareLock);
+	StoreScan  *scan = store_scan(store, "event_failed_pkey", 0, NULL);
+	bool		any = store_next(scan) != NULL;
+
+	store_scan_end(scan);
+	for (int i = 0; i < n && any; i++)
+	{
+		Datum		keys[3] = {Int32GetDatum(events[i].source_id), Int16GetDatum(events[i].part),
+		CStringGetTextDatum(events[i].key)};
+		HeapTuple	tuple;
+		bool		isnull;
+
+		scan = store_scan(store, "event_failed_pkey", 3, keys);
+		tuple = store_next(scan);
+		if (tuple)
+			events[i].attempts = DatumGetInt32(heap_getattr(tuple, 4, RelationGetDescr(store_relation(store)), &isnull));
+		store_scan_end(scan);
+	}
+	store_close(store);
 }
 
 /* Forget a failed key that now succeeded. */

@@ -47,6 +47,7 @@ extern bool queue_rotate(TimestampTz now);
 
 /* Keys that failed: recorded, read when due, forgotten on success. */
 extern void queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now);
+extern void queue_park(const QueueEvent *event, const char *reason, TimestampTz now);
 extern void queue_forgive(const QueueEvent *event);
 extern QueueEvent *queue_failed_due(TimestampTz now, int limit, int *n);
 extern TimestampTz queue_next_retry(void);

@@ -25,6 +25,7 @@
 
 #include "agentcrm.h"
 #include "engine/engine.h"
+#include "fault.h"
 #include "queue/queue.h"
 #include "source/key.h"
 #include "source/pending.h"
@@ -51,6 +52,8 @@ typedef struct Watch
 	int			n_columns;
 	AttrNumber	attnos[KEY_MAX_COLUMNS];
 	KeyColumn	columns[KEY_MAX_COLUMNS];
+	uint64		last_epoch;		/* pending_epoch when last_value was remembered */
+	Datum		last_value;		/* of a single integer column */
 } Watch;
 
 static HTAB *watches = NULL;
@@ -101,13 +104,16 @@ resolve_watch(void *arg)
 {
 	Watch	   *watch = arg;
 	Oid			relid = store_relid("source_watch");
+	Oid			index = store_relid("source_watch_pkey");
 	Store	   *store;
 	StoreScan  *scan;
 	HeapTuple	tuple;
 	Datum		keys[2] = {Int32GetDatum(watch->key.source_id), Int16GetDatum(watch->key.watch)};
 
 	engine_attach();			/* so that waking and marking cannot fail later */
-	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+	fault_point("watch");
+	if (!ConditionalLockRelationOid(relid, AccessShareLock) ||
+		!ConditionalLockRelationOid(index, AccessShareLock))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("table \"agentcrm.source_watch\" is locked")));
@@ -128,6 +134,7 @@ resolve_watch(void *arg)
 	store_close(store);
 	PopActiveSnapshot();
 	watch->valid = true;
+	*(Watch *) hash_search(watches, &watch->key, HASH_ENTER, NULL) = *watch;
 }
 
 static void
@@ -135,6 +142,7 @@ make_watches(void *arg)
 {
 	HASHCTL		ctl = {.keysize = sizeof(WatchKey), .entrysize = sizeof(Watch), .hcxt = CacheMemoryContext};
 
+	pending_init();
 	watches = hash_create("agentcrm watches", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(forget_watches, (Datum) 0);
 }
@@ -146,7 +154,6 @@ find_watch(int32 source_id, int32 number, Oid relid)
 	static Watch *last = NULL;
 	WatchKey	key;
 	Watch	   *watch;
-	bool		found;
 
 	if (last && last->valid && last->key.relid == relid &&
 		last->key.watch == number && last->key.source_id == source_id)
@@ -165,10 +172,7 @@ find_watch(int32 source_id, int32 number, Oid relid)
 
 		if (!capture_guarded(resolve_watch, &fresh, "find out what to capture"))
 			return NULL;
-		watch = hash_search(watches, &key, HASH_ENTER_NULL, &found);
-		if (watch == NULL)
-			return NULL;
-		*watch = fresh;
+		watch = hash_search(watches, &key, HASH_FIND, NULL);
 	}
 	last = watch;
 	return watch;
@@ -193,6 +197,7 @@ render_any(void *arg)
 	StringInfoData text;
 	int			level = key_fix_settings();
 
+	fault_point("render");
 	initStringInfo(&text);
 	for (int i = 0; i < work->watch->n_columns; i++)
 	{
@@ -248,12 +253,42 @@ render_key(Watch *watch, TupleTableSlot *slot, char *buffer, int size)
 	return used;
 }
 
+static bool
+is_integer_key(const Watch *watch)
+{
+	Oid			type = watch->columns[0].type;
+
+	return watch->n_columns == 1 && (type == INT2OID || type == INT4OID || (type == INT8OID && FLOAT8PASSBYVAL));
+}
+
+/* The lines of one order come together: an integer key just remembered needs no rendering. */
+static bool
+is_last_key(Watch *watch, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		value;
+
+	if (!is_integer_key(watch))
+		return false;
+	value = slot_getattr(slot, watch->attnos[0], &isnull);
+	if (isnull)
+		return false;
+	if (watch->last_epoch == pending_epoch && watch->last_value == value)
+		return true;
+	watch->last_epoch = pending_epoch;
+	watch->last_value = value;
+	return false;
+}
+
 static void
 remember_row(Watch *watch, TupleTableSlot *slot)
 {
 	char		buffer[QUEUE_MAX_KEY];
-	int			length = render_key(watch, slot, buffer, sizeof(buffer));
+	int			length;
 
+	if (is_last_key(watch, slot))
+		return;
+	length = render_key(watch, slot, buffer, sizeof(buffer));
 	if (length >= 0)
 		pending_remember(watch->key.source_id, watch->part, buffer, length);
 	else if (length == -2)
@@ -306,6 +341,9 @@ agentcrm_capture(PG_FUNCTION_ARGS)
 	}
 
 	source_id = atoi(trigdata->tg_trigger->tgargs[0]);
+	/* all of it is read again anyhow: no second warning, no work */
+	if (pending_is_lost(source_id))
+		return PointerGetDatum(NULL);
 	watch = find_watch(source_id, atoi(trigdata->tg_trigger->tgargs[1]),
 					   RelationGetRelid(trigdata->tg_relation));
 	if (watch == NULL || watch->broken)
@@ -322,7 +360,7 @@ agentcrm_capture(PG_FUNCTION_ARGS)
 	else
 	{
 		remember_row(watch, trigdata->tg_trigslot);
-		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) && !pending_is_lost(source_id))
 			remember_row(watch, trigdata->tg_newslot);
 	}
 	pending_bound();

@@ -7,9 +7,14 @@
 
 #include "postgres.h"
 
+extern void pending_init(void);
+extern bool pending_is_lost(int32 source_id);
 extern void pending_remember(int32 source_id, int16 part, const char *text, int length);
 extern void pending_lose(int32 source_id);
 extern void pending_bound(void);
+
+/* Changes whenever keys remembered before may have been let go. */
+extern uint64 pending_epoch;
 
 /*
  * Run a piece of work in a subtransaction; an ERROR in it becomes false and a

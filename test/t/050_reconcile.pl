@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes 'time';
 
-my $node = new_node('reconcile', "shared_preload_libraries = 'agentcrm'", 'agentcrm.idle_exit = 1');
+my $node = new_node('reconcile', "shared_preload_libraries = 'agentcrm'", 'agentcrm.idle_exit = 1', 'agentcrm.batch_size = 50');
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -192,6 +192,30 @@ sql(q{UPDATE shop.lines SET qty = qty + 1 WHERE order_id < 1500; DELETE FROM sho
 sql('SELECT agentcrm.resume()');
 found('shop', 'reconcile', $before, '', 'waiting events');
 is(sql(q{SELECT count(*) FROM agentcrm.ledger WHERE client_id = 60}), '0', 'an order touched by another table\'s row is read');
+
+# Nor are changes that are committed while it runs, where the worker keeps up.
+sql('ALTER SYSTEM SET agentcrm.batch_size = 1000');
+$node->reload;
+my $file = PostgreSQL::Test::Utils::tempdir() . '/writer.sql';
+append_to_file($file, join('', map {
+	my $order = 1 + $_ * 7 % 1900;
+	my $client = 1 + $_ % 40;
+	$_ % 9 ? "UPDATE shop.lines SET qty = qty + 1 WHERE order_id = $order;\n" : "UPDATE shop.clients SET vip = nullif(coalesce(vip, true), vip IS NOT NULL) WHERE id = $client;\n"
+} 1 .. 12000));
+my $sum = sql('SELECT sum(missing + changed + surplus) FROM agentcrm.reconcile_log');
+my $rounds = 0;
+my $writer = start_psql($node, 'postgres', sql('SELECT current_user'), $file);
+while (psql_runs($writer))
+{
+	sql("SELECT agentcrm.reconcile('shop')");
+	$node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM agentcrm.progress WHERE phase <> 'done')});
+	$rounds++;
+}
+is((finish_psql($writer))[1], '', 'the writer met no error');
+cmp_ok($rounds, '>', 1, "$rounds reconciles beside a writer");
+is(sql(q{SELECT sum(missing + changed + surplus) FROM agentcrm.reconcile_log}), $sum, 'find nothing that was missed');
+consumed($node, 'postgres', 'beside a writer: the queue is empty');
+clean($node, 'postgres', 'beside a writer');
 
 # ---- on the schedule ----
 
