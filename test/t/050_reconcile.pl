@@ -12,7 +12,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes 'time';
 
-my $node = new_node('reconcile', "shared_preload_libraries = 'agentcrm'", 'agentcrm.idle_exit = 1', 'agentcrm.batch_size = 50');
+my $node = new_node('reconcile', "shared_preload_libraries = 'agentcrm'", 'agentcrm.idle_exit = 1',
+	'agentcrm.idle_poll = 10000', 'agentcrm.batch_size = 50');
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -247,6 +248,7 @@ sql($hidden);
 set_clock(sql("SELECT '$last'::timestamptz + interval '23 hours'"));
 worker_looked('23 hours later the worker takes a step');
 is(readings('shop', 'schedule'), '0', 'the schedule does not ask before a day has gone by');
+wait_until($node, 'postgres', 'SELECT worker_pid IS NULL FROM agentcrm.worker_state()', 'the worker rests');
 set_clock(sql("SELECT '$last'::timestamptz + interval '25 hours'"));
 found('shop', 'schedule', 0, 'order 0 1 0', 'schedule');
 sql(q{ALTER SYSTEM SET agentcrm.reconcile_interval = 0});
