@@ -16,8 +16,8 @@
 
 #include "engine/engine.h"
 #include "engine/shmem.h"
-#include "engine/stop.h"
 #include "fault.h"
+#include "engine/stop.h"
 
 EngineShared *engine_shared = NULL;
 EngineSlot *engine_slot = NULL;
@@ -86,8 +86,10 @@ reset_slot(EngineSlot *slot)
 	slot->due = DT_NOEND;
 	slot->failed_until = 0;
 	slot->n_lost = 0;
-	slot->lost_all = false;
-	slot->missed = false;
+	slot->lost_all = slot->missed = false;
+	slot->lost_taken = false;
+	slot->crash_looked = slot->crash_unserved = slot->down = false;
+	slot->crashes = slot->careful = 0;
 }
 
 /* The database has no extension any more: nothing is to be done for it. */
@@ -210,7 +212,7 @@ add_mark(EngineSlot *slot, int32 source_id, FullTransactionId xid)
 		slot->lost_xid = xid;
 }
 
-/* Note that the current transaction lost keys of a source. */
+/* Note that the current transaction lost keys of a source; engine_wake after its commit tells the worker. */
 void
 engine_mark_lost(int32 source_id)
 {

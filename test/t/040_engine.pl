@@ -117,7 +117,10 @@ consumed($node, 'shop', 'and is');
 is($node->safe_psql('shop', 'SELECT lost FROM agentcrm.worker_state()'), 'f', 'no mark is left');
 clean($node, 'shop', 'after lost keys');
 
-# A backlog, and a worker in the middle of it.
+# A backlog, and a worker in the middle of it, that would stay for long after it.
+$node->safe_psql('postgres', 'ALTER SYSTEM SET agentcrm.idle_exit = $$1h$$');
+$node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+
 sub make_busy
 {
 	my ($db) = @_;
@@ -177,7 +180,7 @@ cmp_ok(scalar(@starts), '<=', 1, 'and none is started again and again');
 
 # ---- idle ----
 
-$node->append_conf('postgresql.conf', "agentcrm.idle_exit = 1h\nagentcrm.debug_now = ''\n");
+$node->append_conf('postgresql.conf', "agentcrm.debug_now = ''\n");
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET agentcrm.debug_now; SELECT pg_reload_conf()');
 $node->safe_psql('shop', 'DROP SCHEMA shop CASCADE');
 $node->safe_psql('shop', $shop);
