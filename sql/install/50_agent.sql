@@ -101,14 +101,3 @@ name: name of the agent. objective: acquire, grow, retain, serve or protect. fun
 Whoever may write agentcrm.agent decides whose rights agents run under: grant that to nobody but operators. Errors: a function of another signature, params that are no object, an unknown objective.
 Example: SELECT agentcrm.register_agent(''birthday'', ''retain'', ''crm.birthday_agent(bigint[], timestamptz, jsonb)'')';
 REVOKE ALL ON FUNCTION agentcrm.register_agent(text, text, regprocedure, jsonb) FROM PUBLIC;
-
-INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params, min_data) VALUES
-	('portfolio', 'grow', 'agentcrm', 'portfolio_agent', current_user,
-	 '{"call_cost": 1.50, "call_minutes": 6, "visit_cost": 10, "visit_minutes": 30, "message_cost": 0.05, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "welcome_days": 4, "win_back_every": 90, "win_back_days": 7, "win_back_until": 730}',
-	 '{"orders": 1}'),
-	('reorder', 'serve', 'agentcrm', 'reorder_agent', current_user,
-	 '{"call_cost": 1.50, "call_minutes": 6, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "threshold": 0.5, "basket_floor": 0.10, "min_orders": 2}',
-	 '{"orders": 2}'),
-	('retention', 'retain', 'agentcrm', 'retention_agent', current_user,
-	 '{"call_cost": 1.50, "call_minutes": 6, "message_cost": 0.05, "valid_days": 7, "min_orders": 3, "item_min_orders": 4, "item_min_rate": 0.5}',
-	 '{"orders": 3}');

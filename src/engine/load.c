@@ -165,7 +165,10 @@ begin_phase(Load *load, char phase, int64 total)
 	load->started_at = GetCurrentTimestamp();
 }
 
-/* Ask for a part, or all parts (0), of a source, or of all (0), to be read again. */
+/*
+ * Ask for a part, or all parts (0), of a source, or of all (0), to be read
+ * again; one that is about to be read from its first key needs no asking.
+ */
 void
 load_request(int32 source_id, int16 part)
 {
@@ -175,7 +178,10 @@ load_request(int32 source_id, int16 part)
 	SPI_connect();
 	SPI_execute_with_args("SELECT agentcrm.start_load(s, p.name, NULL)"
 						  " FROM agentcrm.source s JOIN agentcrm.source_part p USING (source_id)"
-						  " WHERE $1 IN (0, source_id) AND $2 IN (0, p.part)", 2, types, values, NULL, false, 0);
+						  " WHERE $1 IN (0, source_id) AND $2 IN (0, p.part)"
+						  " AND (SELECT l.phase <> 'read' OR l.position IS NOT NULL FROM agentcrm.source_load l"
+						  "  WHERE l.source_id = p.source_id AND l.part = p.part ORDER BY load_no DESC LIMIT 1)",
+						  2, types, values, NULL, false, 0);
 	SPI_finish();
 }
 
@@ -291,7 +297,25 @@ leave_loading(Source *source)
 	SPI_finish();
 }
 
-/* The load is done; but clients looked at before the source went live are looked at again. */
+/* When this database was adopted; DT_NOBEGIN: never. */
+static TimestampTz
+adopted_at(void)
+{
+	TimestampTz at = DT_NOBEGIN;
+	bool		isnull = true;
+	Datum		value = 0;
+
+	SPI_connect();
+	SPI_execute("SELECT adopted_at FROM agentcrm.installation", true, 1);
+	if (SPI_processed > 0)
+		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+		at = DatumGetTimestampTz(value);
+	SPI_finish();
+	return at;
+}
+
+/* The load is done; but clients looked at before the source went live, or the copy was adopted, are looked at again. */
 static void
 finish(Source *source, Load *load)
 {
@@ -299,7 +323,7 @@ finish(Source *source, Load *load)
 
 	if (orders && source->state == SOURCE_LOADING)
 		leave_loading(source);
-	if (orders && source->live_at > load->started_at)
+	if (orders && Max(source->live_at, adopted_at()) > load->started_at)
 		begin_phase(load, 'a', count_clients(source));
 	else
 		load->phase = 'd';

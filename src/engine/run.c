@@ -43,6 +43,7 @@ PG_FUNCTION_INFO_V1(agentcrm_pause);
 PG_FUNCTION_INFO_V1(agentcrm_worker_state);
 PG_FUNCTION_INFO_V1(agentcrm_queue_depth);
 PG_FUNCTION_INFO_V1(agentcrm_adopted);
+PG_FUNCTION_INFO_V1(agentcrm_copy_of);
 PG_FUNCTION_INFO_V1(agentcrm_source_retract);
 
 /* Steps that may fail one after the other before run() gives up. */
@@ -328,16 +329,43 @@ agentcrm_queue_depth(PG_FUNCTION_ARGS)
 
 /* ---- copies ---- */
 
+/* The database named by the installation row, NULL when there is no such row yet; *here says whether it is this one. */
+static char *
+installed_into(bool *here)
+{
+	Store	   *store = store_open("installation", AccessShareLock);
+	StoreScan  *scan = store_scan(store, "installation_pkey", 0, NULL);
+	HeapTuple	tuple = store_next(scan);
+	char	   *database = NULL;
+
+	if (tuple)
+	{
+		TupleDesc	desc = RelationGetDescr(store_relation(store));
+		bool		isnull;
+
+		database = TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull));
+		*here = DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull)) == (int64) GetSystemIdentifier() &&
+			strcmp(database, get_database_name(MyDatabaseId)) == 0;
+	}
+	store_scan_end(scan);
+	store_close(store);
+	return database;
+}
+
+/* The first use of agentcrm: recorded, with the rows that come with it. */
 static void
-record_installation(int64 system_identifier, const char *database, TimestampTz now)
+record_installation(TimestampTz now)
 {
 	Oid			types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
-	Datum		values[3] = {Int64GetDatum(system_identifier), CStringGetTextDatum(database), TimestampTzGetDatum(now)};
+	Datum		values[3] = {Int64GetDatum((int64) GetSystemIdentifier()),
+	CStringGetTextDatum(get_database_name(MyDatabaseId)), TimestampTzGetDatum(now)};
 
 	SPI_connect();
 	SPI_execute_with_args("INSERT INTO agentcrm.installation (system_identifier, database, version, installed_at)"
 						  " SELECT $1, $2, extversion, $3 FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'"
 						  " ON CONFLICT DO NOTHING", 3, types, values, NULL, false, 0);
+	if (SPI_processed > 0)
+		SPI_execute("SELECT agentcrm.install_defaults()", false, 0);
 	SPI_finish();
 }
 
@@ -348,27 +376,11 @@ record_installation(int64 system_identifier, const char *database, TimestampTz n
 bool
 engine_adopted(TimestampTz now)
 {
-	int64		system_identifier = (int64) GetSystemIdentifier();
-	char	   *database = get_database_name(MyDatabaseId);
-	Store	   *store = store_open("installation", AccessShareLock);
-	StoreScan  *scan = store_scan(store, "installation_pkey", 0, NULL);
-	HeapTuple	tuple = store_next(scan);
-	bool		found = tuple != NULL;
-	bool		adopted = true;
+	bool		here = true;
 
-	if (found)
-	{
-		TupleDesc	desc = RelationGetDescr(store_relation(store));
-		bool		isnull;
-
-		adopted = DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull)) == system_identifier &&
-			strcmp(TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull)), database) == 0;
-	}
-	store_scan_end(scan);
-	store_close(store);
-	if (!found)
-		record_installation(system_identifier, database, now);
-	return adopted;
+	if (installed_into(&here) == NULL)
+		record_installation(now);
+	return here;
 }
 
 /* agentcrm.adopted(): whether recommendations are delivered here. */
@@ -376,6 +388,18 @@ Datum
 agentcrm_adopted(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(engine_adopted(engine_now()));
+}
+
+/* agentcrm.copy_of(): the database this one is a copy of; writes nothing, so that a standby can ask. */
+Datum
+agentcrm_copy_of(PG_FUNCTION_ARGS)
+{
+	bool		here = true;
+	char	   *database = installed_into(&here);
+
+	if (here)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(database));
 }
 
 /* agentcrm.source_retract(source_id): delete the source's ledger rows and bring profiles up to date. */
