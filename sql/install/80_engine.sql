@@ -197,6 +197,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.resume(text) IS 'Let the worker (no argument), a paused or broken source, or a paused agent go on, by name. Error: no such source or agent';
 
+-- A prepared transaction has no process: it is known by the lock on its own number, which it holds too.
+CREATE FUNCTION agentcrm.queue_held() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT format('%s of 8 event tables cannot be emptied, held by %s', count(DISTINCT l.relation), string_agg(DISTINCT
+		coalesce('process ' || l.pid, 'prepared transaction ' || quote_literal(x.gid), 'a prepared transaction'), ', '))
+	FROM pg_locks l JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = 'agentcrm'::regnamespace AND c.relname ~ '^event_[1-8]$'
+	LEFT JOIN (pg_locks o JOIN pg_prepared_xacts x ON o.locktype = 'transactionid' AND o.granted AND o.mode = 'ExclusiveLock' AND o.transactionid = x.transaction)
+		ON l.pid IS NULL AND o.pid IS NULL AND o.virtualtransaction = l.virtualtransaction
+	WHERE l.locktype = 'relation' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+	AND coalesce(l.pid, 0) NOT IN (SELECT pg_backend_pid() UNION ALL SELECT coalesce(worker_pid, -1) FROM agentcrm.worker_state())
+	AND pg_relation_size(c.oid) > 0
+	HAVING count(DISTINCT l.relation) > 4
+$$;
+COMMENT ON FUNCTION agentcrm.queue_held() IS 'Who keeps more than half of the event tables from being emptied, by process or prepared transaction; else NULL';
+
 CREATE VIEW agentcrm.progress AS
 	SELECT s.name AS source, p.name AS part, l.phase, l.done, l.total,
 		CASE WHEN l.phase = 'done' THEN 100 WHEN l.total > 0 THEN round(100.0 * l.done / l.total, 1) ELSE 0 END AS percent,
@@ -249,7 +264,8 @@ CREATE VIEW agentcrm.status AS
 				WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
 				WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'
 				ELSE concat_ws('; ', 'nothing to do', 'next at ' || w.due::timestamptz(0)::text) END,
-			CASE WHEN w.lost THEN 'changes were lost, a resync is due' END), '') AS remark
+			CASE WHEN w.lost THEN 'changes were lost, a resync is due' END,
+			agentcrm.queue_held()), '') AS remark
 	FROM w LEFT JOIN b ON true LEFT JOIN e ON true
 	UNION ALL
 	SELECT 'source', s.name, s.state, NULL,

@@ -10,8 +10,9 @@ use POSIX ':sys_wait_h';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes 'usleep';
 
-our @EXPORT = qw(new_node start_psql psql_runs finish_psql wait_until consumed clean worker_pid make_shop);
+our @EXPORT = qw(new_node start_psql psql_runs finish_psql wait_until consumed clean worker_pid make_shop open_psql say_psql close_psql);
 
 # A cluster of its own; settings as "name = value".
 sub new_node
@@ -91,6 +92,45 @@ sub finish_psql
 		$run->{status} = $?;
 	}
 	return (slurp_file("$run->{file}.out"), slurp_file("$run->{file}.err"));
+}
+
+# A session that stays open: statements are said to it one by one, errors allowed.
+sub open_psql
+{
+	my ($node, $database, $role) = @_;
+	my $out = PostgreSQL::Test::Utils::tempdir() . '/session';
+	my $connection = $node->connstr($database) . ($role ? " user=$role" : '');
+	my $pid = open(my $in, '|-', qq{exec psql -X -A -t -d "$connection" >$out 2>&1});
+
+	die "cannot start psql: $!" unless $pid;
+	$in->autoflush(1);
+	return { in => $in, out => $out, n => 0 };
+}
+
+# Says statements and waits for their end; gives what was printed.
+sub say_psql
+{
+	my ($session, $sql) = @_;
+	my $mark = 'said ' . ++$session->{n};
+	my $before = -e $session->{out} ? length(slurp_file($session->{out})) : 0;
+
+	print { $session->{in} } "$sql;\n\\echo $mark\n";
+	for (1 .. 18000)
+	{
+		my $text = -e $session->{out} ? substr(slurp_file($session->{out}), $before) : '';
+
+		return $text if $text =~ s/^$mark\n//m;
+		usleep(10_000);
+	}
+	die "no answer to: $sql";
+}
+
+sub close_psql
+{
+	my ($session) = @_;
+
+	close $session->{in};
+	return;
 }
 
 # Poll a query until it gives true; says what was asked when it does not.
