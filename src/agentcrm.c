@@ -17,14 +17,15 @@
 #include "engine/clock.h"
 #include "engine/shmem.h"
 #include "engine/worker.h"
+#include "fault.h"
 #include "source/source.h"
 
 PG_MODULE_MAGIC;
 
 /*
  * agentcrm.capture: turns off the triggers' work at once, for all sessions
- * after a reload.  Changes made meanwhile are not seen: call agentcrm.resync
- * after turning it on again.
+ * after a reload.  Changes made meanwhile are looked for by a reconcile once it
+ * is on again.
  */
 bool		agentcrm_capture_enabled = true;
 
@@ -45,6 +46,9 @@ int			agentcrm_idle_poll = 60;
 
 /* agentcrm.idle_exit: a worker without work ends after this time; the launcher starts it again when there is some. */
 int			agentcrm_idle_exit = 10;
+
+/* agentcrm.reconcile_interval: time after which a source is read through for changes that no trigger saw; 0: never. */
+int			agentcrm_reconcile_interval = 86400;
 
 /* agentcrm.worker_role: role the worker connects as; empty: the bootstrap superuser, acting as the extension's owner. */
 char	   *agentcrm_worker_role = NULL;
@@ -83,6 +87,10 @@ define_settings(void)
 	DefineCustomIntVariable("agentcrm.idle_exit",
 							"Time after which a worker without work ends.", NULL,
 							&agentcrm_idle_exit, 10, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.reconcile_interval",
+							"Time after which a source is read through for changes that no trigger saw.",
+							"Zero turns the schedule off.",
+							&agentcrm_reconcile_interval, 86400, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomStringVariable("agentcrm.worker_role",
 							   "Role the worker connects as; empty for the extension's owner.", NULL,
 							   &agentcrm_worker_role, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
@@ -102,6 +110,12 @@ define_settings(void)
 							   "Stands in for the current time, in tests and demonstrations.", NULL,
 							   &engine_debug_now, "", PGC_SUSET, GUC_SUPERUSER_ONLY,
 							   engine_check_debug_now, engine_assign_debug_now, NULL);
+	DefineCustomStringVariable("agentcrm.debug_fault",
+							   "Faults planted on purpose, for tests: place[:action], separated by commas.",
+							   "Places: attach, watch, render, allocate, turn, open, insert, inserted, report, guarded, commit."
+							   " Actions: error, oom, disk, lock, cancel, terminate.",
+							   &agentcrm_debug_fault, "", PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
 	MarkGUCPrefixReserved("agentcrm");
 }
 

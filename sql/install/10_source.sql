@@ -85,9 +85,16 @@ CREATE TABLE agentcrm.source_load (
 	again			boolean NOT NULL DEFAULT false,
 	at				timestamptz NOT NULL,
 	started_at		timestamptz NOT NULL,
+	reconcile		boolean NOT NULL DEFAULT false,
+	cause			text NOT NULL DEFAULT 'go_live',
+	begun_at		timestamptz NOT NULL DEFAULT now(),
+	looked			bigint NOT NULL DEFAULT 0,
+	missing			bigint NOT NULL DEFAULT 0,
+	changed			bigint NOT NULL DEFAULT 0,
+	surplus			bigint NOT NULL DEFAULT 0,
 	PRIMARY KEY (source_id, part, load_no)
 );
-COMMENT ON TABLE agentcrm.source_load IS 'Steps of loading all keys of a part (attach, resync); the row with the highest load_no is where the load stands';
+COMMENT ON TABLE agentcrm.source_load IS 'Steps of reading all keys of a part (attach, resync, reconcile); the row with the highest load_no is where the load stands';
 COMMENT ON COLUMN agentcrm.source_load.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.source_load.part IS 'Part being loaded';
 COMMENT ON COLUMN agentcrm.source_load.load_no IS 'Step number; grows';
@@ -98,6 +105,49 @@ COMMENT ON COLUMN agentcrm.source_load.total IS 'Keys or clients to do in this p
 COMMENT ON COLUMN agentcrm.source_load.again IS 'True: asked for again meanwhile; starts anew when it is done';
 COMMENT ON COLUMN agentcrm.source_load.at IS 'When this step ended';
 COMMENT ON COLUMN agentcrm.source_load.started_at IS 'When the phase began';
+COMMENT ON COLUMN agentcrm.source_load.reconcile IS 'True: gives way to events, and looks only at keys that no waiting event explains, so that what it finds was missed';
+COMMENT ON COLUMN agentcrm.source_load.cause IS 'Why all is read: attach, alter_source, resync, reconcile, go_live, schedule, server start, capture off, lost keys, other server or adopt';
+COMMENT ON COLUMN agentcrm.source_load.begun_at IS 'When it was asked for';
+COMMENT ON COLUMN agentcrm.source_load.looked IS 'Keys of the application compared so far';
+COMMENT ON COLUMN agentcrm.source_load.missing IS 'Keys found so far that were not stored';
+COMMENT ON COLUMN agentcrm.source_load.changed IS 'Keys found so far that were stored with other content';
+COMMENT ON COLUMN agentcrm.source_load.surplus IS 'Keys found so far that were stored and count no longer';
+
+CREATE TABLE agentcrm.reconcile_log (
+	source_id		int NOT NULL,
+	part			smallint NOT NULL,
+	reading			bigint NOT NULL,
+	cause			text NOT NULL,
+	reconcile		boolean NOT NULL,
+	at				timestamptz NOT NULL,
+	took			interval NOT NULL,
+	looked			bigint NOT NULL,
+	missing			bigint NOT NULL,
+	changed			bigint NOT NULL,
+	surplus			bigint NOT NULL,
+	PRIMARY KEY (source_id, part, reading),
+	FOREIGN KEY (source_id, part) REFERENCES agentcrm.source_part ON DELETE CASCADE
+);
+COMMENT ON TABLE agentcrm.reconcile_log IS 'What each complete reading of a part of a source found and mended: reconciles, resyncs and first loads of the last 400 days';
+COMMENT ON COLUMN agentcrm.reconcile_log.source_id IS 'Source';
+COMMENT ON COLUMN agentcrm.reconcile_log.part IS 'Part that was read';
+COMMENT ON COLUMN agentcrm.reconcile_log.reading IS 'Number of the reading of this part; grows';
+COMMENT ON COLUMN agentcrm.reconcile_log.cause IS 'Why: attach, alter_source, resync, reconcile, schedule, server start, capture off, lost keys, other server or adopt';
+COMMENT ON COLUMN agentcrm.reconcile_log.reconcile IS 'True: what it found had been missed; false: it may count keys whose change was still waiting in the queue';
+COMMENT ON COLUMN agentcrm.reconcile_log.at IS 'When it ended, by the engine''s clock; the next scheduled one counts from here';
+COMMENT ON COLUMN agentcrm.reconcile_log.took IS 'Time from its being asked for to its end';
+COMMENT ON COLUMN agentcrm.reconcile_log.looked IS 'Keys of the application compared';
+COMMENT ON COLUMN agentcrm.reconcile_log.missing IS 'Keys that were not stored: orders in the application that the ledger did not have';
+COMMENT ON COLUMN agentcrm.reconcile_log.changed IS 'Keys stored with other content';
+COMMENT ON COLUMN agentcrm.reconcile_log.surplus IS 'Keys stored that count no longer: orders retracted, clients, products and reps made inactive';
+
+CREATE TABLE agentcrm.server_start (
+	only_row	boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	life		timestamptz NOT NULL
+);
+COMMENT ON TABLE agentcrm.server_start IS 'Internal: the run of the server that the sources were last reconciled for; runs that follow a clean stop count as one';
+COMMENT ON COLUMN agentcrm.server_start.only_row IS 'There is one row';
+COMMENT ON COLUMN agentcrm.server_start.life IS 'When that run, or the first of those that count as one, began';
 
 CREATE FUNCTION agentcrm.capture() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_capture';

@@ -147,19 +147,27 @@ COMMENT ON FUNCTION agentcrm.working_state(agentcrm.source) IS 'Internal: state 
  * arrive.  A first load that is past reading is let finish, and all is read
  * again after it: half-built profiles must not meet changed lines.
  */
-CREATE FUNCTION agentcrm.start_load(source agentcrm.source, only_part text, totals jsonb) RETURNS void
+CREATE FUNCTION agentcrm.start_load(source agentcrm.source, only_part text, totals jsonb, cause text, reconcile boolean DEFAULT false) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, again, at, started_at)
+	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, again, at, started_at, reconcile, cause, begun_at,
+		looked, missing, changed, surplus)
 	SELECT p.source_id, p.part, (SELECT coalesce(max(m.load_no), 0) FROM agentcrm.source_load m WHERE m.source_id = source.source_id)
 		+ row_number() OVER (ORDER BY p.kind = 'order', p.name = 'client', p.part),
 		CASE WHEN w.waits THEN l.phase ELSE 'read' END, CASE WHEN w.waits THEN l.position END, CASE WHEN w.waits THEN l.done ELSE 0 END,
-		CASE WHEN w.waits THEN l.total ELSE coalesce((totals ->> p.name)::bigint, 0) END, w.waits, now(), CASE WHEN w.waits THEN l.started_at ELSE now() END
+		CASE WHEN w.waits THEN l.total ELSE coalesce((totals ->> p.name)::bigint, f.looked, 0) END, w.waits, now(), CASE WHEN w.waits THEN l.started_at ELSE now() END,
+		CASE WHEN w.waits THEN l.reconcile ELSE start_load.reconcile END, CASE WHEN w.waits THEN l.cause ELSE start_load.cause END,
+		CASE WHEN w.waits THEN l.begun_at ELSE now() END, CASE WHEN w.waits THEN l.looked ELSE 0 END,
+		CASE WHEN u.unfinished THEN l.missing ELSE 0 END, CASE WHEN u.unfinished THEN l.changed ELSE 0 END, CASE WHEN u.unfinished THEN l.surplus ELSE 0 END
 	FROM agentcrm.source_part p
 	LEFT JOIN LATERAL (SELECT * FROM agentcrm.source_load x WHERE x.source_id = p.source_id AND x.part = p.part ORDER BY x.load_no DESC LIMIT 1) AS l ON true
-	CROSS JOIN LATERAL (SELECT p.kind = 'order' AND agentcrm.working_state(source) = 'loading' AND coalesce(l.phase IN ('fold', 'assess'), false) AS waits) AS w
+	LEFT JOIN LATERAL (SELECT x.looked FROM agentcrm.reconcile_log x WHERE x.source_id = p.source_id AND x.part = p.part ORDER BY x.reading DESC LIMIT 1) AS f ON true
+	CROSS JOIN LATERAL (SELECT coalesce(l.phase <> 'done', false) AS unfinished) AS u
+	CROSS JOIN LATERAL (SELECT u.unfinished AND (start_load.reconcile
+		OR p.kind = 'order' AND agentcrm.working_state(source) = 'loading' AND l.phase IN ('fold', 'assess')) AS waits) AS w
 	WHERE p.source_id = source.source_id AND p.kind IN ('order', 'feed') AND (totals IS NULL OR totals ? p.name) AND (only_part IS NULL OR p.name = only_part)
+	AND NOT (start_load.reconcile AND u.unfinished AND (l.again OR l.phase = 'read' AND l.position IS NULL AND l.done = 0))
 $$;
-COMMENT ON FUNCTION agentcrm.start_load(agentcrm.source, text, jsonb) IS 'Internal: starts reading all keys of parts';
+COMMENT ON FUNCTION agentcrm.start_load(agentcrm.source, text, jsonb, text, boolean) IS 'Internal: starts reading all keys of parts; a reconcile lets a load that is under way end first';
 
 CREATE FUNCTION agentcrm.part_totals(source agentcrm.source, parts jsonb) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -219,7 +227,7 @@ BEGIN
 	PERFORM agentcrm.attach_lock(ARRAY(SELECT agentcrm.attach_relations(spec)));
 	PERFORM agentcrm.attach_triggers(id);
 	source.source_id := id;
-	PERFORM agentcrm.start_load(source, NULL, totals);
+	PERFORM agentcrm.start_load(source, NULL, totals, 'attach');
 	PERFORM set_config('lock_timeout', before, true);
 	PERFORM agentcrm.wake();
 END $$;

@@ -74,7 +74,7 @@ BEGIN
 	UPDATE agentcrm.source s SET run_as = source.run_as, time_zone = source.time_zone, on_delete = source.on_delete, archive_before = source.archive_before,
 		options = source.options, version = s.version + 1 WHERE s.source_id = source.source_id;
 	PERFORM agentcrm.attach_triggers(source.source_id);
-	PERFORM agentcrm.source_works(source.name), agentcrm.start_load(source, NULL, totals);
+	PERFORM agentcrm.source_works(source.name), agentcrm.start_load(source, NULL, totals, 'alter_source');
 	PERFORM set_config('lock_timeout', before, true);
 	PERFORM agentcrm.wake();
 END $$;
@@ -183,7 +183,7 @@ BEGIN
 	PERFORM agentcrm.attach_triggers(source.source_id, agentcrm.attach_rows(source.source_id, spec));
 	UPDATE agentcrm.source s SET version = s.version + 1, options = jsonb_set(s.options, '{feeds}', coalesce(s.options -> 'feeds', '{}') || jsonb_build_object(feed, given))
 	WHERE s.source_id = source.source_id;
-	PERFORM agentcrm.start_load(source, feed, totals);
+	PERFORM agentcrm.start_load(source, feed, totals, 'attach');
 	PERFORM set_config('lock_timeout', before, true);
 	PERFORM agentcrm.wake();
 END $$;
@@ -246,9 +246,18 @@ BEGIN
 	PERFORM agentcrm.hold_steps();
 	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id AND (resync.part IS NULL
 		OR f.part = (SELECT p.part FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.name = resync.part));
-	PERFORM agentcrm.source_works(source), agentcrm.start_load(s, part, agentcrm.part_totals(s, wanted)), agentcrm.wake();
+	PERFORM agentcrm.source_works(source), agentcrm.start_load(s, part, agentcrm.part_totals(s, wanted), 'resync'), agentcrm.wake();
 END $$;
 COMMENT ON FUNCTION agentcrm.resync(text, text) IS 'Reads all keys of a source, or of one of its parts, again; failed keys are tried again';
+
+-- What is being loaded for the first time holds nothing yet that could have been missed, but for what was missed since it began: it is read again.
+CREATE FUNCTION agentcrm.reconcile(source text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM agentcrm.hold_steps();
+	PERFORM agentcrm.start_load(agentcrm.get_source(source), NULL, NULL, 'reconcile', true), agentcrm.wake();
+END $$;
+COMMENT ON FUNCTION agentcrm.reconcile(text) IS 'Finds what no trigger saw (disabled triggers, attached partitions, direct changes of the ledger) and mends it, a chunk at a time between events; what it found is in reconcile_log and status. The worker does it by itself every agentcrm.reconcile_interval and after a crash. Error: unknown source';
 
 -- The tables are locked first: no writer is left that could still queue a key of the source.
 CREATE FUNCTION agentcrm.detach(source text) RETURNS void
@@ -264,6 +273,9 @@ BEGIN
 	PERFORM set_config('lock_timeout', before, true);
 	PERFORM agentcrm.source_retract(s.source_id);
 	DELETE FROM agentcrm.source d WHERE d.source_id = s.source_id;
+	UPDATE agentcrm.client c SET feed_source_id = NULL WHERE c.feed_source_id = s.source_id;
+	UPDATE agentcrm.product p SET feed_source_id = NULL WHERE p.feed_source_id = s.source_id;
+	UPDATE agentcrm.rep r SET feed_source_id = NULL WHERE r.feed_source_id = s.source_id;
 	PERFORM agentcrm.wake();
 END $$;
 COMMENT ON FUNCTION agentcrm.detach(text) IS 'Takes a source away: its triggers, its mapping, and its lines from the ledger, which keeps their history';
@@ -280,3 +292,25 @@ BEGIN
 	EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA agentcrm TO %I', role);
 END $$;
 COMMENT ON FUNCTION agentcrm.grant_operator(name) IS 'Grants a role what it needs to attach sources, run steps by hand and read everything';
+
+-- The worker reads a source as its run_as: membership is what lets it, and what bounds it.
+CREATE FUNCTION agentcrm.grant_worker(role name) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	reader text;
+BEGIN
+	PERFORM agentcrm.grant_operator(role);
+	IF NOT (SELECT rolcanlogin FROM pg_roles WHERE rolname = role) THEN
+		RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('role "%s" may not log in', role), HINT = format('ALTER ROLE %I LOGIN', role);
+	END IF;
+	EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role);
+	FOR reader IN SELECT DISTINCT s.run_as FROM agentcrm.source s JOIN pg_roles r ON r.rolname = s.run_as WHERE NOT pg_has_role(role, r.oid, 'MEMBER') LOOP
+		IF (SELECT rolsuper FROM pg_roles WHERE rolname = reader) THEN
+			RAISE WARNING 'sources read as superuser "%" cannot be read by role "%"', reader, role
+				USING HINT = 'Name a plain role: agentcrm.alter_source(..., run_as => ...).';
+		ELSE
+			EXECUTE format('GRANT %I TO %I', reader, role);
+		END IF;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION agentcrm.grant_worker(name) IS 'Grants a role what agentcrm.worker_role needs: what an operator needs, and membership in the roles that the attached sources are read as';

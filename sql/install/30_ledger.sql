@@ -13,6 +13,7 @@ CREATE TABLE agentcrm.client (
 	active				boolean NOT NULL DEFAULT true,
 	do_not_contact		boolean NOT NULL DEFAULT false,
 	first_seen			timestamptz NOT NULL,
+	feed_source_id		int,
 	UNIQUE (namespace, client_key)
 );
 CREATE INDEX client_parent_client_id_idx ON agentcrm.client (parent_client_id);
@@ -30,6 +31,7 @@ COMMENT ON COLUMN agentcrm.client.rep_id IS 'Rep named by the client feed; else 
 COMMENT ON COLUMN agentcrm.client.active IS 'False: the application has closed the client';
 COMMENT ON COLUMN agentcrm.client.do_not_contact IS 'True: no recommendation may contact the client';
 COMMENT ON COLUMN agentcrm.client.first_seen IS 'When agentcrm first met the client';
+COMMENT ON COLUMN agentcrm.client.feed_source_id IS 'Source whose feed gives the row; NULL: known from orders alone';
 
 CREATE TABLE agentcrm.product (
 	product_id		bigint PRIMARY KEY,
@@ -41,6 +43,7 @@ CREATE TABLE agentcrm.product (
 	successor_product_id	bigint,
 	pack_qty		numeric,
 	min_order_qty	numeric,
+	feed_source_id	int,
 	UNIQUE (namespace, product_key)
 );
 COMMENT ON TABLE agentcrm.product IS 'Products known from order lines or from the product feed';
@@ -53,6 +56,7 @@ COMMENT ON COLUMN agentcrm.product.active IS 'False: no longer sold';
 COMMENT ON COLUMN agentcrm.product.successor_product_id IS 'Product that replaces this one';
 COMMENT ON COLUMN agentcrm.product.pack_qty IS 'Units in a pack; suggested quantities are multiples of it';
 COMMENT ON COLUMN agentcrm.product.min_order_qty IS 'Smallest quantity that can be ordered';
+COMMENT ON COLUMN agentcrm.product.feed_source_id IS 'Source whose feed gives the row; NULL: known from orders alone';
 
 CREATE TABLE agentcrm.rep (
 	rep_id		bigint PRIMARY KEY,
@@ -60,6 +64,7 @@ CREATE TABLE agentcrm.rep (
 	rep_key		text NOT NULL,
 	name		text,
 	active		boolean NOT NULL DEFAULT true,
+	feed_source_id	int,
 	UNIQUE (namespace, rep_key)
 );
 COMMENT ON TABLE agentcrm.rep IS 'Sales reps known from orders, clients or the rep feed';
@@ -68,6 +73,7 @@ COMMENT ON COLUMN agentcrm.rep.namespace IS 'Identity namespace';
 COMMENT ON COLUMN agentcrm.rep.rep_key IS 'The application''s key in canonical text';
 COMMENT ON COLUMN agentcrm.rep.name IS 'Name';
 COMMENT ON COLUMN agentcrm.rep.active IS 'False: has left';
+COMMENT ON COLUMN agentcrm.rep.feed_source_id IS 'Source whose feed gives the row; NULL: known from orders alone';
 
 CREATE TABLE agentcrm.order_ref (
 	order_id	bigint NOT NULL,

@@ -76,7 +76,7 @@ COMMENT ON FUNCTION agentcrm.worker_paused(boolean) IS 'Stop this database''s wo
 CREATE FUNCTION agentcrm.worker_state(OUT launcher_pid int, OUT worker_pid int, OUT paused boolean,
 	OUT no_worker_slot boolean, OUT due timestamptz, OUT lost boolean)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_worker_state';
-COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a resync';
+COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a reconcile';
 
 CREATE FUNCTION agentcrm.queue_depth() RETURNS bigint
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_queue_depth';
@@ -120,16 +120,13 @@ COMMENT ON FUNCTION agentcrm.copy_of() IS 'The database this one is a copy of, w
 CREATE FUNCTION agentcrm.adopt() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF agentcrm.adopted() THEN
-		RETURN;
-	END IF;
-	PERFORM agentcrm.hold_steps();
+	PERFORM agentcrm.adopted(), agentcrm.hold_steps();
 	UPDATE agentcrm.installation SET system_identifier = (SELECT c.system_identifier FROM pg_control_system() c), database = current_database(),
 		version = (SELECT extversion FROM pg_extension WHERE extname = 'agentcrm'), adopted_at = clock_timestamp();
-	PERFORM agentcrm.start_assessment(s) FROM agentcrm.source s WHERE s.deliver;
+	PERFORM agentcrm.start_load(s, NULL, NULL, 'adopt', true) FROM agentcrm.source s WHERE s.state <> 'loading';
 	PERFORM agentcrm.wake();
 END $$;
-COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one that acts: all clients are looked at anew, and recommendations are delivered from here';
+COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one that acts: all sources are reconciled and all clients looked at anew, and recommendations are delivered from here';
 
 -- A dump brings triggers back last.  Until all are there a restore is under way, and nothing may be read or written beside it.
 CREATE FUNCTION agentcrm.untriggered() RETURNS TABLE (source text, relation text)
@@ -144,16 +141,16 @@ $$;
 COMMENT ON FUNCTION agentcrm.untriggered() IS 'Internal: watched tables that lack a trigger: a restore is not finished, or somebody dropped it';
 
 CREATE FUNCTION agentcrm.source_retract(source_id int) RETURNS bigint
-	LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'agentcrm_source_retract';
+	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_source_retract';
 COMMENT ON FUNCTION agentcrm.source_retract(int) IS 'Take all orders of a source out of the ledger and the profiles; returns how many. Part of detach';
 
 CREATE FUNCTION agentcrm.verify() RETURNS SETOF agentcrm.difference
-	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_verify';
+	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_verify';
 COMMENT ON FUNCTION agentcrm.verify() IS 'Compare ledger with application and profiles with ledger, under one snapshot: no row means that state equals recompute. Keys waiting in the queue and failed keys are left out. Reads everything: minutes on large databases';
 
 CREATE FUNCTION agentcrm.compare(source text, OUT item text, OUT application numeric, OUT ledger numeric, OUT difference numeric)
 	RETURNS SETOF record
-	LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'agentcrm_compare';
+	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_compare';
 COMMENT ON FUNCTION agentcrm.compare(text) IS 'Counts and sums of a source: as its mapping gives them now, and as the ledger holds them. Orders and lines include returns. Error: unknown source';
 
 CREATE FUNCTION agentcrm.pause(what text DEFAULT NULL) RETURNS void
@@ -242,7 +239,8 @@ CREATE VIEW agentcrm.status AS
 	SELECT 'copy' AS what, NULL::text AS name, 'not adopted' AS state, NULL::bigint AS waiting, NULL::bigint AS failed,
 		NULL::bigint AS batches, NULL::timestamptz AS last_batch_at, NULL::interval AS last_batch_took,
 		NULL::text AS last_error, NULL::timestamptz AS last_error_at,
-		format('a copy of database %s: state is kept, nothing is delivered; to act from here and nowhere else: SELECT agentcrm.adopt()', c) AS remark
+		format('a copy of database %s: state is kept, nothing is delivered; to act from here and nowhere else: SELECT agentcrm.adopt()', c) AS remark,
+		NULL::timestamptz AS reconciled_at, NULL::text AS reconcile_found
 	FROM agentcrm.copy_of() c WHERE c IS NOT NULL
 	UNION ALL
 	SELECT 'worker', NULL,
@@ -264,8 +262,9 @@ CREATE VIEW agentcrm.status AS
 				WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
 				WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'
 				ELSE concat_ws('; ', 'nothing to do', 'next at ' || w.due::timestamptz(0)::text) END,
-			CASE WHEN w.lost THEN 'changes were lost, a resync is due' END,
-			agentcrm.queue_held()), '') AS remark
+			CASE WHEN w.lost THEN 'changes were lost, a reconcile is due' END,
+			agentcrm.queue_held()), '') AS remark,
+		NULL::timestamptz AS reconciled_at, NULL::text AS reconcile_found
 	FROM w LEFT JOIN b ON true LEFT JOIN e ON true
 	UNION ALL
 	SELECT 'source', s.name, s.state, NULL,
@@ -277,10 +276,16 @@ CREATE VIEW agentcrm.status AS
 			|| quote_literal(s.name) || ') makes it again' FROM agentcrm.untriggered() u WHERE u.source = s.name HAVING count(*) > 0), CASE s.state
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
-				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END)
-	FROM agentcrm.source s
+				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END),
+		r.at, r.found
+	FROM agentcrm.source s LEFT JOIN (
+		SELECT l.source_id, min(l.at) AS at, coalesce(string_agg(format('%s: %s missing, %s changed, %s surplus of %s', p.name, l.missing, l.changed, l.surplus, l.looked),
+				'; ' ORDER BY p.part) FILTER (WHERE l.missing + l.changed + l.surplus > 0), 'nothing')
+			|| format(' (%s)', string_agg(DISTINCT l.cause, ', ')) AS found
+		FROM (SELECT DISTINCT ON (source_id, part) * FROM agentcrm.reconcile_log WHERE reconcile ORDER BY source_id, part, reading DESC) AS l
+		JOIN agentcrm.source_part p USING (source_id, part) GROUP BY l.source_id) AS r USING (source_id)
 	UNION ALL
-	SELECT 'agent', a.agent, a.mode, NULL, NULL, NULL, NULL, NULL, NULL, NULL, a.problem
+	SELECT 'agent', a.agent, a.mode, NULL, NULL, NULL, NULL, NULL, NULL, NULL, a.problem, NULL, NULL
 	FROM agentcrm.agent a WHERE a.mode <> 'active';
 COMMENT ON VIEW agentcrm.status IS 'How agentcrm is: one row for the worker, one per source, one per agent that is not active; before them one where this database is a copy';
 COMMENT ON COLUMN agentcrm.status.what IS 'copy, worker, source or agent';
@@ -293,4 +298,6 @@ COMMENT ON COLUMN agentcrm.status.last_batch_at IS 'End of the last batch';
 COMMENT ON COLUMN agentcrm.status.last_batch_took IS 'How long it took';
 COMMENT ON COLUMN agentcrm.status.last_error IS 'Last error';
 COMMENT ON COLUMN agentcrm.status.last_error_at IS 'When it happened';
+COMMENT ON COLUMN agentcrm.status.reconciled_at IS 'When the last reconcile of all parts of the source ended';
+COMMENT ON COLUMN agentcrm.status.reconcile_found IS 'What each part''s last reconcile found and mended, and its cause';
 COMMENT ON COLUMN agentcrm.status.remark IS 'In words: why no worker runs, what is wrong, what to call';

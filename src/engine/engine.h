@@ -13,11 +13,16 @@
 /* Find this database's slot in shared memory, before anything must not fail. */
 extern void engine_attach(void);
 
+extern bool engine_is_attached(void);
+
 /* The worker has work: one flag and one latch, safe after commit. */
 extern void engine_wake(void);
 extern void engine_rouse(void);
 
 /* Keys of a source were lost by the current transaction; 0 stands for all sources. */
 extern void engine_mark_lost(int32 source_id);
+
+/* The current transaction changed watched rows that were not captured, because agentcrm.capture is off. */
+extern void engine_mark_missed(void);
 
 #endif

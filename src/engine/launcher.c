@@ -153,7 +153,8 @@ is_wanted(Database *database, EngineSlot *slot, bool poll, TimestampTz now)
 		return !database->looked;	/* once, to see whether the extension is there */
 	if (slot->worker_pid != 0 || slot->paused)
 		return false;
-	return poll || pg_atomic_read_u32(&slot->wake) != 0 || slot->due <= engine_now();
+	return poll || pg_atomic_read_u32(&slot->wake) != 0 || slot->due <= engine_now() ||
+		(slot->missed && agentcrm_capture_enabled);
 }
 
 static void
@@ -180,6 +181,17 @@ start(Database *database, EngineSlot *slot, TimestampTz now)
 				 errhint("Raise max_worker_processes.")));
 }
 
+/* Milliseconds before a worker may be started. */
+static long
+rest_before_start(Database *database, EngineSlot *slot, TimestampTz now)
+{
+	TimestampTz from = slot ? slot->failed_until : 0;
+
+	if (database->started_at != 0)
+		from = Max(from, TimestampTzPlusMilliseconds(database->started_at, RESTART_DELAY_MS));
+	return TimestampDifferenceMilliseconds(now, from);
+}
+
 /* Start what is wanted; milliseconds until there may be more to do. */
 static long
 start_workers(bool poll)
@@ -196,10 +208,9 @@ start_workers(bool poll)
 			continue;
 		if (is_wanted(database, slot, poll, now))
 		{
-			long		rest = TimestampDifferenceMilliseconds(now,
-															   TimestampTzPlusMilliseconds(database->started_at, RESTART_DELAY_MS));
+			long		rest = rest_before_start(database, slot, now);
 
-			if (database->started_at == 0 || rest <= 0)
+			if (rest <= 0)
 				start(database, slot, now);
 			else
 				wait = Min(wait, rest);
@@ -208,6 +219,16 @@ start_workers(bool poll)
 			wait = Min(wait, Max(TimestampDifferenceMilliseconds(engine_now(), slot->due), 1));
 	}
 	return wait;
+}
+
+/* Whether a worker made way for somebody since a time: its database may be gone. */
+static bool
+ended_early_since(TimestampTz time)
+{
+	for (int i = 0; i < ENGINE_SLOTS; i++)
+		if (engine_shared->slots[i].database != InvalidOid && engine_shared->slots[i].failed_until > time)
+			return true;
+	return false;
 }
 
 static void
@@ -234,6 +255,7 @@ enter(void)
 void
 agentcrm_launcher_main(Datum arg)
 {
+	TimestampTz last_poll = 0;
 	TimestampTz last_scan = 0;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -244,14 +266,16 @@ agentcrm_launcher_main(Datum arg)
 	enter();
 	for (;;)
 	{
-		bool		poll = TimestampDifferenceExceeds(last_scan, GetCurrentTimestamp(), agentcrm_idle_poll * 1000);
+		bool		poll = TimestampDifferenceExceeds(last_poll, GetCurrentTimestamp(), agentcrm_idle_poll * 1000);
 		long		wait;
 
-		if (poll)
+		if (poll || ended_early_since(last_scan))
 		{
-			scan_databases();
 			last_scan = GetCurrentTimestamp();
+			scan_databases();
 		}
+		if (poll)
+			last_poll = last_scan;
 		wait = start_workers(poll);
 		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 				  Min(wait, agentcrm_idle_poll * 1000L), PG_WAIT_EXTENSION);

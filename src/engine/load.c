@@ -1,16 +1,20 @@
 /*
  * load.c
- *		Reading all keys of a part: the first load, and resync.
+ *		Reading all keys of a part: the first load, resync and reconcile.
  *
  * A load is the live path over every key, in chunks: each chunk is part of one
  * step and leaves a row that says where to go on.  While a source is loaded
  * for the first time its clients' profiles are built at the end, in one pass
  * (phase fold), instead of after every chunk.
  *
- *		feed:			read -> done
- *		first load:		read -> fold -> assess -> done
+ *		first load:		read -> fold -> assess -> done	(feed: read -> done)
  *		resync:			read -> sweep -> done
+ *		reconcile:		the same, but only while no event waits, and without the
+ *						keys of events that have come meanwhile
  *		go_live:		assess -> done
+ *
+ * What it found is counted (findings.c); when sources are reconciled is decided
+ * in reconcile.c.
  */
 #include "postgres.h"
 
@@ -23,28 +27,17 @@
 #include "utils/rel.h"
 
 #include "agentcrm.h"
+#include "engine/load.h"
 #include "engine/step.h"
+#include "execute/execute.h"
 #include "profile/profile.h"
 #include "store.h"
 
 #define KEYS_PER_CHUNK 5000
+/* A reconcile is in no hurry: events wait for one chunk at most. */
+#define KEYS_PER_RECONCILE 1000
 #define CLIENTS_PER_FOLD 10000
 #define CLIENTS_PER_ASSESSMENT 500
-
-/* Where a load stands. */
-typedef struct Load
-{
-	int32		source_id;
-	int16		part;
-	int64		load_no;
-	char		phase;			/* first letter of its name */
-	char	   *position;
-	int64		done;
-	int64		total;
-	bool		again;
-	bool		first;			/* the part was never loaded before */
-	TimestampTz started_at;
-} Load;
 
 /* Pending loads, feeds first; read at the start of each step. */
 static Load *loads = NULL;
@@ -61,8 +54,8 @@ phase_name(char phase)
 static void
 read_load(Load *load, HeapTuple tuple, TupleDesc desc)
 {
-	Datum		values[10];
-	bool		isnull[10];
+	Datum		values[17];
+	bool		isnull[17];
 
 	heap_deform_tuple(tuple, desc, values, isnull);
 	load->source_id = DatumGetInt32(values[0]);
@@ -74,6 +67,13 @@ read_load(Load *load, HeapTuple tuple, TupleDesc desc)
 	load->total = DatumGetInt64(values[6]);
 	load->again = DatumGetBool(values[7]);
 	load->started_at = DatumGetTimestampTz(values[9]);
+	load->reconcile = DatumGetBool(values[10]);
+	load->cause = MemoryContextStrdup(loads_cxt, TextDatumGetCString(values[11]));
+	load->begun_at = DatumGetTimestampTz(values[12]);
+	load->looked = DatumGetInt64(values[13]);
+	load->missing = DatumGetInt64(values[14]);
+	load->changed = DatumGetInt64(values[15]);
+	load->surplus = DatumGetInt64(values[16]);
 }
 
 /* Feeds come first, so that clients have names and parents when their orders are assessed. */
@@ -133,22 +133,26 @@ load_refresh(void)
 static void
 save(Load *load, TimestampTz now)
 {
-	Oid			types[9] = {INT4OID, INT2OID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, BOOLOID, TIMESTAMPTZOID};
-	Datum		values[9] = {Int32GetDatum(load->source_id), Int16GetDatum(load->part),
+	Oid			types[16] = {INT4OID, INT2OID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, BOOLOID, TIMESTAMPTZOID,
+	BOOLOID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID};
+	Datum		values[16] = {Int32GetDatum(load->source_id), Int16GetDatum(load->part),
 		Int64GetDatum(load->load_no + 1), CStringGetTextDatum(phase_name(load->phase)),
 		load->position ? CStringGetTextDatum(load->position) : (Datum) 0,
 		Int64GetDatum(load->done), Int64GetDatum(Max(load->total, load->done)), BoolGetDatum(load->again),
-	TimestampTzGetDatum(load->started_at)};
-	char		nulls[10] = "         ";
+		TimestampTzGetDatum(load->started_at), BoolGetDatum(load->reconcile), CStringGetTextDatum(load->cause),
+		TimestampTzGetDatum(load->begun_at), Int64GetDatum(load->looked), Int64GetDatum(load->missing),
+	Int64GetDatum(load->changed), Int64GetDatum(load->surplus)};
+	char		nulls[17] = "                ";
 
 	if (load->position == NULL)
 		nulls[4] = 'n';
 	load->load_no++;
 	SPI_connect();
 	SPI_execute_with_args("INSERT INTO agentcrm.source_load"
-						  " (source_id, part, load_no, phase, position, done, total, again, at, started_at)"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9)",
-						  9, types, values, nulls, false, 0);
+						  " (source_id, part, load_no, phase, position, done, total, again, at, started_at,"
+						  " reconcile, cause, begun_at, looked, missing, changed, surplus)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9, $10, $11, $12, $13, $14, $15, $16)",
+						  16, types, values, nulls, false, 0);
 	if (load->phase == 'd')
 		SPI_execute_with_args("DELETE FROM agentcrm.source_load WHERE source_id = $1 AND part = $2 AND load_no < $3",
 							  3, types, values, NULL, false, 0);
@@ -165,23 +169,17 @@ begin_phase(Load *load, char phase, int64 total)
 	load->started_at = GetCurrentTimestamp();
 }
 
-/*
- * Ask for a part, or all parts (0), of a source, or of all (0), to be read
- * again; one that is about to be read from its first key needs no asking.
- */
+/* See step.h. */
 void
-load_request(int32 source_id, int16 part)
+load_request(int32 source_id, int16 part, const char *cause, bool reconcile)
 {
-	Oid			types[2] = {INT4OID, INT2OID};
-	Datum		values[2] = {Int32GetDatum(source_id), Int16GetDatum(part)};
+	Oid			types[4] = {INT4OID, INT2OID, TEXTOID, BOOLOID};
+	Datum		values[4] = {Int32GetDatum(source_id), Int16GetDatum(part), CStringGetTextDatum(cause), BoolGetDatum(reconcile)};
 
 	SPI_connect();
-	SPI_execute_with_args("SELECT agentcrm.start_load(s, p.name, NULL)"
+	SPI_execute_with_args("SELECT agentcrm.start_load(s, p.name, NULL, $3, $4)"
 						  " FROM agentcrm.source s JOIN agentcrm.source_part p USING (source_id)"
-						  " WHERE $1 IN (0, source_id) AND $2 IN (0, p.part)"
-						  " AND (SELECT l.phase <> 'read' OR l.position IS NOT NULL FROM agentcrm.source_load l"
-						  "  WHERE l.source_id = p.source_id AND l.part = p.part ORDER BY load_no DESC LIMIT 1)",
-						  2, types, values, NULL, false, 0);
+						  " WHERE $1 IN (0, source_id) AND $2 IN (0, p.part)", 4, types, values, NULL, false, 0);
 	SPI_finish();
 }
 
@@ -241,11 +239,82 @@ source_is_broken(Source *source, const ErrorData *error, TimestampTz now)
 			 errhint("Mend the cause and call agentcrm.resync, or change the mapping with agentcrm.alter_source.")));
 }
 
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* Clients of the lines of changes, before or after, ascending. */
+static int
+clients_of(const LedgerChange *changes, int n_changes, int64 **clients)
+{
+	int			n = 0;
+	int			kept = 0;
+
+	for (int i = 0; i < n_changes; i++)
+		n += changes[i].n_before + changes[i].n_after;
+	*clients = palloc_extended(sizeof(int64) * Max(n, 1), MCXT_ALLOC_HUGE);
+	n = 0;
+	for (int i = 0; i < n_changes; i++)
+	{
+		for (int k = 0; k < changes[i].n_before; k++)
+			(*clients)[n++] = changes[i].before[k].client_id;
+		for (int k = 0; k < changes[i].n_after; k++)
+			(*clients)[n++] = changes[i].after[k].client_id;
+	}
+	qsort(*clients, n, sizeof(int64), compare_ids);
+	for (int i = 0; i < n; i++)
+		if (kept == 0 || (*clients)[kept - 1] != (*clients)[i])
+			(*clients)[kept++] = (*clients)[i];
+	return kept;
+}
+
+/* Some orders are not counted into the product profiles yet. */
+static bool
+any_first_load(void)
+{
+	for (int i = 0; i < n_loads; i++)
+	{
+		Source	   *source = loads[i].first ? source_get(loads[i].source_id) : NULL;
+		SourcePart *part = source ? source_part(source, loads[i].part) : NULL;
+
+		if (part && part->kind == PART_ORDER)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Profiles follow what was found.  They do so step by step only if they were
+ * those of the ledger as it stood: where somebody has changed the ledger by
+ * hand, its clients are folded and the products counted from scratch.
+ */
+static int
+apply_found(Source *source, LedgerChange *changes, int n_changes, TimestampTz now, int64 **clients)
+{
+	int			n_clients = clients_of(changes, n_changes, clients);
+
+	/* what the diff wrote is not visible yet */
+	if (n_changes == 0 || source->state == SOURCE_LOADING || any_first_load() || verify_profiles(*clients, n_clients))
+		return step_apply(source, changes, n_changes, now, clients);
+	store_sync();
+	execute_answer(changes, n_changes, now);
+	profile_refold(*clients, n_clients, 0);
+	store_sync();
+	profile_recount();
+	return n_clients;
+}
+
 /* Read one chunk of keys through the live path. */
 static void
-read_keys(Source *source, SourcePart *part, const char **keys, int n, TimestampTz now)
+read_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n, TimestampTz now)
 {
 	QueueEvent *events = palloc0(sizeof(QueueEvent) * Max(n, 1));
+	FeedFound	found = {0};
 	int64	   *clients = NULL;
 	int			n_clients;
 
@@ -257,13 +326,17 @@ read_keys(Source *source, SourcePart *part, const char **keys, int n, TimestampT
 	if (n == 0)
 		return;
 	if (part->kind == PART_FEED)
-		n_clients = step_read_feed(source, part, events, n, now, &clients);
+	{
+		n_clients = step_read_feed(source, part, events, n, now, &found, &clients);
+		findings_add_feed(load, &found);
+	}
 	else
 	{
 		LedgerChange *changes;
 		int			n_changes = step_read_keys(source, part, events, n, now, &changes);
 
-		n_clients = step_apply(source, changes, n_changes, now, &clients);
+		findings_add_orders(load, changes, n_changes);
+		n_clients = apply_found(source, changes, n_changes, now, &clients);
 	}
 	if (source->state != SOURCE_LOADING && n_clients > 0)
 		step_assess(clients, n_clients, true, "order", now);
@@ -323,41 +396,62 @@ finish(Source *source, Load *load)
 
 	if (orders && source->state == SOURCE_LOADING)
 		leave_loading(source);
-	if (orders && Max(source->live_at, adopted_at()) > load->started_at)
+	if (orders && source->deliver &&
+		Max(source->live_at, adopted_at()) > (load->phase == 'a' ? load->started_at : load->begun_at))
 		begin_phase(load, 'a', count_clients(source));
 	else
 		load->phase = 'd';
+}
+
+static int
+chunk_size(Load *load)
+{
+	return load->reconcile ? KEYS_PER_RECONCILE : KEYS_PER_CHUNK;
 }
 
 static void
 phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 {
 	const char **keys;
+	const char *last;
+	int			limit = chunk_size(load);
 	int			n;
+	int			n_looked;
 	ErrorData  *error = NULL;
 
 	if (load->total == 0)
 		error = source_count_keys(source, part, &load->total);
 	if (error == NULL)
-		error = source_list_keys(source, part, load->position, KEYS_PER_CHUNK, &keys, &n);
+		error = source_list_keys(source, part, load->position, limit, &keys, &n);
 	if (error)
 	{
 		source_is_broken(source, error, now);
 		return;
 	}
-	read_keys(source, part, keys, n, now);
+	last = n > 0 ? keys[n - 1] : NULL;
+	n_looked = n;
+	if (load->reconcile && !reconcile_leave_out_waiting(source, part, keys, &n_looked))
+		return;
+	read_keys(source, part, load, keys, n_looked, now);
 	load->done += n;
-	if (n == KEYS_PER_CHUNK)
-		load->position = pstrdup(keys[n - 1]);
-	else if (part->kind == PART_FEED)
-		finish(source, load);
-	else if (source->state == SOURCE_LOADING)
+	load->looked += n;
+	if (n == limit)
+		load->position = pstrdup(last);
+	else if (part->kind == PART_ORDER && source->state == SOURCE_LOADING)
+	{
+		findings_write(load, source, part, now);
 		begin_phase(load, 'f', count_clients(source));
+	}
+	else if (load->first)
+	{
+		findings_write(load, source, part, now);
+		finish(source, load);
+	}
 	else
 		begin_phase(load, 's', load->done);
 }
 
-/* Ids of a column of the ledger after a position, in order. */
+/* Ids of a table after a position, in order. */
 static int
 next_ids(const char *sql, int32 number, const char *position, int limit, int64 *ids)
 {
@@ -380,39 +474,53 @@ next_ids(const char *sql, int32 number, const char *position, int limit, int64 *
 	return n;
 }
 
-/* The canonical key of a stored order. */
-static const char *
-order_key(int32 source_id, int64 order_id)
-{
-	Oid			types[2] = {INT4OID, INT8OID};
-	Datum		values[2] = {Int32GetDatum(source_id), Int64GetDatum(order_id)};
-	MemoryContext cxt = CurrentMemoryContext;
-	char	   *key = NULL;
+/* Stored orders of a source; an order with an integer key in namespace 0 is its own reference. */
+static const char stored_orders[] =
+"SELECT o.order_id, coalesce(r.order_key, o.order_id::text)"
+" FROM (SELECT DISTINCT order_id FROM agentcrm.ledger WHERE source_id = $1 AND order_id > $2 ORDER BY order_id LIMIT $3) AS o"
+" LEFT JOIN agentcrm.order_ref r ON r.source_id = $1 AND r.order_id = o.order_id ORDER BY o.order_id";
 
+/* The next stored ids of a part after the load's position, with their keys. */
+static int
+next_stored(Source *source, SourcePart *part, Load *load, int limit, int64 *last, const char **keys)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Oid			types[3] = {INT4OID, INT8OID, INT4OID};
+	Datum		values[3] = {Int32GetDatum(source->source_id),
+		Int64GetDatum(load->position ? pg_strtoint64(load->position) : PG_INT64_MIN),
+	Int32GetDatum(limit)};
+	const char *sql = stored_orders;
+	int			n;
+
+	if (part->kind == PART_FEED)
+		sql = psprintf("SELECT %s_id, %s_key FROM agentcrm.%s WHERE feed_source_id = $1 AND active AND %s_id > $2 ORDER BY 1 LIMIT $3",
+					   part->name, part->name, part->name, part->name);
 	SPI_connect();
-	SPI_execute_with_args("SELECT order_key FROM agentcrm.order_ref WHERE source_id = $1 AND order_id = $2",
-						  2, types, values, NULL, true, 1);
-	if (SPI_processed > 0)
-		key = MemoryContextStrdup(cxt, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	SPI_execute_with_args(sql, 3, types, values, NULL, true, 0);
+	n = SPI_processed;
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		*last = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		keys[i] = MemoryContextStrdup(cxt, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2));
+	}
 	SPI_finish();
-	return key ? key : psprintf("%lld", (long long) order_id);
+	return n;
 }
 
-/* Retract stored orders whose keys are gone. */
+/* Retract what is stored and whose key is gone. */
 static void
 phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 {
-	int64		ids[KEYS_PER_CHUNK];
 	const char *keys[KEYS_PER_CHUNK];
 	bool		exists[KEYS_PER_CHUNK];
 	int			gone = 0;
-	int			n = next_ids("SELECT DISTINCT order_id FROM agentcrm.ledger WHERE source_id = $1 AND order_id > $2"
-							 " ORDER BY order_id LIMIT $3", source->source_id, load->position, KEYS_PER_CHUNK, ids);
-	ErrorData  *error;
+	int			limit = chunk_size(load);
+	int64		last = 0;
+	int			n = next_stored(source, part, load, limit, &last, keys);
+	ErrorData  *error = source_existing_keys(source, part, keys, n, exists);
 
-	for (int i = 0; i < n; i++)
-		keys[i] = order_key(source->source_id, ids[i]);
-	error = source_existing_keys(source, part, keys, n, exists);
 	if (error)
 	{
 		source_is_broken(source, error, now);
@@ -421,12 +529,17 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	for (int i = 0; i < n; i++)
 		if (!exists[i])
 			keys[gone++] = keys[i];
-	read_keys(source, part, keys, gone, now);
+	if (load->reconcile && gone > 0 && !reconcile_leave_out_waiting(source, part, keys, &gone))
+		return;
+	read_keys(source, part, load, keys, gone, now);
 	load->done += n;
-	if (n == KEYS_PER_CHUNK)
-		load->position = psprintf("%lld", (long long) ids[n - 1]);
-	else
-		finish(source, load);
+	if (n == limit)
+	{
+		load->position = psprintf("%lld", (long long) last);
+		return;
+	}
+	findings_write(load, source, part, now);
+	finish(source, load);
 }
 
 static int
@@ -469,9 +582,21 @@ phase_assess(Source *source, Load *load, TimestampTz now)
 		finish(source, load);
 }
 
-/* Do a chunk of a pending load; false when there is none. */
+/* It was asked for again while it was under way: once more, from the first key. */
+static void
+begin_again(Load *load)
+{
+	load->again = false;
+	load->reconcile = true;
+	load->cause = "again";
+	load->begun_at = GetCurrentTimestamp();
+	load->looked = load->missing = load->changed = load->surplus = 0;
+	begin_phase(load, 'r', 0);
+}
+
+/* Do a chunk of a pending load; false when there is none that can go on. */
 bool
-load_step(TimestampTz now)
+load_step(TimestampTz now, bool drained)
 {
 	store_sync();
 	load_refresh();				/* events may have asked for one */
@@ -482,6 +607,8 @@ load_step(TimestampTz now)
 		SourcePart *part = source ? source_part(source, load->part) : NULL;
 
 		if (part == NULL || source->state == SOURCE_BROKEN || source->state == SOURCE_PAUSED)
+			continue;
+		if (load->reconcile && !drained && (load->phase == 'r' || load->phase == 's'))
 			continue;
 		switch (load->phase)
 		{
@@ -497,9 +624,8 @@ load_step(TimestampTz now)
 			case 'a':
 				phase_assess(source, load, now);
 				break;
-			case 'd':			/* asked for again */
-				load->again = false;
-				begin_phase(load, 'r', 0);
+			case 'd':
+				begin_again(load);
 				break;
 		}
 		save(load, now);

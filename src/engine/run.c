@@ -31,6 +31,7 @@
 #include "engine/shmem.h"
 #include "engine/step.h"
 #include "engine/worker.h"
+#include "leftovers.h"
 #include "profile/profile.h"
 #include "source/source.h"
 #include "store.h"
@@ -73,6 +74,34 @@ static void
 pin(const char *name, const char *value)
 {
 	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* What the calls themselves ask runs under the pinned path, not the caller's; the level is for unpin_path(). */
+static int
+pin_path(void)
+{
+	int			level = NewGUCNestLevel();
+
+	pin("search_path", "pg_catalog, pg_temp");
+	return level;
+}
+
+static void
+unpin_path(int level)
+{
+	AtEOXact_GUC(false, level);
+}
+
+/* An ERROR when a step in this session could not read a source: its keys would count as failed. */
+static void
+check_rights(void)
+{
+	leftovers_check();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	source_refresh();
+	for (int i = 0; i < source_count(); i++)
+		source_check_reader(source_nth(i));
+	PopActiveSnapshot();
 }
 
 /* One step in a subtransaction, so that its error is told and does not end the call. */
@@ -137,6 +166,7 @@ agentcrm_run(PG_FUNCTION_ARGS)
 	check_standing(fcinfo, "run");
 	engine_attach();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	check_rights();
 	for (int64 i = 0; i < max_steps; i++)
 	{
 		StepResult	result;
@@ -168,6 +198,7 @@ read_progress(const char *source)
 	Progress	progress = {0};
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(source)};
+	int			level = pin_path();
 
 	SPI_execute_with_args("SELECT pg_catalog.format('%s %s: %s of %s (%s %%), %s', part, phase, done, total, percent,"
 						  " coalesce('about ' || pg_catalog.date_trunc('second', remaining)::text || ' to go', 'just begun'))"
@@ -176,6 +207,7 @@ read_progress(const char *source)
 	progress.pending = SPI_processed > 0;
 	if (progress.pending)
 		progress.line = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	unpin_path(level);
 	return progress;
 }
 
@@ -184,8 +216,10 @@ check_source_exists(const char *source)
 {
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(source)};
+	int			level = pin_path();
 
 	SPI_execute_with_args("SELECT FROM agentcrm.source WHERE name = $1", 1, types, values, NULL, true, 1);
+	unpin_path(level);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -211,6 +245,7 @@ agentcrm_backfill(PG_FUNCTION_ARGS)
 	engine_attach();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	source = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	check_rights();
 	check_source_exists(source);
 	for (;;)
 	{
@@ -313,7 +348,7 @@ agentcrm_worker_state(PG_FUNCTION_ARGS)
 	values[3] = BoolGetDatum(engine_slot && engine_slot->no_worker_slot);
 	values[4] = TimestampTzGetDatum(engine_slot ? engine_slot->due : DT_NOEND);
 	isnull[4] = engine_slot == NULL || engine_slot->due == DT_NOEND;
-	values[5] = BoolGetDatum(engine_slot && (engine_slot->n_lost > 0 || engine_slot->lost_all));
+	values[5] = BoolGetDatum(engine_slot && (engine_slot->n_lost > 0 || engine_slot->lost_all || engine_slot->lost_taken));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, isnull)));
 }
 

@@ -16,6 +16,8 @@
 
 #include "engine/engine.h"
 #include "engine/shmem.h"
+#include "fault.h"
+#include "engine/stop.h"
 
 EngineShared *engine_shared = NULL;
 EngineSlot *engine_slot = NULL;
@@ -48,6 +50,7 @@ shmem_attach(void)
 		SpinLockInit(&engine_shared->mutex);
 		for (int i = 0; i < ENGINE_SLOTS; i++)
 			pg_atomic_init_u32(&engine_shared->slots[i].wake, 0);
+		stop_begin_life();
 	}
 	LWLockRelease(AddinShmemInitLock);
 	LWLockRegisterTranche(engine_shared->lock.tranche, "agentcrm");
@@ -58,6 +61,9 @@ startup_shmem(void)
 {
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
+	/* after a crash the postmaster makes its memory anew */
+	engine_shared = NULL;
+	engine_slot = NULL;
 	shmem_attach();
 }
 
@@ -69,6 +75,30 @@ shmem_init(void)
 	shmem_request_hook = request_shmem;
 	prev_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = startup_shmem;
+}
+
+static void
+reset_slot(EngineSlot *slot)
+{
+	pg_atomic_write_u32(&slot->wake, 0);
+	slot->paused = false;
+	slot->no_worker_slot = false;
+	slot->due = DT_NOEND;
+	slot->failed_until = 0;
+	slot->n_lost = 0;
+	slot->lost_all = slot->missed = false;
+}
+
+/* The database has no extension any more: nothing is to be done for it. */
+void
+shmem_quiet_slot(Oid database)
+{
+	EngineSlot *slot;
+
+	shmem_attach();
+	slot = shmem_find_slot(database, false);
+	if (slot && slot->worker_pid == 0)
+		reset_slot(slot);
 }
 
 /* The slot of a database; NULL when it has none and is not to get one, or all are taken. */
@@ -91,7 +121,7 @@ shmem_find_slot(Oid database, bool create)
 	if (found == NULL && create && free_slot)
 	{
 		found = free_slot;
-		found->due = DT_NOEND;
+		reset_slot(found);
 		found->database = database;
 	}
 	LWLockRelease(&engine_shared->lock);
@@ -104,8 +134,16 @@ engine_attach(void)
 {
 	if (engine_slot)
 		return;
+	fault_point("attach");
 	shmem_attach();
 	engine_slot = shmem_find_slot(MyDatabaseId, true);
+}
+
+/* Whether waking and marking will reach the worker. */
+bool
+engine_is_attached(void)
+{
+	return engine_slot != NULL;
 }
 
 static void
@@ -149,6 +187,8 @@ typedef struct TakenMarks
 	bool		all;
 	int32		ids[ENGINE_MAX_LOST];
 	FullTransactionId xid;
+	bool		missed;
+	FullTransactionId missed_xid;
 } TakenMarks;
 
 static TakenMarks taken = {InvalidSubTransactionId};
@@ -169,7 +209,7 @@ add_mark(EngineSlot *slot, int32 source_id, FullTransactionId xid)
 		slot->lost_xid = xid;
 }
 
-/* Note that the current transaction lost keys of a source. */
+/* Note that the current transaction lost keys of a source; engine_wake after its commit tells the worker. */
 void
 engine_mark_lost(int32 source_id)
 {
@@ -181,19 +221,41 @@ engine_mark_lost(int32 source_id)
 	SpinLockAcquire(&engine_shared->mutex);
 	add_mark(slot, source_id, xid);
 	SpinLockRelease(&engine_shared->mutex);
-	pg_atomic_write_u32(&slot->wake, 1);
+}
+
+/* Note that the current transaction changed rows while agentcrm.capture was off. */
+void
+engine_mark_missed(void)
+{
+	EngineSlot *slot = engine_slot;
+	FullTransactionId xid = GetTopFullTransactionIdIfAny();
+
+	if (slot == NULL)
+		return;
+	SpinLockAcquire(&engine_shared->mutex);
+	slot->missed = true;
+	if (FullTransactionIdPrecedes(slot->missed_xid, xid))
+		slot->missed_xid = xid;
+	SpinLockRelease(&engine_shared->mutex);
 }
 
 static void
 give_back(void)
 {
 	SpinLockAcquire(&engine_shared->mutex);
+	if (taken.missed)
+	{
+		engine_slot->missed = true;
+		if (FullTransactionIdPrecedes(engine_slot->missed_xid, taken.missed_xid))
+			engine_slot->missed_xid = taken.missed_xid;
+	}
 	for (int i = 0; i < taken.n; i++)
 		add_mark(engine_slot, taken.ids[i], taken.xid);
 	if (taken.all)
 		add_mark(engine_slot, 0, taken.xid);
+	engine_slot->lost_taken = false;
 	SpinLockRelease(&engine_shared->mutex);
-	taken.subid = InvalidSubTransactionId;
+	memset(&taken, 0, sizeof(taken));
 }
 
 static void
@@ -204,7 +266,10 @@ taken_xact_callback(XactEvent event, void *arg)
 	if (event == XACT_EVENT_ABORT)
 		give_back();
 	else if (event == XACT_EVENT_COMMIT)
-		taken.subid = InvalidSubTransactionId;
+	{
+		engine_slot->lost_taken = false;
+		memset(&taken, 0, sizeof(taken));
+	}
 }
 
 /* Subtransaction numbers grow: a smaller one that aborts is an ancestor. */
@@ -228,39 +293,73 @@ oldest_running(void)
 	return FullTransactionIdFromEpochAndXid(epoch, xmin);
 }
 
-/* Take the marks of lost keys, once every transaction that made one is over; they come back if this one aborts. */
-bool
-shmem_take_lost(int32 *source_ids, int *n, bool *all)
+/* Marks are taken in this subtransaction; an enclosing one that took some already includes it. */
+static void
+begin_taking(void)
 {
 	static bool registered = false;
-	EngineSlot *slot = engine_slot;
-	FullTransactionId oldest;
 
-	if (slot == NULL || (slot->n_lost == 0 && !slot->lost_all))
-		return false;
 	if (!registered)
 	{
 		RegisterXactCallback(taken_xact_callback, NULL);
 		RegisterSubXactCallback(taken_subxact_callback, NULL);
 		registered = true;
 	}
+	if (taken.subid == InvalidSubTransactionId)
+		taken.subid = GetCurrentSubTransactionId();
+}
+
+/* Take the marks of lost keys, once every transaction that made one is over; they come back if this one aborts. */
+bool
+shmem_take_lost(int32 *source_ids, int *n, bool *all)
+{
+	EngineSlot *slot = engine_slot;
+	FullTransactionId oldest;
+	bool		took;
+
+	if (slot == NULL || (slot->n_lost == 0 && !slot->lost_all))
+		return false;
+	begin_taking();
 	oldest = oldest_running();
 	SpinLockAcquire(&engine_shared->mutex);
-	if (FullTransactionIdPrecedes(slot->lost_xid, oldest))
+	took = FullTransactionIdPrecedes(slot->lost_xid, oldest);
+	if (took)
 	{
-		taken.subid = GetCurrentSubTransactionId();
 		taken.n = slot->n_lost;
 		memcpy(taken.ids, slot->lost, sizeof(int32) * slot->n_lost);
 		taken.all = slot->lost_all;
 		taken.xid = slot->lost_xid;
 		slot->n_lost = 0;
 		slot->lost_all = false;
+		slot->lost_taken = true;
 	}
 	SpinLockRelease(&engine_shared->mutex);
-	if (taken.subid == InvalidSubTransactionId)
-		return false;
 	*n = taken.n;
 	memcpy(source_ids, taken.ids, sizeof(int32) * taken.n);
 	*all = taken.all;
-	return true;
+	return took;
+}
+
+/* Take the mark of changes that were not captured, once every transaction that made some is over. */
+bool
+shmem_take_missed(void)
+{
+	EngineSlot *slot = engine_slot;
+	FullTransactionId oldest;
+	bool		took;
+
+	if (slot == NULL || !slot->missed)
+		return false;
+	begin_taking();
+	oldest = oldest_running();
+	SpinLockAcquire(&engine_shared->mutex);
+	took = FullTransactionIdPrecedes(slot->missed_xid, oldest);
+	if (took)
+	{
+		taken.missed = true;
+		taken.missed_xid = slot->missed_xid;
+		slot->missed = false;
+	}
+	SpinLockRelease(&engine_shared->mutex);
+	return took;
 }

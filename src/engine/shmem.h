@@ -31,6 +31,9 @@ typedef struct EngineSlot
 	bool		lost_all;
 	int32		lost[ENGINE_MAX_LOST];
 	FullTransactionId lost_xid; /* the newest transaction that lost keys */
+	bool		lost_taken;		/* marks are being served by a transaction that is still open */
+	bool		missed;			/* changes were made while agentcrm.capture was off */
+	FullTransactionId missed_xid;	/* the newest transaction that made some */
 } EngineSlot;
 
 typedef struct EngineShared
@@ -39,6 +42,7 @@ typedef struct EngineShared
 	slock_t		mutex;			/* protects the fields of all slots but wake */
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch;
+	TimestampTz life;			/* when this run of the server began, or the first one of those parted by clean stops */
 	EngineSlot	slots[ENGINE_SLOTS];
 } EngineShared;
 
@@ -48,8 +52,12 @@ extern EngineSlot *engine_slot; /* this database's */
 extern void shmem_init(void);	/* from _PG_init */
 extern void shmem_attach(void);
 extern EngineSlot *shmem_find_slot(Oid database, bool create);
+extern void shmem_quiet_slot(Oid database);
 
 /* Marks of lost keys whose transactions are all over; false when there are none, or one is still open. */
 extern bool shmem_take_lost(int32 *source_ids, int *n, bool *all);
+
+/* The mark of changes that were not captured, likewise. */
+extern bool shmem_take_missed(void);
 
 #endif

@@ -24,8 +24,7 @@
 #include "utils/rel.h"
 
 #include "agentcrm.h"
-#include "engine/engine.h"
-#include "engine/shmem.h"
+#include "engine/reconcile.h"
 #include "engine/step.h"
 #include "execute/execute.h"
 #include "plan/plan.h"
@@ -215,10 +214,10 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	return read_orders(source, order_part, order_events, n_orders, now, changes);
 }
 
-/* Read attributes of some keys; halved on failure like orders. */
+/* Read attributes of some keys, adding up what they changed; halved on failure like orders. */
 int
 step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
-			   int64 **clients)
+			   FeedFound *found, int64 **clients)
 {
 	const char **keys = palloc(sizeof(char *) * n);
 	FeedRow    *rows;
@@ -232,8 +231,8 @@ step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n
 	{
 		int64	   *left;
 		int64	   *right;
-		int			n_left = step_read_feed(source, part, events, n / 2, now, &left);
-		int			n_right = step_read_feed(source, part, events + n / 2, n - n / 2, now, &right);
+		int			n_left = step_read_feed(source, part, events, n / 2, now, found, &left);
+		int			n_right = step_read_feed(source, part, events + n / 2, n - n / 2, now, found, &right);
 
 		*clients = palloc(sizeof(int64) * Max(n_left + n_right, 1));
 		memcpy(*clients, left, sizeof(int64) * n_left);
@@ -249,7 +248,7 @@ step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n
 	for (int i = 0; i < n; i++)
 		if (events[i].attempts > 0)
 			queue_forgive(&events[i]);
-	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, clients);
+	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, found, clients);
 }
 
 /* ---- from the ledger to recommendations ---- */
@@ -359,13 +358,14 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 {
 	Source	   *source = source_get(events[0].source_id);
 	SourcePart *part;
+	FeedFound	found = {0};
 	int64	   *touched;
 	int			n_touched;
 
 	if (events[0].part == QUEUE_PART_RESYNC)
 	{
 		for (int i = 0; i < n; i++)
-			load_request(events[i].source_id, atoi(events[i].key));
+			load_request(events[i].source_id, atoi(events[i].key), *events[i].key ? "TRUNCATE" : "lost keys", false);
 		return;
 	}
 	part = source ? source_part(source, events[0].part) : NULL;
@@ -378,7 +378,7 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		return;
 	}
 	if (part->kind == PART_FEED)
-		n_touched = step_read_feed(source, part, events, n, now, &touched);
+		n_touched = step_read_feed(source, part, events, n, now, &found, &touched);
 	else
 	{
 		LedgerChange *changes;
@@ -404,8 +404,9 @@ blame(QueueBatch *batch, TimestampTz now)
 	blame_next = false;
 }
 
+/* Work on a batch; drained tells whether an older event is left. */
 static bool
-step_events(TimestampTz now)
+step_events(TimestampTz now, bool *drained)
 {
 	TimestampTz started = GetCurrentTimestamp();
 	QueueBatch *batch;
@@ -419,10 +420,12 @@ step_events(TimestampTz now)
 	if (batch == NULL)
 	{
 		blame_next = false;
+		*drained = true;
 		return false;
 	}
+	*drained = queue_batch_is_last(batch) && !blame_next;
 	if (queue_batch_discarded(batch))
-		load_request(0, 0);
+		load_request(0, 0, "other server", true);
 	if (blame_next)
 		blame(batch, now);
 	else
@@ -494,29 +497,24 @@ step_next_due(void)
 	int64		id;
 	TimestampTz client;
 	TimestampTz recommendation = execute_next_due();
-	TimestampTz retry = queue_next_retry();
+	TimestampTz others = Min(queue_next_retry(), reconcile_next_due());
 
 	due_clients(DT_NOBEGIN, 1, &id, &client);
-	return Min(client, Min(recommendation, retry));
+	return Min(client, Min(recommendation, others));
 }
 
 /* ---- the step ---- */
 
-/* Marks left by flushes that could not write. */
+/* Whatever asks for a source to be read through. */
 static bool
-step_lost(TimestampTz now)
+step_reconcile(TimestampTz now)
 {
-	int32		sources[ENGINE_MAX_LOST];
-	int			n;
-	bool		all;
+	bool		asked = reconcile_at_start(now);
 
-	if (!shmem_take_lost(sources, &n, &all))
-		return false;
-	for (int i = 0; i < n; i++)
-		load_request(sources[i], 0);
-	if (all)
-		load_request(0, 0);
-	return true;
+	asked |= reconcile_lost(now);
+	asked |= reconcile_missed(now);
+	asked |= reconcile_on_schedule(now);
+	return asked;
 }
 
 /*
@@ -544,6 +542,7 @@ step_run(void)
 {
 	TimestampTz now = engine_now();
 	StepResult	result = take_locks();
+	bool		drained;
 	bool		worked;
 
 	if (result != STEP_WORKED)
@@ -554,10 +553,10 @@ step_run(void)
 		return STEP_IDLE;
 	source_refresh();
 	load_refresh();
-	worked = step_lost(now);
+	worked = step_reconcile(now);
 
-	worked |= step_events(now);
-	worked |= load_step(now);
+	worked |= step_events(now, &drained);
+	worked |= load_step(now, drained);
 	if (!worked)
 		worked = step_due(now);
 	if (!worked && !load_any() && profile_fit_due(now))

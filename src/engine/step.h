@@ -26,19 +26,23 @@ extern TimestampTz step_next_due(void); /* when time alone makes work */
 extern int	step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n,
 						   TimestampTz now, LedgerChange **changes);
 extern int	step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n,
-						   TimestampTz now, int64 **clients);
+						   TimestampTz now, FeedFound *found, int64 **clients);
 extern int	step_apply(Source *source, LedgerChange *changes, int n, TimestampTz now, int64 **clients);
 extern void step_assess(const int64 *clients, int n, bool event, const char *cause, TimestampTz now);
 
 /* Loads: reading all keys of a part. */
-extern bool load_step(TimestampTz now);
-extern void load_request(int32 source_id, int16 part); /* part 0: all parts; source 0: all */
+extern bool load_step(TimestampTz now, bool drained);	/* drained: no older event is left in the queue */
+/* Ask for a part (0: all parts) of a source (0: all) to be read; cause in words, see agentcrm.source_load. */
+extern void load_request(int32 source_id, int16 part, const char *cause, bool reconcile);
 extern bool load_defers(Source *source, int64 client_id);	/* the client's profile is built by the load */
 extern bool load_any(void);		/* some source is being loaded for the first time */
 extern void load_refresh(void);
 
 /* Whether this database is the one agentcrm was installed into (copies do not act). */
 extern bool engine_adopted(TimestampTz now);
+
+/* Whether the stored profiles of distinct clients, ascending, are those of the ledger under the active snapshot. */
+extern bool verify_profiles(const int64 *clients, int n);
 
 extern void error_record(const char *place, int32 source_id, const ErrorData *error, TimestampTz now);
 

@@ -33,20 +33,38 @@
 
 /* An idle worker looks this often whether somebody wants the database, and for events nobody announced. */
 #define IDLE_LOOK_MS 250
+/* A worker that ended before its work was done is followed by another after this time. */
+#define EARLY_END_DELAY_MS 1000
 /* After an error the next step waits, longer each time. */
 #define FIRST_BACKOFF_MS 100
 #define LONGEST_BACKOFF_MS 60000
 
 extern char *agentcrm_worker_role;
 
+/* Ended because there was nothing to do, and not in the midst of it. */
+static bool rested = false;
+
+/*
+ * Leave the slot to another worker.  One that was ended, or made way for
+ * somebody, may leave work behind that nobody will announce again: after a
+ * while the launcher starts another.
+ */
 static void
 leave_slot(int code, Datum arg)
 {
+	Latch	   *launcher;
+
 	SpinLockAcquire(&engine_shared->mutex);
 	engine_slot->worker_latch = NULL;
 	engine_slot->worker_pid = 0;
+	if (!rested)
+		engine_slot->failed_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), EARLY_END_DELAY_MS);
+	launcher = engine_shared->launcher_latch;
 	SpinLockRelease(&engine_shared->mutex);
-	/* the launcher knows by SIGUSR1 that we are gone; due times are in the slot */
+	if (!rested)
+		pg_atomic_write_u32(&engine_slot->wake, 1);
+	if (launcher)
+		SetLatch(launcher);
 }
 
 /* Take the database's slot; false when another worker has it. */
@@ -237,7 +255,10 @@ work(void)
 		if (backoff == 0 && engine_shared->launcher_pid != 0 &&
 			TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), agentcrm_idle_exit * 1000) &&
 			pg_atomic_read_u32(&engine_slot->wake) == 0)
+		{
+			rested = true;
 			return;
+		}
 		wait_for(backoff ? backoff : IDLE_LOOK_MS);
 	}
 }
@@ -255,7 +276,12 @@ agentcrm_worker_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), role ? role_oid : InvalidOid, 0);
 	pin_settings();
-	if (!extension_exists() || !enter_slot())
+	if (!extension_exists())
+	{
+		shmem_quiet_slot(MyDatabaseId);
+		proc_exit(0);
+	}
+	if (!enter_slot())
 		proc_exit(0);
 	CurrentMemoryContext = AllocSetContextCreate(TopMemoryContext, "agentcrm worker", ALLOCSET_DEFAULT_SIZES);
 	work();

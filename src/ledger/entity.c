@@ -35,7 +35,7 @@ static const EntityTable tables[] = {
 };
 
 #define N_TABLES ((int) lengthof(tables))
-#define MAX_COLUMNS 12
+#define MAX_COLUMNS 13
 
 typedef struct Known
 {

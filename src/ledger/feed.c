@@ -3,7 +3,8 @@
  *		Attributes of clients, products and reps as the feeds give them.
  *
  * Written set-wise; only rows that change are touched, and clients whose
- * attributes changed are reported, for they have to be looked at again.
+ * attributes changed are reported, for they have to be looked at again.  A row
+ * belongs to the first source whose feed gives it.
  */
 #include "postgres.h"
 
@@ -69,9 +70,9 @@ set_numeric(ArrayBuilder *array, int i, Numeric number)
 		array->values[i] = NumericGetDatum(number);
 }
 
-/* Execute a writing statement over arrays; the ids it returns. */
+/* Execute a writing statement over arrays; the ids it returns, and how many of the rows are new. */
 static int
-execute(const char *sql, int nargs, Oid *types, Datum *values, int64 **ids)
+execute(const char *sql, int nargs, Oid *types, Datum *values, int64 **ids, int *inserted)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	int			n;
@@ -80,10 +81,12 @@ execute(const char *sql, int nargs, Oid *types, Datum *values, int64 **ids)
 	SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0);
 	n = SPI_tuptable ? SPI_processed : 0;
 	*ids = MemoryContextAlloc(cxt, sizeof(int64) * Max(n, 1));
+	*inserted = 0;
 	for (int i = 0; i < n; i++)
 	{
 		bool		isnull;
 
+		*inserted += DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
 		(*ids)[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
 	}
 	SPI_finish();
@@ -92,18 +95,19 @@ execute(const char *sql, int nargs, Oid *types, Datum *values, int64 **ids)
 
 static const char upsert_clients[] =
 "INSERT INTO agentcrm.client AS c (client_id, namespace, client_key, name, parent_client_id, root_client_id,"
-" channel, territory, rep_id, active, do_not_contact, first_seen)"
-" SELECT DISTINCT ON (id) id, $1, key, name, parent, id, channel, territory, rep, active, coalesce(quiet, false), $2"
+" channel, territory, rep_id, active, do_not_contact, first_seen, feed_source_id)"
+" SELECT DISTINCT ON (id) id, $1, key, name, parent, id, channel, territory, rep, active, coalesce(quiet, false), $2, $12"
 " FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11) AS f(id, key, name, parent, channel, territory, rep, active, quiet)"
 " ON CONFLICT (client_id) DO UPDATE SET name = excluded.name, parent_client_id = excluded.parent_client_id,"
 "  channel = excluded.channel, territory = excluded.territory, rep_id = excluded.rep_id, active = excluded.active,"
+"  feed_source_id = coalesce(c.feed_source_id, excluded.feed_source_id),"
 "  do_not_contact = CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN c.do_not_contact ELSE excluded.do_not_contact END"
 " WHERE c.client_key = excluded.client_key"
-"  AND (c.name, c.parent_client_id, c.channel, c.territory, c.rep_id, c.active,"
+"  AND (c.name, c.parent_client_id, c.channel, c.territory, c.rep_id, c.active, c.feed_source_id IS NULL,"
 "   CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN false ELSE c.do_not_contact END) IS DISTINCT FROM"
-"  (excluded.name, excluded.parent_client_id, excluded.channel, excluded.territory, excluded.rep_id, excluded.active,"
+"  (excluded.name, excluded.parent_client_id, excluded.channel, excluded.territory, excluded.rep_id, excluded.active, false,"
 "   excluded.do_not_contact)"
-" RETURNING client_id";
+" RETURNING client_id, c.xmax = 0";
 
 /* Roots of the given clients and of all below them; 32 levels end a cycle. */
 static const char update_roots[] =
@@ -119,14 +123,15 @@ static const char update_roots[] =
 "   WHERE d.level < 32)"
 " UPDATE agentcrm.client c SET root_client_id = d.root"
 "  FROM (SELECT DISTINCT ON (client_id) client_id, root FROM down ORDER BY client_id, level DESC) d"
-"  WHERE c.client_id = d.client_id AND c.root_client_id <> d.root RETURNING c.client_id";
+"  WHERE c.client_id = d.client_id AND c.root_client_id <> d.root RETURNING c.client_id, false";
 
 static int
-store_clients(int32 namespace, FeedRow *rows, int n, TimestampTz now, int64 **changed)
+store_clients(Source *source, FeedRow *rows, int n, TimestampTz now, FeedFound *found, int64 **changed)
 {
-	Oid			types[11] = {INT4OID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID};
-	Datum		values[11] = {Int32GetDatum(namespace), TimestampTzGetDatum(now)};
+	int32		namespace = source->namespace;
+	Oid			types[12] = {INT4OID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
+	TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID, INT4OID};
+	Datum		values[12] = {Int32GetDatum(namespace), TimestampTzGetDatum(now)};
 	ArrayBuilder columns[9];
 	static const Oid element[9] = {INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, BOOLOID, BOOLOID};
 	Oid			root_types[1] = {INT8ARRAYOID};
@@ -134,6 +139,7 @@ store_clients(int32 namespace, FeedRow *rows, int n, TimestampTz now, int64 **ch
 	Datum		root_values[1];
 	int64	   *moved;
 	int			n_changed;
+	int			n_new;
 
 	for (int c = 0; c < 9; c++)
 		columns[c] = new_array(element[c], n);
@@ -157,26 +163,40 @@ store_clients(int32 namespace, FeedRow *rows, int n, TimestampTz now, int64 **ch
 	entity_flush();
 	for (int c = 0; c < 9; c++)
 		values[c + 2] = finish_array(&columns[c], n);
-	n_changed = execute(upsert_clients, 11, types, values, changed);
+	values[11] = Int32GetDatum(source->source_id);
+	n_changed = execute(upsert_clients, 12, types, values, changed, &n_new);
+	found->added += n_new;
+	found->changed += n_changed - n_new;
 
 	ids = new_array(INT8OID, n_changed);
 	for (int i = 0; i < n_changed; i++)
 		ids.values[i] = Int64GetDatum((*changed)[i]);
 	root_values[0] = finish_array(&ids, n_changed);
 	if (n_changed > 0)
-		execute(update_roots, 1, root_types, root_values, &moved);
+		execute(update_roots, 1, root_types, root_values, &moved, &n_new);
 	return n_changed;
 }
 
+/* Execute a writing statement and add up what it did. */
 static void
-store_products(int32 namespace, FeedRow *rows, int n)
+execute_counted(const char *sql, int nargs, Oid *types, Datum *values, FeedFound *found)
 {
-	Oid			types[9] = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID,
-	INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID};
-	static const Oid element[8] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT8OID, NUMERICOID, NUMERICOID};
-	Datum		values[9] = {Int32GetDatum(namespace)};
-	ArrayBuilder columns[8];
 	int64	   *ids;
+	int			n_new;
+	int			n = execute(sql, nargs, types, values, &ids, &n_new);
+
+	found->added += n_new;
+	found->changed += n - n_new;
+}
+
+static void
+store_products(Source *source, FeedRow *rows, int n, FeedFound *found)
+{
+	Oid			types[10] = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID,
+	INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, INT4OID};
+	static const Oid element[8] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT8OID, NUMERICOID, NUMERICOID};
+	Datum		values[10] = {Int32GetDatum(source->namespace)};
+	ArrayBuilder columns[8];
 
 	for (int c = 0; c < 8; c++)
 		columns[c] = new_array(element[c], n);
@@ -195,28 +215,30 @@ store_products(int32 namespace, FeedRow *rows, int n)
 	}
 	for (int c = 0; c < 8; c++)
 		values[c + 1] = finish_array(&columns[c], n);
-	execute("INSERT INTO agentcrm.product AS p (product_id, namespace, product_key, name, category, active,"
-			" successor_product_id, pack_qty, min_order_qty)"
-			" SELECT DISTINCT ON (id) id, $1, key, name, category, active, successor, pack, least"
-			" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) AS f(id, key, name, category, active, successor, pack, least)"
-			" ON CONFLICT (product_id) DO UPDATE SET name = excluded.name, category = excluded.category,"
-			"  active = excluded.active, successor_product_id = excluded.successor_product_id,"
-			"  pack_qty = excluded.pack_qty, min_order_qty = excluded.min_order_qty"
-			" WHERE p.product_key = excluded.product_key"
-			"  AND (p.name, p.category, p.active, p.successor_product_id, p.pack_qty, p.min_order_qty) IS DISTINCT FROM"
-			"  (excluded.name, excluded.category, excluded.active, excluded.successor_product_id, excluded.pack_qty,"
-			"   excluded.min_order_qty)",
-			9, types, values, &ids);
+	values[9] = Int32GetDatum(source->source_id);
+	execute_counted("INSERT INTO agentcrm.product AS p (product_id, namespace, product_key, name, category, active,"
+					" successor_product_id, pack_qty, min_order_qty, feed_source_id)"
+					" SELECT DISTINCT ON (id) id, $1, key, name, category, active, successor, pack, least, $10"
+					" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) AS f(id, key, name, category, active, successor, pack, least)"
+					" ON CONFLICT (product_id) DO UPDATE SET name = excluded.name, category = excluded.category,"
+					"  active = excluded.active, successor_product_id = excluded.successor_product_id,"
+					"  pack_qty = excluded.pack_qty, min_order_qty = excluded.min_order_qty,"
+					"  feed_source_id = coalesce(p.feed_source_id, excluded.feed_source_id)"
+					" WHERE p.product_key = excluded.product_key"
+					"  AND (p.name, p.category, p.active, p.successor_product_id, p.pack_qty, p.min_order_qty,"
+					"   p.feed_source_id IS NULL) IS DISTINCT FROM"
+					"  (excluded.name, excluded.category, excluded.active, excluded.successor_product_id, excluded.pack_qty,"
+					"   excluded.min_order_qty, false) RETURNING product_id, p.xmax = 0",
+					10, types, values, found);
 }
 
 static void
-store_reps(int32 namespace, FeedRow *rows, int n)
+store_reps(Source *source, FeedRow *rows, int n, FeedFound *found)
 {
-	Oid			types[5] = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID};
+	Oid			types[6] = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, INT4OID};
 	static const Oid element[4] = {INT8OID, TEXTOID, TEXTOID, BOOLOID};
-	Datum		values[5] = {Int32GetDatum(namespace)};
+	Datum		values[6] = {Int32GetDatum(source->namespace)};
 	ArrayBuilder columns[4];
-	int64	   *ids;
 
 	for (int c = 0; c < 4; c++)
 		columns[c] = new_array(element[c], n);
@@ -229,11 +251,14 @@ store_reps(int32 namespace, FeedRow *rows, int n)
 	}
 	for (int c = 0; c < 4; c++)
 		values[c + 1] = finish_array(&columns[c], n);
-	execute("INSERT INTO agentcrm.rep AS r (rep_id, namespace, rep_key, name, active)"
-			" SELECT DISTINCT ON (id) id, $1, key, name, active FROM unnest($2, $3, $4, $5) AS f(id, key, name, active)"
-			" ON CONFLICT (rep_id) DO UPDATE SET name = excluded.name, active = excluded.active"
-			" WHERE r.rep_key = excluded.rep_key AND (r.name, r.active) IS DISTINCT FROM (excluded.name, excluded.active)",
-			5, types, values, &ids);
+	values[5] = Int32GetDatum(source->source_id);
+	execute_counted("INSERT INTO agentcrm.rep AS r (rep_id, namespace, rep_key, name, active, feed_source_id)"
+					" SELECT DISTINCT ON (id) id, $1, key, name, active, $6 FROM unnest($2, $3, $4, $5) AS f(id, key, name, active)"
+					" ON CONFLICT (rep_id) DO UPDATE SET name = excluded.name, active = excluded.active,"
+					"  feed_source_id = coalesce(r.feed_source_id, excluded.feed_source_id)"
+					" WHERE r.rep_key = excluded.rep_key AND (r.name, r.active, r.feed_source_id IS NULL)"
+					"  IS DISTINCT FROM (excluded.name, excluded.active, false) RETURNING rep_id, r.xmax = 0",
+					6, types, values, found);
 }
 
 static int
@@ -255,6 +280,7 @@ deactivate(const char *feed, Source *source, SourcePart *part, const char **keys
 	int64	   *given = palloc(sizeof(int64) * Max(n_rows, 1));
 	ArrayBuilder gone = new_array(INT8OID, n_keys);
 	int			n_gone = 0;
+	int			n_new;
 
 	for (int i = 0; i < n_rows; i++)
 		given[i] = rows[i].id;
@@ -269,29 +295,30 @@ deactivate(const char *feed, Source *source, SourcePart *part, const char **keys
 	if (n_gone == 0)
 		return 0;
 	values[0] = finish_array(&gone, n_gone);
-	return execute(psprintf("UPDATE agentcrm.%s SET active = false WHERE %s_id = ANY ($1) AND active RETURNING %s_id",
-							feed, feed, feed), 1, types, values, changed);
+	return execute(psprintf("UPDATE agentcrm.%s SET active = false WHERE %s_id = ANY ($1) AND active RETURNING %s_id, false",
+							feed, feed, feed), 1, types, values, changed, &n_new);
 }
 
 /* Store what a feed gives for some keys; the clients whose attributes changed. */
 int
 ledger_store_feed(Source *source, const char *feed, const char **keys, int n_keys, SourcePart *part,
-				  FeedRow *rows, int n_rows, TimestampTz now, int64 **clients)
+				  FeedRow *rows, int n_rows, TimestampTz now, FeedFound *found, int64 **clients)
 {
 	int64	   *stored = NULL;
 	int64	   *gone = NULL;
 	int			n_stored = 0;
 	int			n_gone = deactivate(feed, source, part, keys, n_keys, rows, n_rows, &gone);
 
+	found->gone += n_gone;
 	if (strcmp(feed, "client") == 0)
-		n_stored = store_clients(source->namespace, rows, n_rows, now, &stored);
+		n_stored = store_clients(source, rows, n_rows, now, found, &stored);
 	else
 	{
 		n_gone = 0;				/* only clients are reported */
 		if (strcmp(feed, "product") == 0)
-			store_products(source->namespace, rows, n_rows);
+			store_products(source, rows, n_rows, found);
 		else
-			store_reps(source->namespace, rows, n_rows);
+			store_reps(source, rows, n_rows, found);
 	}
 	*clients = palloc(sizeof(int64) * Max(n_stored + n_gone, 1));
 	memcpy(*clients, stored, sizeof(int64) * n_stored);

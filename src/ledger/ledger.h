@@ -69,10 +69,18 @@ extern int	ledger_apply(struct Source *source, struct SourcePart *part, const ch
 /* Delete all rows of a source, at most limit documents a call; the changes as above. */
 extern int	ledger_retract(int32 source_id, int limit, TimestampTz now, LedgerChange **changes);
 
+/* What the attributes of some keys changed: rows added, changed, and made inactive because they are gone. */
+typedef struct FeedFound
+{
+	int64		added;
+	int64		changed;
+	int64		gone;
+} FeedFound;
+
 /* Attributes from feeds; report the clients whose attributes changed (palloc'd). */
 extern int	ledger_store_feed(struct Source *source, const char *feed, const char **keys, int n_keys,
 							  struct SourcePart *part, struct FeedRow *rows, int n_rows, TimestampTz now,
-							  int64 **clients);
+							  FeedFound *found, int64 **clients);
 
 /* Stored lines of one document, palloc'd. */
 extern int	ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines);

@@ -173,6 +173,12 @@ extern void profile_store_state(const ClientSnapshot *clients, int n_clients, co
  */
 extern void profile_verify(DifferenceSink *sink, bool (*skip) (int64 client_id, void *arg), void *arg);
 
+/* The same for some distinct clients, ascending, product profiles left out. */
+extern void profile_verify_clients(DifferenceSink *sink, const int64 *client_ids, int n_clients);
+
+/* Count product_profile and product_month anew from ledger and client_product; only where no source is being loaded for the first time. */
+extern void profile_recount(void);
+
 extern const Population *profile_population(void);
 extern const ProductInfo *profile_product(int64 product_id);	/* NULL when unknown; valid until the next transaction */
 extern void profile_fit(TimestampTz as_of); /* new generations of gap, class and popularity */

@@ -193,6 +193,21 @@ compare_clients(Verify *verify, bool (*skip) (int64 client_id, void *arg), void 
 	MemoryContextDelete(fold->cxt);
 }
 
+/* See profile.h. */
+void
+profile_verify_clients(DifferenceSink *sink, const int64 *client_ids, int n_clients)
+{
+	Verify		verify = {.sink = sink};
+	Fold	   *fold = fold_create(NULL, NULL, NULL);
+
+	verify.profiles = store_open("client_profile", AccessShareLock);
+	verify.products = store_open("client_product", AccessShareLock);
+	fold_clients(fold, client_ids, n_clients, DT_NOEND, compare_client, &verify);
+	store_close(verify.products);
+	store_close(verify.profiles);
+	MemoryContextDelete(fold->cxt);
+}
+
 /*
  * Each row of the query is a key, a column, and what is expected and found;
  * the query does its own counting, apart from the C code that keeps the tables.

@@ -264,6 +264,13 @@ queue_batch_discarded(const QueueBatch *batch)
 	return batch->cursor.discarded;
 }
 
+/* Whether no event that was visible when the batch was read is left after it. */
+bool
+queue_batch_is_last(const QueueBatch *batch)
+{
+	return batch->complete && batch->cursor.target == 0;
+}
+
 /* Delete old rows of the cursor table, now and then. */
 static void
 prune_batches(Store *store, int64 batch_no)

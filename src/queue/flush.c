@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
+#include "fault.h"
 #include "queue/event_table.h"
 #include "queue/queue.h"
 #include "store.h"
@@ -65,7 +66,9 @@ current_table(void)
 	if (turn_relid == InvalidOid)
 		CacheRegisterRelcacheCallback(forget_turn, (Datum) 0);
 	turn_relid = store_relid("event_turn");
-	if (!ConditionalLockRelationOid(turn_relid, AccessShareLock))
+	fault_point("turn");
+	if (!ConditionalLockRelationOid(turn_relid, AccessShareLock) ||
+		!ConditionalLockRelationOid(store_relid("event_turn_pkey"), AccessShareLock))
 		return table;
 	turn_table = table;			/* an invalidation from here on resets it */
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -97,7 +100,10 @@ open_any(void)
 		Oid			relid = table_relid((first - 1 + i) % QUEUE_TABLES + 1);
 
 		if (ConditionalLockRelationOid(relid, RowExclusiveLock))
+		{
+			fault_point("open");
 			return table_open(relid, NoLock);
+		}
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -150,6 +156,7 @@ queue_write(const QueueEvent *events, int n)
 	Relation	rel = open_any();
 	Datum		xid = FullTransactionIdGetDatum(GetTopFullTransactionId());
 
+	fault_point("insert");
 	/* most transactions of an order system change one order */
 	if (n == 1)
 	{
@@ -160,5 +167,6 @@ queue_write(const QueueEvent *events, int n)
 	}
 	else
 		insert_many(rel, xid, events, n);
+	fault_point("inserted");
 	table_close(rel, NoLock);
 }

@@ -40,6 +40,7 @@ extern QueueBatch *queue_read(int limit, TimestampTz now);
 extern QueueEvent *queue_batch_events(QueueBatch *batch, int *n);	/* distinct, ordered by source, part, key */
 extern bool queue_unread(void); /* nothing was ever read: a new installation, or a restored one */
 extern bool queue_batch_discarded(const QueueBatch *batch); /* no cursor, or another server's: sources must be read again */
+extern bool queue_batch_is_last(const QueueBatch *batch);	/* no event that was visible when it was read is left after it */
 extern void queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now);
 
 /* Rotate the event tables and empty those that are consumed; true when it wrote. */

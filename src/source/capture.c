@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
@@ -24,6 +25,7 @@
 
 #include "agentcrm.h"
 #include "engine/engine.h"
+#include "fault.h"
 #include "queue/queue.h"
 #include "source/key.h"
 #include "source/pending.h"
@@ -102,13 +104,16 @@ resolve_watch(void *arg)
 {
 	Watch	   *watch = arg;
 	Oid			relid = store_relid("source_watch");
+	Oid			index = store_relid("source_watch_pkey");
 	Store	   *store;
 	StoreScan  *scan;
 	HeapTuple	tuple;
 	Datum		keys[2] = {Int32GetDatum(watch->key.source_id), Int16GetDatum(watch->key.watch)};
 
 	engine_attach();			/* so that waking and marking cannot fail later */
-	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+	fault_point("watch");
+	if (!ConditionalLockRelationOid(relid, AccessShareLock) ||
+		!ConditionalLockRelationOid(index, AccessShareLock))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("table \"agentcrm.source_watch\" is locked")));
@@ -129,6 +134,7 @@ resolve_watch(void *arg)
 	store_close(store);
 	PopActiveSnapshot();
 	watch->valid = true;
+	*(Watch *) hash_search(watches, &watch->key, HASH_ENTER, NULL) = *watch;
 }
 
 static void
@@ -136,6 +142,7 @@ make_watches(void *arg)
 {
 	HASHCTL		ctl = {.keysize = sizeof(WatchKey), .entrysize = sizeof(Watch), .hcxt = CacheMemoryContext};
 
+	pending_init();
 	watches = hash_create("agentcrm watches", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(forget_watches, (Datum) 0);
 }
@@ -147,7 +154,6 @@ find_watch(int32 source_id, int32 number, Oid relid)
 	static Watch *last = NULL;
 	WatchKey	key;
 	Watch	   *watch;
-	bool		found;
 
 	if (last && last->valid && last->key.relid == relid &&
 		last->key.watch == number && last->key.source_id == source_id)
@@ -166,10 +172,7 @@ find_watch(int32 source_id, int32 number, Oid relid)
 
 		if (!capture_guarded(resolve_watch, &fresh, "find out what to capture"))
 			return NULL;
-		watch = hash_search(watches, &key, HASH_ENTER_NULL, &found);
-		if (watch == NULL)
-			return NULL;
-		*watch = fresh;
+		watch = hash_search(watches, &key, HASH_FIND, NULL);
 	}
 	last = watch;
 	return watch;
@@ -194,6 +197,7 @@ render_any(void *arg)
 	StringInfoData text;
 	int			level = key_fix_settings();
 
+	fault_point("render");
 	initStringInfo(&text);
 	for (int i = 0; i < work->watch->n_columns; i++)
 	{
@@ -291,6 +295,28 @@ remember_row(Watch *watch, TupleTableSlot *slot)
 		pending_lose(watch->key.source_id);
 }
 
+static void
+attach_engine(void *arg)
+{
+	engine_attach();
+}
+
+/* Capture is off: all that is done is to mark, once a transaction, that there is something to look for later. */
+static void
+note_missed(void)
+{
+	static FullTransactionId noted = {0};
+	static bool attached = false;
+	FullTransactionId xid = GetTopFullTransactionIdIfAny();
+
+	if (FullTransactionIdEquals(noted, xid))
+		return;
+	noted = xid;
+	if (!attached)
+		attached = capture_guarded(attach_engine, NULL, "mark that changes were missed");
+	engine_mark_missed();
+}
+
 /*
  * agentcrm.capture(): trigger on the application's tables; arguments are the
  * source and the number of the watch.
@@ -306,10 +332,18 @@ agentcrm_capture(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("agentcrm.capture can only be called as a trigger")));
-	if (!agentcrm_capture_enabled || trigdata->tg_trigger->tgnargs != 2)
+	if (trigdata->tg_trigger->tgnargs != 2)
 		return PointerGetDatum(NULL);
+	if (!agentcrm_capture_enabled)
+	{
+		note_missed();
+		return PointerGetDatum(NULL);
+	}
 
 	source_id = atoi(trigdata->tg_trigger->tgargs[0]);
+	/* all of it is read again anyhow: no second warning, no work */
+	if (pending_is_lost(source_id))
+		return PointerGetDatum(NULL);
 	watch = find_watch(source_id, atoi(trigdata->tg_trigger->tgargs[1]),
 					   RelationGetRelid(trigdata->tg_relation));
 	if (watch == NULL || watch->broken)
@@ -326,7 +360,7 @@ agentcrm_capture(PG_FUNCTION_ARGS)
 	else
 	{
 		remember_row(watch, trigdata->tg_trigslot);
-		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) && !pending_is_lost(source_id))
 			remember_row(watch, trigdata->tg_newslot);
 	}
 	pending_bound();

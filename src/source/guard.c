@@ -8,7 +8,48 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "fault.h"
 #include "source/pending.h"
+
+/* Errors that are not ours to swallow. */
+static bool
+must_be_passed_on(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+		sqlerrcode == ERRCODE_CRASH_SHUTDOWN;
+}
+
+/* A copy of the error being handled; NULL where memory is out for that, too. */
+static ErrorData *
+copy_error(MemoryContext cxt)
+{
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(cxt);
+		fault_point("report");
+		error = CopyErrorData();
+	}
+	PG_CATCH();
+	{
+		error = NULL;			/* the caller drops the whole stack of errors */
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	return error;
+}
+
+static void
+pass_on(ErrorData *error, int sqlerrcode)
+{
+	if (error)
+		ReThrowError(error);
+	ereport(ERROR,
+			(errcode(sqlerrcode),
+			 errmsg("agentcrm was interrupted")));
+}
 
 /*
  * Run a piece of work in a subtransaction; an ERROR in it becomes false and a
@@ -30,22 +71,20 @@ capture_guarded(void (*work) (void *arg), void *arg, const char *what)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		int			sqlerrcode = geterrcode();
+		ErrorData  *error = copy_error(old_cxt);
 
-		MemoryContextSwitchTo(old_cxt);
-		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-			error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN)
-			ReThrowError(error);
+		if (must_be_passed_on(sqlerrcode))
+			pass_on(error, sqlerrcode);
 		ok = false;
 		ereport(WARNING,
-				(errcode(error->sqlerrcode),
-				 errmsg("agentcrm could not %s: %s", what, error->message),
+				(errcode(sqlerrcode),
+				 errmsg("agentcrm could not %s: %s", what, error && error->message ? error->message : "unknown error"),
 				 errdetail("The application's transaction is not affected; the source will be read again.")));
-		FreeErrorData(error);
+		if (error)
+			FreeErrorData(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old_cxt);

@@ -15,6 +15,7 @@
 
 #include "agentcrm.h"
 #include "engine/engine.h"
+#include "fault.h"
 #include "queue/queue.h"
 #include "source/pending.h"
 #include "source/source.h"
@@ -29,7 +30,7 @@ typedef struct CapturedKey
 	char	   *text;			/* NULL: free place */
 } CapturedKey;
 
-/* The set of the current transaction; lives in its own context under TopTransactionContext. */
+/* The set of the current transaction, in a context that is made once and emptied at the transaction's end. */
 static MemoryContext set_cxt = NULL;
 static CapturedKey *set_keys = NULL;
 static int	set_size = 0;		/* a power of two */
@@ -72,12 +73,22 @@ marks_add_all(SourceMarks *marks, const SourceMarks *more)
 	marks->overflow |= more->overflow;
 }
 
-/* Forget everything about the transaction; its memory goes with it. */
+/* Make the context of the set, where a failure can still be caught. */
+void
+pending_init(void)
+{
+	if (set_cxt == NULL)
+		set_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm capture",
+										ALLOCSET_DEFAULT_SIZES);
+}
+
+/* Forget everything about the transaction. */
 static void
 reset_set(void)
 {
 	pending_epoch++;
-	set_cxt = NULL;
+	if (set_keys)
+		MemoryContextReset(set_cxt);
 	set_keys = NULL;
 	set_size = set_used = 0;
 	set_last = NULL;
@@ -111,9 +122,8 @@ grow_set(void)
 	int			new_size = set_size ? set_size * 2 : 64;
 	CapturedKey *new_keys;
 
-	if (set_cxt == NULL)
-		set_cxt = AllocSetContextCreate(TopTransactionContext, "agentcrm capture",
-										ALLOCSET_DEFAULT_SIZES);
+	if (set_cxt == NULL || fault_here("allocate"))
+		return false;
 	new_keys = MemoryContextAllocExtended(set_cxt, sizeof(CapturedKey) * new_size,
 										  MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
 	if (new_keys == NULL)
@@ -149,7 +159,8 @@ pending_remember(int32 source_id, int16 part, const char *text, int length)
 	place = find_place(set_keys, set_size, hash, source_id, part, text, length);
 	if (place->text == NULL)
 	{
-		char	   *copy = MemoryContextAllocExtended(set_cxt, length + 1, MCXT_ALLOC_NO_OOM);
+		char	   *copy = fault_here("allocate") ? NULL :
+			MemoryContextAllocExtended(set_cxt, length + 1, MCXT_ALLOC_NO_OOM);
 
 		if (copy == NULL)
 		{
@@ -173,6 +184,16 @@ void
 pending_lose(int32 source_id)
 {
 	marks_add(&lost, source_id);
+}
+
+/* Whether a source is to be read again as a whole because of this transaction. */
+bool
+pending_is_lost(int32 source_id)
+{
+	for (int i = 0; i < lost.n; i++)
+		if (lost.ids[i] == source_id)
+			return true;
+	return lost.overflow;
 }
 
 static void
@@ -246,22 +267,35 @@ flush_early(void)
 	empty_set();
 }
 
+static void
+attach_engine(void *arg)
+{
+	engine_attach();
+}
+
+/* Nothing could be written: leave marks in shared memory. */
+static void
+mark_lost(void)
+{
+	if (!engine_is_attached())
+		capture_guarded(attach_engine, NULL, "reach its worker");
+	sources_of_set(&lost);
+	for (int i = 0; i < lost.n; i++)
+		engine_mark_lost(lost.ids[i]);
+	if (lost.overflow)
+		engine_mark_lost(0);
+}
+
 /* The transaction is about to commit or to be prepared: write what it changed. */
 static void
 flush_last(void)
 {
 	if (set_used == 0 && lost.n == 0 && !lost.overflow)
 		return;
-	if (capture_guarded(write_set, NULL, "write its queue"))
-		wrote_events = true;
-	else
-	{
-		sources_of_set(&lost);
-		for (int i = 0; i < lost.n; i++)
-			engine_mark_lost(lost.ids[i]);
-		if (lost.overflow)
-			engine_mark_lost(0);
-	}
+	if (!capture_guarded(write_set, NULL, "write its queue"))
+		mark_lost();
+	wrote_events = true;		/* or marked: the worker has work */
+	fault_signal("guarded");
 }
 
 static void
@@ -274,6 +308,7 @@ xact_callback(XactEvent event, void *arg)
 			flush_last();
 			break;
 		case XACT_EVENT_COMMIT:
+			fault_signal("commit");
 			if (wrote_events)
 				engine_wake();
 			reset_set();

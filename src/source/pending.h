@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+extern void pending_init(void);
+extern bool pending_is_lost(int32 source_id);
 extern void pending_remember(int32 source_id, int16 part, const char *text, int length);
 extern void pending_lose(int32 source_id);
 extern void pending_bound(void);

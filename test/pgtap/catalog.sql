@@ -67,12 +67,12 @@ SELECT is_empty($$
 SELECT is_empty($$
 	SELECT m.objid::regclass
 	  FROM member m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
-	 WHERE c.relkind IN ('r', 'S') AND c.relname !~ '^(event(_.*)?|batch)$'
+	 WHERE c.relkind IN ('r', 'S') AND c.relname !~ '^(event(_.*)?|batch|server_start)$'
 	   AND m.objid <> ALL ((SELECT extconfig FROM pg_extension WHERE extname = 'agentcrm')::oid[])
 	 ORDER BY 1$$, 'every table and sequence with state is dumped');
 SELECT is_empty($$
 	SELECT c::regclass FROM pg_extension, unnest(extconfig) c
-	 WHERE extname = 'agentcrm' AND c::regclass::text ~ '^agentcrm\.(event(_.*)?|batch)$'$$, 'queue and cursor are not');
+	 WHERE extname = 'agentcrm' AND c::regclass::text ~ '^agentcrm\.(event(_.*)?|batch|server_start)$'$$, 'queue and cursor are not');
 
 -- The types whose values are numbers of another server's objects, which pg_upgrade refuses.
 SELECT is_empty($$

@@ -1,0 +1,46 @@
+/*
+ * load.h
+ *		Where the reading of all keys of a part stands, inside the engine.
+ */
+#ifndef AGENTCRM_LOAD_H
+#define AGENTCRM_LOAD_H
+
+#include "ledger/ledger.h"
+#include "source/source.h"
+
+/* The newest row of agentcrm.source_load of a part. */
+typedef struct Load
+{
+	int32		source_id;
+	int16		part;
+	int64		load_no;
+	char		phase;			/* first letter of its name */
+	char	   *position;
+	int64		done;
+	int64		total;
+	bool		again;
+	bool		first;			/* the part was never loaded before */
+	TimestampTz started_at;		/* of the phase */
+	bool		reconcile;
+	char	   *cause;
+	TimestampTz begun_at;
+	int64		looked;			/* keys of the application */
+	int64		missing;		/* and what was found */
+	int64		changed;
+	int64		surplus;
+} Load;
+
+/* Count what a chunk found. */
+extern void findings_add_orders(Load *load, const LedgerChange *changes, int n);
+extern void findings_add_feed(Load *load, const FeedFound *found);
+
+/* All keys are read: keep what was found, and tell it where it had been missed. */
+extern void findings_write(Load *load, Source *source, SourcePart *part, TimestampTz now);
+
+/*
+ * Keep only keys that no waiting event explains; false when the chunk has to
+ * wait, because the whole part is to be read again.
+ */
+extern bool reconcile_leave_out_waiting(Source *source, SourcePart *part, const char **keys, int *n);
+
+#endif
