@@ -176,7 +176,7 @@ SELECT * FROM public.attach_trigger;
 SELECT p.part, p.name, p.kind, p.key_schema, p.key_table, p.key_columns FROM agentcrm.source_part p JOIN agentcrm.source s USING (source_id) WHERE s.name = 'shop' ORDER BY 1;
 SELECT w.watch, w.part, w.schema_name, w.table_name, w.key_columns FROM agentcrm.source_watch w JOIN agentcrm.source s USING (source_id) WHERE s.name = 'shop' ORDER BY 1;
 SELECT l.part, l.phase, l.position, l.done, l.total FROM agentcrm.source_load l JOIN agentcrm.source s USING (source_id) WHERE s.name = 'shop' ORDER BY l.load_no;
-SELECT run_as, search_path, time_zone, on_delete, archive_before = '2 years' AS archives, state, deliver, version, options FROM agentcrm.source WHERE name = 'shop';
+SELECT run_as, search_path, time_zone, on_delete, archive_before = '2 years' AS archives, state, deliver, options FROM agentcrm.source WHERE name = 'shop';
 SELECT current_setting('lock_timeout') AS lock_timeout;
 SELECT * FROM agentcrm.attach('shop', :shop, quantity => 'l.qty', amount => 'l.qty');
 -- a second source shares its clients; it has a number and, unless told, a namespace of its own
@@ -187,7 +187,7 @@ SELECT agentcrm.detach('shop2'), agentcrm.detach('shop3');
 
 -- altered, given a feed, made live, read again
 SELECT item, detail FROM agentcrm.alter_source('shop', amount => 'l.qty', is_sale => $$o.state = 'ok'$$) WHERE item IN ('query', 'next');
-SELECT p.part, p.name, s.version, s.state, s.options ->> 'amount' AS amount FROM agentcrm.source_part p JOIN agentcrm.source s USING (source_id) WHERE s.name = 'shop' ORDER BY 1;
+SELECT p.part, p.name, s.state, s.options ->> 'amount' AS amount FROM agentcrm.source_part p JOIN agentcrm.source s USING (source_id) WHERE s.name = 'shop' ORDER BY 1;
 SELECT item, detail FROM agentcrm.alter_source('shop', reset => '{is_sale}', dry_run => true) WHERE item IN ('query', 'next');
 SELECT * FROM agentcrm.alter_source('shop', amount => 'l.prise');
 SELECT * FROM agentcrm.alter_source('shop', query => 'SELECT 1');

@@ -12,7 +12,7 @@ CREATE TABLE agentcrm.source (
 	state			text NOT NULL CHECK (state IN ('shadow', 'loading', 'live', 'paused', 'broken')),
 	deliver			boolean NOT NULL DEFAULT false,
 	problem			text,
-	version			bigint NOT NULL DEFAULT 1,
+	version			bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint * 1024),
 	options			jsonb NOT NULL DEFAULT '{}',
 	attached_at		timestamptz NOT NULL,
 	live_at			timestamptz
@@ -29,7 +29,7 @@ COMMENT ON COLUMN agentcrm.source.archive_before IS 'Orders older than this stay
 COMMENT ON COLUMN agentcrm.source.state IS 'loading, shadow (state and bids, no delivery), live, paused or broken';
 COMMENT ON COLUMN agentcrm.source.deliver IS 'True once go_live was called: recommendations are delivered when loading is over';
 COMMENT ON COLUMN agentcrm.source.problem IS 'Why the source is paused or broken, with the call that mends it';
-COMMENT ON COLUMN agentcrm.source.version IS 'Grows with every alteration; cached plans of older versions are dropped';
+COMMENT ON COLUMN agentcrm.source.version IS 'Grows with every alteration, and is never given twice, not even after a rollback; what was cached of other versions is dropped';
 COMMENT ON COLUMN agentcrm.source.options IS 'Arguments of attach as given, for alter_source';
 COMMENT ON COLUMN agentcrm.source.attached_at IS 'When the source was attached';
 COMMENT ON COLUMN agentcrm.source.live_at IS 'When go_live was called';

@@ -72,7 +72,7 @@ BEGIN
 	DELETE FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name <> ALL (names);
 	PERFORM agentcrm.attach_rows(source.source_id, spec);
 	UPDATE agentcrm.source s SET run_as = source.run_as, time_zone = source.time_zone, on_delete = source.on_delete, archive_before = source.archive_before,
-		options = source.options, version = s.version + 1 WHERE s.source_id = source.source_id;
+		options = source.options, version = greatest(s.version + 1, pg_current_xact_id()::text::bigint * 1024) WHERE s.source_id = source.source_id;
 	PERFORM agentcrm.attach_triggers(source.source_id);
 	PERFORM agentcrm.source_works(source.name), agentcrm.start_load(source, NULL, totals, 'alter_source');
 	PERFORM set_config('lock_timeout', before, true);
@@ -181,7 +181,7 @@ BEGIN
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
 	PERFORM agentcrm.attach_lock(ARRAY(SELECT agentcrm.attach_relations(spec)));
 	PERFORM agentcrm.attach_triggers(source.source_id, agentcrm.attach_rows(source.source_id, spec));
-	UPDATE agentcrm.source s SET version = s.version + 1, options = jsonb_set(s.options, '{feeds}', coalesce(s.options -> 'feeds', '{}') || jsonb_build_object(feed, given))
+	UPDATE agentcrm.source s SET version = greatest(s.version + 1, pg_current_xact_id()::text::bigint * 1024), options = jsonb_set(s.options, '{feeds}', coalesce(s.options -> 'feeds', '{}') || jsonb_build_object(feed, given))
 	WHERE s.source_id = source.source_id;
 	PERFORM agentcrm.start_load(source, feed, totals, 'attach');
 	PERFORM set_config('lock_timeout', before, true);

@@ -100,7 +100,7 @@ CREATE FUNCTION agentcrm.register_agent(name text, objective text, function regp
 	RETURNS void STRICT LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_register_agent';
 COMMENT ON FUNCTION agentcrm.register_agent(text, text, regprocedure, jsonb) IS
-'Registers a function as an agent, or registers it anew under the same name, active and without its old problem. The caller becomes the registrar: the agent runs under the registrar''s rights, read-only, with search_path pg_catalog, and within params.time_limit_ms (5000).
+'Registers a function as an agent, or registers it anew under the same name, active and without its old problem. The caller becomes the registrar: the agent runs under the registrar''s rights, read-only, with search_path pg_catalog, and within params.time_limit_ms (5000) and params.memory_limit_mb (256), which also bounds its temporary files.
 name: name of the agent. objective: acquire, grow, retain, serve or protect. function: declared (client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal. params: handed to it as call -> ''params''.
 Whoever may write agentcrm.agent decides whose rights agents run under: grant that to nobody but operators. Errors: a function of another signature, params that are no object, an unknown objective.
 Example: SELECT agentcrm.register_agent(''birthday'', ''retain'', ''crm.birthday_agent(bigint[], timestamptz, jsonb)'')';

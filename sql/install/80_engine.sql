@@ -74,9 +74,9 @@ CREATE FUNCTION agentcrm.worker_paused(paused boolean) RETURNS void
 COMMENT ON FUNCTION agentcrm.worker_paused(boolean) IS 'Stop this database''s worker from taking steps, or let it go on, until the server stops; pause and resume are the calls for it';
 
 CREATE FUNCTION agentcrm.worker_state(OUT launcher_pid int, OUT worker_pid int, OUT paused boolean,
-	OUT no_worker_slot boolean, OUT due timestamptz, OUT lost boolean)
+	OUT no_worker_slot boolean, OUT due timestamptz, OUT lost boolean, OUT down text)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_worker_state';
-COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a reconcile';
+COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a reconcile, why the worker stays down after crashes';
 
 CREATE FUNCTION agentcrm.queue_depth() RETURNS bigint
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_queue_depth';
@@ -192,7 +192,7 @@ BEGIN
 	RAISE EXCEPTION 'there is no source or agent "%"', what
 		USING ERRCODE = 'undefined_object', HINT = 'Without an argument the worker itself goes on.';
 END $$;
-COMMENT ON FUNCTION agentcrm.resume(text) IS 'Let the worker (no argument), a paused or broken source, or a paused agent go on, by name. Error: no such source or agent';
+COMMENT ON FUNCTION agentcrm.resume(text) IS 'Let the worker (no argument; also one that stays down after crashes), a paused or broken source, or a paused agent go on, by name. Error: no such source or agent';
 
 -- A prepared transaction has no process: it is known by the lock on its own number, which it holds too.
 CREATE FUNCTION agentcrm.queue_held() RETURNS text
@@ -248,6 +248,7 @@ CREATE VIEW agentcrm.status AS
 			WHEN w.worker_pid IS NOT NULL THEN 'running'
 			WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
 			WHEN w.paused THEN 'paused'
+			WHEN w.down IS NOT NULL THEN 'down'
 			WHEN w.launcher_pid IS NOT NULL AND NOT w.no_worker_slot THEN 'resting'
 			ELSE 'stopped' END AS state,
 		agentcrm.queue_depth() AS waiting,
@@ -259,6 +260,7 @@ CREATE VIEW agentcrm.status AS
 			CASE WHEN w.paused THEN 'paused: SELECT agentcrm.resume()'
 				WHEN w.worker_pid IS NOT NULL THEN NULL
 				WHEN pg_catalog.pg_is_in_recovery() THEN 'a standby does no work; after promotion it takes up the backlog'
+				WHEN w.down IS NOT NULL THEN w.down || ': mend the cause, then SELECT agentcrm.resume()'
 				WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
 				WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'
 				ELSE concat_ws('; ', 'nothing to do', 'next at ' || w.due::timestamptz(0)::text) END,
@@ -290,7 +292,7 @@ CREATE VIEW agentcrm.status AS
 COMMENT ON VIEW agentcrm.status IS 'How agentcrm is: one row for the worker, one per source, one per agent that is not active; before them one where this database is a copy';
 COMMENT ON COLUMN agentcrm.status.what IS 'copy, worker, source or agent';
 COMMENT ON COLUMN agentcrm.status.name IS 'Name of the source or agent';
-COMMENT ON COLUMN agentcrm.status.state IS 'worker: running, resting (starts by itself when there is work), paused, stopped or standby; source and agent: their state';
+COMMENT ON COLUMN agentcrm.status.state IS 'worker: running, resting (starts by itself when there is work), paused, stopped, down (after crashes) or standby; source and agent: their state';
 COMMENT ON COLUMN agentcrm.status.waiting IS 'Changed keys that wait for the worker';
 COMMENT ON COLUMN agentcrm.status.failed IS 'Keys whose re-read failed';
 COMMENT ON COLUMN agentcrm.status.batches IS 'Batches finished so far';

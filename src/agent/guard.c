@@ -4,7 +4,9 @@
  *
  * An agent runs in an internal subtransaction that is read-only; its error is
  * recorded, its bids of this call are dropped, and the round goes on.  After
- * three failures in a row it is paused.  What cancels or ends the whole
+ * three failures in a row it is paused.  A timer cuts the call of a function
+ * that is not built in when it takes too long, or when the process has grown
+ * too much; a C function that never looks for interrupts cannot be cut.  What cancels or ends the whole
  * session is no failure of the agent and goes on upwards.
  */
 #include "postgres.h"
@@ -23,38 +25,110 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "agent/registry.h"
 #include "compat.h"
+#include "engine/engine.h"
 #include "leftovers.h"
 
 #define FAILURES_UNTIL_PAUSE 3
 
-static TimeoutId agent_timeout = MAX_TIMEOUTS;
-static volatile sig_atomic_t timed_out = false;
+/* How often the memory of the process is looked at during a call. */
+#define MEMORY_LOOK_MS 20
+
+/* Why a call was cut. */
+typedef enum Cut
+{
+	CUT_NOT,
+	CUT_TIME,
+	CUT_MEMORY
+} Cut;
+
+static const char *const cut_message[] = {
+	NULL,
+	"time limit passed (parameter time_limit_ms)",
+	"memory limit passed (parameter memory_limit_mb)"
+};
+
+static TimeoutId time_limit = MAX_TIMEOUTS;
+static TimeoutId memory_look = MAX_TIMEOUTS;
+static volatile sig_atomic_t cut = CUT_NOT;
+static volatile long pages_allowed;
+
+/*
+ * Pages of memory that are the process's own, without shared memory and
+ * files; 0 where the system does not tell.  Called by a signal handler.
+ */
+static long
+own_pages(void)
+{
+	char		text[128];
+	long		numbers[3] = {0};	/* total, resident, shared */
+	int			file = open("/proc/self/statm", O_RDONLY);
+	ssize_t		length = file < 0 ? 0 : read(file, text, sizeof(text));
+
+	if (file >= 0)
+		close(file);
+	for (int i = 0, n = 0; i < length && n < 3; i++)
+		if (text[i] >= '0' && text[i] <= '9')
+			numbers[n] = numbers[n] * 10 + (text[i] - '0');
+		else
+			n++;
+	return numbers[1] - numbers[2];
+}
 
 static void
-handle_timeout(void)
+cut_call(Cut why)
 {
-	timed_out = true;
+	cut = why;
 	InterruptPending = true;
 	QueryCancelPending = true;
 	SetLatch(MyLatch);
 }
 
 static void
-start_timeout(const AgentCall *call)
+handle_time_limit(void)
 {
-	if (agent_timeout == MAX_TIMEOUTS)
-		agent_timeout = RegisterTimeout(USER_TIMEOUT, handle_timeout);
-	timed_out = false;
-	enable_timeout_after(agent_timeout, (int) agent_param(call, "time_limit_ms", 5000));
+	cut_call(CUT_TIME);
 }
 
 static void
-stop_timeout(void)
+handle_memory_look(void)
 {
-	disable_timeout(agent_timeout, false);
-	if (timed_out)
+	if (own_pages() > pages_allowed)
+		cut_call(CUT_MEMORY);
+}
+
+static double
+memory_limit_mb(const AgentCall *call)
+{
+	double		limit = agent_param(call, "memory_limit_mb", 256);
+
+	return limit >= 1 ? Min(limit, 1e6) : 1;
+}
+
+static void
+start_limits(const AgentCall *call)
+{
+	if (time_limit == MAX_TIMEOUTS)
+	{
+		time_limit = RegisterTimeout(USER_TIMEOUT, handle_time_limit);
+		memory_look = RegisterTimeout(USER_TIMEOUT, handle_memory_look);
+	}
+	cut = CUT_NOT;
+	pages_allowed = own_pages() + (long) (memory_limit_mb(call) * 1024 * 1024 / sysconf(_SC_PAGESIZE));
+	enable_timeout_after(time_limit, (int) agent_param(call, "time_limit_ms", 5000));
+	enable_timeout_every(memory_look, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MEMORY_LOOK_MS), MEMORY_LOOK_MS);
+}
+
+static void
+stop_limits(void)
+{
+	disable_timeout(time_limit, false);
+	disable_timeout(memory_look, false);
+	if (cut != CUT_NOT)
 		QueryCancelPending = false;
 }
 
@@ -68,7 +142,7 @@ record_failure(const Agent *agent, const ErrorData *error)
 
 	values[0] = CStringGetTextDatum(agent->name);
 	values[1] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
-	values[2] = CStringGetTextDatum(timed_out ? "time limit passed (parameter time_limit_ms)" : error->message);
+	values[2] = CStringGetTextDatum(cut != CUT_NOT ? cut_message[cut] : error->message);
 	values[3] = error->context ? CStringGetTextDatum(error->context) : (Datum) 0;
 	nulls[3] = error->context ? ' ' : 'n';
 	values[4] = TimestampTzGetDatum(engine_now());
@@ -87,7 +161,7 @@ record_failure(const Agent *agent, const ErrorData *error)
 						  "FROM f WHERE a.agent OPERATOR(pg_catalog.=) f.agent",
 						  3, types, values, nulls, false, 0);
 	ereport(WARNING,
-			(errmsg("agent \"%s\" failed: %s", agent->name, timed_out ? "time limit passed" : error->message)));
+			(errmsg("agent \"%s\" failed: %s", agent->name, cut != CUT_NOT ? cut_message[cut] : error->message)));
 }
 
 static void
@@ -120,9 +194,12 @@ call_foreign(const Agent *agent, const ClientSnapshot *clients, int n_clients, c
 	(void) set_config_option("transaction_read_only", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
-	start_timeout(call);
+	/* what does not fit in memory goes to files: the same limit */
+	(void) set_config_option("temp_file_limit", psprintf("%.0fMB", memory_limit_mb(call)), PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	start_limits(call);
 	foreign_bid(agent, clients, n_clients, call, sink);
-	stop_timeout();
+	stop_limits();
 	AtEOXact_GUC(false, save_nestlevel);
 	SetUserIdAndSecContext(save_user, save_context);
 }
@@ -131,7 +208,7 @@ static bool
 is_agents_failure(const ErrorData *error)
 {
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		return timed_out;
+		return cut != CUT_NOT;
 	return error->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN && error->sqlerrcode != ERRCODE_CRASH_SHUTDOWN;
 }
 
@@ -162,9 +239,10 @@ agent_call_guarded(const Agent *agent, const ClientSnapshot *clients, int n_clie
 
 	call.params = agent->numbers;
 	call.n_params = agent->n_numbers;
-	timed_out = false;
+	cut = CUT_NOT;
 	if (agent->native == NULL)
 		leftovers_check();
+	engine_note_agent(agent->name);
 	BeginInternalSubTransaction("agentcrm agent");
 	MemoryContextSwitchTo(sink->cxt);
 	PG_TRY();
@@ -188,12 +266,13 @@ agent_call_guarded(const Agent *agent, const ClientSnapshot *clients, int n_clie
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(old);
 		CurrentResourceOwner = owner;
-		if (agent_timeout != MAX_TIMEOUTS)
-			stop_timeout();
+		if (time_limit != MAX_TIMEOUTS)
+			stop_limits();
 	}
 	PG_END_TRY();
 	if (agent->native == NULL)
 		leftovers_drop();
+	engine_note_agent(NULL);
 	if (error != NULL)
 	{
 		if (!is_agents_failure(error))

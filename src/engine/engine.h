@@ -19,6 +19,9 @@ extern bool engine_is_attached(void);
 extern void engine_wake(void);
 extern void engine_rouse(void);
 
+/* An agent is about to be called, or has returned (NULL): whom to suspect after a crash. */
+extern void engine_note_agent(const char *agent);
+
 /* Keys of a source were lost by the current transaction; 0 stands for all sources. */
 extern void engine_mark_lost(int32 source_id);
 

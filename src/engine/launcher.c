@@ -122,6 +122,7 @@ scan_databases(void)
 		slot = shmem_find_slot(databases[i].oid, false);
 		if (slot && slot->worker_pid == 0)
 			slot->database = InvalidOid;
+		note_forget(databases[i].oid);
 		databases[i] = databases[--n_databases];
 	}
 }
@@ -151,7 +152,7 @@ is_wanted(Database *database, EngineSlot *slot, bool poll, TimestampTz now)
 {
 	if (slot == NULL)
 		return !database->looked;	/* once, to see whether the extension is there */
-	if (slot->worker_pid != 0 || slot->paused)
+	if (slot->worker_pid != 0 || slot->paused || slot->down)
 		return false;
 	return poll || pg_atomic_read_u32(&slot->wake) != 0 || slot->due <= engine_now() ||
 		(slot->missed && agentcrm_capture_enabled);

@@ -28,6 +28,7 @@
 
 #include "agentcrm.h"
 #include "engine/load.h"
+#include "engine/note.h"
 #include "engine/step.h"
 #include "execute/execute.h"
 #include "profile/profile.h"
@@ -179,7 +180,9 @@ load_request(int32 source_id, int16 part, const char *cause, bool reconcile)
 	SPI_connect();
 	SPI_execute_with_args("SELECT agentcrm.start_load(s, p.name, NULL, $3, $4)"
 						  " FROM agentcrm.source s JOIN agentcrm.source_part p USING (source_id)"
-						  " WHERE $1 IN (0, source_id) AND $2 IN (0, p.part)", 4, types, values, NULL, false, 0);
+						  " WHERE $1 IN (0, source_id) AND ($2 IN (0, p.part) OR p.kind = 'order' AND EXISTS (SELECT"
+						  "  FROM agentcrm.source_part t WHERE t.source_id = p.source_id AND t.part = $2 AND t.kind = 'touch'))",
+						  4, types, values, NULL, false, 0);
 	SPI_finish();
 }
 
@@ -325,6 +328,11 @@ read_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n
 	};
 	if (n == 0)
 		return;
+	queue_count_attempts(events, n);
+	if (n == 1)
+		note_key(source->source_id, part->part, keys[0]);
+	if (n == 1 && recover_blames(&events[0], now))
+		return;
 	if (part->kind == PART_FEED)
 	{
 		n_clients = step_read_feed(source, part, events, n, now, &found, &clients);
@@ -414,7 +422,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 {
 	const char **keys;
 	const char *last;
-	int			limit = chunk_size(load);
+	int			limit = note_limit(chunk_size(load));
 	int			n;
 	int			n_looked;
 	ErrorData  *error = NULL;
@@ -432,6 +440,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	n_looked = n;
 	if (load->reconcile && !reconcile_leave_out_waiting(source, part, keys, &n_looked))
 		return;
+	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, load, keys, n_looked, now);
 	load->done += n;
 	load->looked += n;
@@ -516,7 +525,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	const char *keys[KEYS_PER_CHUNK];
 	bool		exists[KEYS_PER_CHUNK];
 	int			gone = 0;
-	int			limit = chunk_size(load);
+	int			limit = note_limit(chunk_size(load));
 	int64		last = 0;
 	int			n = next_stored(source, part, load, limit, &last, keys);
 	ErrorData  *error = source_existing_keys(source, part, keys, n, exists);
@@ -531,6 +540,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 			keys[gone++] = keys[i];
 	if (load->reconcile && gone > 0 && !reconcile_leave_out_waiting(source, part, keys, &gone))
 		return;
+	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, load, keys, gone, now);
 	load->done += n;
 	if (n == limit)
@@ -553,11 +563,13 @@ static void
 phase_fold(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_FOLD];
-	int			n = next_clients(source, load->position, CLIENTS_PER_FOLD, ids);
+	int			limit = note_limit(CLIENTS_PER_FOLD);
+	int			n = next_clients(source, load->position, limit, ids);
 
+	note_work(NOTE_LOAD, load->load_no, n);
 	profile_refold(ids, n, source->source_id);
 	load->done += n;
-	if (n == CLIENTS_PER_FOLD)
+	if (n == limit)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);
 	else
 	{
@@ -572,11 +584,13 @@ static void
 phase_assess(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_ASSESSMENT];
-	int			n = next_clients(source, load->position, CLIENTS_PER_ASSESSMENT, ids);
+	int			limit = note_limit(CLIENTS_PER_ASSESSMENT);
+	int			n = next_clients(source, load->position, limit, ids);
 
+	note_work(NOTE_LOAD, load->load_no, n);
 	step_assess(ids, n, false, load->first ? "backfill" : "time", now);
 	load->done += n;
-	if (n == CLIENTS_PER_ASSESSMENT)
+	if (n == limit)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);
 	else
 		finish(source, load);
@@ -592,6 +606,22 @@ begin_again(Load *load)
 	load->begun_at = GetCurrentTimestamp();
 	load->looked = load->missing = load->changed = load->surplus = 0;
 	begin_phase(load, 'r', 0);
+}
+
+/* Chunks that failed one after the other, and why; three break the source, so that it hinders nobody else. */
+#define MAX_LOAD_FAILURES 3
+static int	load_failures = 0;
+static ErrorData load_error;
+
+/* The step failed in a load. */
+void
+load_failed(const ErrorData *error)
+{
+	if (load_error.message)
+		pfree(load_error.message);
+	load_error.sqlerrcode = error->sqlerrcode;
+	load_error.message = MemoryContextStrdup(TopMemoryContext, error->message ? error->message : "unknown error");
+	load_failures++;
 }
 
 /* Do a chunk of a pending load; false when there is none that can go on. */
@@ -610,6 +640,12 @@ load_step(TimestampTz now, bool drained)
 			continue;
 		if (load->reconcile && !drained && (load->phase == 'r' || load->phase == 's'))
 			continue;
+		if (load_failures >= MAX_LOAD_FAILURES)
+		{
+			source_is_broken(source, &load_error, now);
+			load_failures = 0;
+			return true;
+		}
 		switch (load->phase)
 		{
 			case 'r':
@@ -629,6 +665,7 @@ load_step(TimestampTz now, bool drained)
 				break;
 		}
 		save(load, now);
+		load_failures = 0;
 		return true;
 	}
 	return false;

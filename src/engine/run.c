@@ -71,6 +71,16 @@ check_standing(FunctionCallInfo fcinfo, const char *name)
 }
 
 static void
+check_crashes(void)
+{
+	if (!note_look())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("agentcrm stays down: %s", note_reason()),
+				 errhint("Mend the cause, then SELECT agentcrm.resume().")));
+}
+
+static void
 pin(const char *name, const char *value)
 {
 	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -165,6 +175,7 @@ agentcrm_run(PG_FUNCTION_ARGS)
 
 	check_standing(fcinfo, "run");
 	engine_attach();
+	check_crashes();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	check_rights();
 	for (int64 i = 0; i < max_steps; i++)
@@ -243,6 +254,7 @@ agentcrm_backfill(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("source must not be NULL")));
 	check_standing(fcinfo, "backfill");
 	engine_attach();
+	check_crashes();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	source = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	check_rights();
@@ -289,6 +301,7 @@ agentcrm_start_worker(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("no worker runs on a standby")));
 	engine_attach();
+	check_crashes();
 	if (engine_slot && engine_slot->worker_pid != 0)
 		PG_RETURN_INT32(engine_slot->worker_pid);
 	if (!worker_start(MyDatabaseId, MyProcPid, &handle))
@@ -320,11 +333,15 @@ agentcrm_pause(PG_FUNCTION_ARGS)
 	bool		paused = PG_GETARG_BOOL(0);
 
 	engine_attach();
+	note_look();
 	if (engine_slot)
 	{
 		engine_slot->paused = paused;
 		if (!paused)
+		{
+			note_resume();
 			engine_rouse();
+		}
 	}
 	PG_RETURN_VOID();
 }
@@ -333,8 +350,9 @@ agentcrm_pause(PG_FUNCTION_ARGS)
 Datum
 agentcrm_worker_state(PG_FUNCTION_ARGS)
 {
-	Datum		values[6];
-	bool		isnull[6] = {false};
+	Datum		values[7];
+	bool		isnull[7] = {false};
+	char	   *down;
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -349,6 +367,10 @@ agentcrm_worker_state(PG_FUNCTION_ARGS)
 	values[4] = TimestampTzGetDatum(engine_slot ? engine_slot->due : DT_NOEND);
 	isnull[4] = engine_slot == NULL || engine_slot->due == DT_NOEND;
 	values[5] = BoolGetDatum(engine_slot && (engine_slot->n_lost > 0 || engine_slot->lost_all || engine_slot->lost_taken));
+	note_look();
+	down = note_reason();
+	values[6] = down ? CStringGetTextDatum(down) : (Datum) 0;
+	isnull[6] = down == NULL;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, isnull)));
 }
 

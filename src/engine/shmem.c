@@ -87,6 +87,9 @@ reset_slot(EngineSlot *slot)
 	slot->failed_until = 0;
 	slot->n_lost = 0;
 	slot->lost_all = slot->missed = false;
+	slot->lost_taken = false;
+	slot->crash_looked = slot->crash_unserved = slot->down = false;
+	slot->crashes = slot->careful = 0;
 }
 
 /* The database has no extension any more: nothing is to be done for it. */

@@ -13,6 +13,8 @@
 #include "storage/spin.h"
 #include "utils/timestamp.h"
 
+#include "engine/note.h"
+
 #define ENGINE_SLOTS 64
 #define ENGINE_MAX_LOST 16
 
@@ -31,6 +33,12 @@ typedef struct EngineSlot
 	bool		lost_all;
 	int32		lost[ENGINE_MAX_LOST];
 	FullTransactionId lost_xid; /* the newest transaction that lost keys */
+	bool		crash_looked;	/* somebody has looked what a crash left */
+	bool		crash_unserved; /* and nothing was done about it yet */
+	bool		down;			/* too many crashes: no step until agentcrm.resume() */
+	int			crashes;		/* in the present work */
+	int			careful;		/* units still to be taken one at a time */
+	StepNote	crashed;		/* what the last crash cut */
 	bool		lost_taken;		/* marks are being served by a transaction that is still open */
 	bool		missed;			/* changes were made while agentcrm.capture was off */
 	FullTransactionId missed_xid;	/* the newest transaction that made some */

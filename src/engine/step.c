@@ -25,6 +25,9 @@
 
 #include "agentcrm.h"
 #include "engine/reconcile.h"
+#include "engine/engine.h"
+#include "engine/note.h"
+#include "engine/shmem.h"
 #include "engine/step.h"
 #include "execute/execute.h"
 #include "plan/plan.h"
@@ -37,6 +40,14 @@
 /* After an error fewer events are taken at a time, until one of them is to blame. */
 static int	events_at_once = 0;
 static bool blame_next = false;
+
+/* What the step was at when it failed; a load that failed is left out of the next step, so that events go on. */
+static enum
+{
+	AT_EVENTS, AT_LOAD, AT_OTHER
+}			step_at = AT_OTHER;
+static bool skip_load = false;
+
 static ErrorData blamed_error;
 
 /* ---- permission to work ---- */
@@ -93,11 +104,25 @@ error_record(const char *place, int32 source_id, const ErrorData *error, Timesta
 void
 step_failed(ErrorData *error)
 {
+	/* ended from outside: nobody's fault */
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		return;
+	if (step_at == AT_LOAD)
+	{
+		load_failed(error);
+		skip_load = true;
+	}
+	if (step_at != AT_EVENTS)
+		return;
 	if (events_at_once > 1)
 	{
 		events_at_once = 1;
 		return;
 	}
+	if (blamed_error.message)
+		pfree(blamed_error.message);
+	if (blamed_error.context)
+		pfree(blamed_error.context);
 	blamed_error.sqlerrcode = error->sqlerrcode;
 	blamed_error.message = MemoryContextStrdup(TopMemoryContext, error->message ? error->message : "unknown error");
 	blamed_error.context = error->context ? MemoryContextStrdup(TopMemoryContext, error->context) : NULL;
@@ -416,7 +441,7 @@ step_events(TimestampTz now, bool *drained)
 
 	if (events_at_once == 0)
 		events_at_once = agentcrm_batch_size;
-	batch = queue_read(events_at_once, now);
+	batch = queue_read(note_limit(events_at_once), now);
 	if (batch == NULL)
 	{
 		blame_next = false;
@@ -424,13 +449,16 @@ step_events(TimestampTz now, bool *drained)
 		return false;
 	}
 	*drained = queue_batch_is_last(batch) && !blame_next;
+	events = queue_batch_events(batch, &n);
+	note_work(NOTE_EVENTS, queue_batch_number(batch), queue_batch_size(batch));
+	if (n == 1)
+		note_key(events[0].source_id, events[0].part, events[0].key);
 	if (queue_batch_discarded(batch))
 		load_request(0, 0, "other server", true);
 	if (blame_next)
 		blame(batch, now);
-	else
+	else if (n != 1 || !recover_blames(&events[0], now))
 	{
-		events = queue_batch_events(batch, &n);
 		for (int from = 0, to; from < n; from = to)
 		{
 			for (to = from + 1; to < n && events[to].source_id == events[from].source_id &&
@@ -479,11 +507,12 @@ step_due(TimestampTz now)
 {
 	int64		ids[DUE_AT_ONCE];
 	TimestampTz first;
-	int			n = due_clients(now, DUE_AT_ONCE, ids, &first);
+	int			n = due_clients(now, note_limit(DUE_AT_ONCE), ids, &first);
 	int			expired = execute_expire(now, DUE_AT_ONCE);
 
 	if (n > 0)
 	{
+		note_work(NOTE_DUE, 0, n);
 		qsort(ids, n, sizeof(int64), compare_ids);
 		step_assess(ids, n, false, "time", now);
 	}
@@ -547,24 +576,37 @@ step_run(void)
 
 	if (result != STEP_WORKED)
 		return result;
+	step_at = AT_OTHER;
 	/* the snapshot must not be older than the locks */
 	store_sync();
 	if (!is_whole())
 		return STEP_IDLE;
 	source_refresh();
 	load_refresh();
+	if (recover_step(now))
+		return STEP_WORKED;
 	worked = step_reconcile(now);
 
+	step_at = AT_EVENTS;
 	worked |= step_events(now, &drained);
-	worked |= load_step(now, drained);
+	step_at = AT_LOAD;
+	if (!skip_load)
+		worked |= load_step(now, drained);
+	else
+		worked = true;			/* its turn comes with the next step */
+	skip_load = false;
+	step_at = AT_OTHER;
 	if (!worked)
 		worked = step_due(now);
 	if (!worked && !load_any() && profile_fit_due(now))
 	{
+		note_work(NOTE_FIT, 0, 1);
 		profile_fit(now);
 		worked = true;
 	}
 	if (!worked)
 		worked = queue_rotate(now);
+	if (!worked)
+		note_idle();
 	return worked ? STEP_WORKED : STEP_IDLE;
 }

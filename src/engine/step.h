@@ -30,9 +30,14 @@ extern int	step_read_feed(Source *source, SourcePart *part, const QueueEvent *ev
 extern int	step_apply(Source *source, LedgerChange *changes, int n, TimestampTz now, int64 **clients);
 extern void step_assess(const int64 *clients, int n, bool event, const char *cause, TimestampTz now);
 
+/* After a crash. */
+extern bool recover_step(TimestampTz now);
+extern bool recover_blames(const QueueEvent *event, TimestampTz now);
+
 /* Loads: reading all keys of a part. */
 extern bool load_step(TimestampTz now, bool drained);	/* drained: no older event is left in the queue */
 /* Ask for a part (0: all parts) of a source (0: all) to be read; cause in words, see agentcrm.source_load. */
+extern void load_failed(const ErrorData *error);
 extern void load_request(int32 source_id, int16 part, const char *cause, bool reconcile);
 extern bool load_defers(Source *source, int64 client_id);	/* the client's profile is built by the load */
 extern bool load_any(void);		/* some source is being loaded for the first time */

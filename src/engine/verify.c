@@ -110,6 +110,55 @@ awaits_resync(const Excluded *excluded, Source *source, SourcePart *part)
 		is_excluded(excluded, 0, QUEUE_PART_RESYNC, "");
 }
 
+static int
+compare_excluded(const void *a, const void *b)
+{
+	const QueueEvent *x = a;
+	const QueueEvent *y = b;
+
+	if (x->source_id != y->source_id)
+		return x->source_id < y->source_id ? -1 : 1;
+	if (x->part != y->part)
+		return x->part < y->part ? -1 : 1;
+	return strcmp(x->key, y->key);
+}
+
+/* Waiting keys of rows that touch orders leave out those orders, too; false when all may be touched. */
+static bool
+exclude_touched(Excluded *excluded, Source *source, SourcePart *orders)
+{
+	int			n_events = excluded->n;
+
+	for (int p = 0; p < source->n_parts; p++)
+	{
+		SourcePart *part = &source->parts[p];
+		const char **keys = palloc(sizeof(char *) * Max(n_events, 1));
+		const char **touched;
+		int			n = 0;
+		int			n_touched;
+
+		if (part->kind != PART_TOUCH)
+			continue;
+		if (awaits_resync(excluded, source, part))
+			return false;
+		for (int i = 0; i < n_events; i++)
+			if (excluded->events[i].source_id == source->source_id && excluded->events[i].part == part->part)
+				keys[n++] = excluded->events[i].key;
+		if (n == 0)
+			continue;
+		if (source_read_touched(source, part, keys, n, &touched, &n_touched))
+			return false;
+		excluded->events = repalloc_huge(excluded->events, sizeof(QueueEvent) * (excluded->n + n_touched));
+		for (int i = 0; i < n_touched; i++)
+			excluded->events[excluded->n++] = (QueueEvent)
+		{
+			.source_id = source->source_id, .part = orders->part, .key = touched[i]
+		};
+	}
+	qsort(excluded->events, excluded->n, sizeof(QueueEvent), compare_excluded);
+	return true;
+}
+
 /* ---- walking over the orders of a source, as the mapping gives them now ---- */
 
 typedef void (*OrderCallback) (Source *source, const char *key, int64 order_id, LedgerLine *lines, int n, void *arg);
@@ -336,6 +385,41 @@ verify_profiles(const int64 *clients, int n)
 	return sink.n == 0;
 }
 
+/* Attributes of clients, products and reps against what their feed gives now. */
+static void
+verify_feed(Source *source, SourcePart *part, const Excluded *excluded, DifferenceSink *sink)
+{
+	char	   *position = NULL;
+	MemoryContext chunk_cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm verify", ALLOCSET_DEFAULT_SIZES);
+	int			n;
+
+	do
+	{
+		MemoryContext old = MemoryContextSwitchTo(chunk_cxt);
+		const char **keys;
+		FeedRow    *rows = NULL;
+		int			n_rows = 0;
+		ErrorData  *error = source_list_keys(source, part, position, KEYS_AT_ONCE, &keys, &n);
+
+		CHECK_FOR_INTERRUPTS();
+		if (error == NULL && n > 0)
+			error = source_read_feed(source, part, keys, n, &rows, &n_rows);
+		if (error)
+		{
+			difference_add(sink, part->name, NULL, NULL, "a readable feed", error->message);
+			n = 0;
+		}
+		for (int i = 0; i < n_rows; i++)
+			if (!is_excluded(excluded, source->source_id, part->part, rows[i].key))
+				ledger_check_feed(part->name, &rows[i], sink);
+		MemoryContextSwitchTo(old);
+		if (n > 0)
+			position = pstrdup(keys[n - 1]);
+		MemoryContextReset(chunk_cxt);
+	} while (n == KEYS_AT_ONCE);
+	MemoryContextDelete(chunk_cxt);
+}
+
 /* agentcrm.verify(): every difference between state and recompute. */
 Datum
 agentcrm_verify(PG_FUNCTION_ARGS)
@@ -356,10 +440,13 @@ agentcrm_verify(PG_FUNCTION_ARGS)
 			SourcePart *part = &source->parts[p];
 			VerifyState state = {.sink = &sink, .excluded = &excluded, .part = part};
 
-			if (part->kind != PART_ORDER || awaits_resync(&excluded, source, part) ||
-				source_is_reading(source, part))
+			if (awaits_resync(&excluded, source, part) || source_is_reading(source, part))
 				continue;
 			sink.source = source->name;
+			if (part->kind == PART_FEED)
+				verify_feed(source, part, &excluded, &sink);
+			if (part->kind != PART_ORDER || !exclude_touched(&excluded, source, part))
+				continue;
 			state.seen = seen_create(CurrentMemoryContext, 1024, NULL);
 			walk_orders(source, part, verify_order, &state);
 			verify_surplus(source, &state);

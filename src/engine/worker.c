@@ -279,9 +279,10 @@ agentcrm_worker_main(Datum arg)
 	if (!extension_exists())
 	{
 		shmem_quiet_slot(MyDatabaseId);
+		note_forget(MyDatabaseId);
 		proc_exit(0);
 	}
-	if (!enter_slot())
+	if (!enter_slot() || !note_look())
 		proc_exit(0);
 	CurrentMemoryContext = AllocSetContextCreate(TopMemoryContext, "agentcrm worker", ALLOCSET_DEFAULT_SIZES);
 	work();

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "agentcrm.h"
 #include "utils/date.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -81,6 +82,9 @@ typedef struct FeedFound
 extern int	ledger_store_feed(struct Source *source, const char *feed, const char **keys, int n_keys,
 							  struct SourcePart *part, struct FeedRow *rows, int n_rows, TimestampTz now,
 							  FeedFound *found, int64 **clients);
+
+/* Report where a stored client, product or rep is not what its feed gives. */
+extern void ledger_check_feed(const char *feed, const struct FeedRow *row, DifferenceSink *sink);
 
 /* Stored lines of one document, palloc'd. */
 extern int	ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines);

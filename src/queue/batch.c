@@ -33,7 +33,8 @@ struct QueueBatch
 	int			last_table;		/* else: how far it was read */
 	ItemPointerData last_tid;
 	int			n_read;
-	int			n;
+	int			size;			/* read, and failed keys that are due */
+	int			n;				/* distinct ones */
 	QueueEvent *events;
 };
 
@@ -229,11 +230,13 @@ queue_read(int limit, TimestampTz now)
 		batch->complete = read_table(&state, number);
 	queue_count_attempts(batch->events, batch->n);
 
-	failed = queue_failed_due(now, limit, &n_failed);
+	/* a batch of one has one, so that who fails alone is known */
+	failed = queue_failed_due(now, limit == 1 ? 1 - batch->n_read : limit, &n_failed);
 	for (int i = 0; i < n_failed; i++)
 		add_event(&state, failed[i].source_id, failed[i].part, failed[i].key, failed[i].attempts);
 	if (batch->n == 0 && !batch->cursor.discarded && batch->cursor.target == 0)
 		return NULL;
+	batch->size = batch->n;
 	queue_count_rows(batch->n_read);
 	batch->n = make_distinct(batch->events, batch->n);
 	return batch;
@@ -255,6 +258,20 @@ queue_unread(void)
 
 	cursor_read(&cursor);
 	return cursor.batch_no == 0;
+}
+
+/* Events and failed keys read, repetitions included. */
+int
+queue_batch_size(const QueueBatch *batch)
+{
+	return batch->size;
+}
+
+/* The number the batch has when it is finished. */
+int64
+queue_batch_number(const QueueBatch *batch)
+{
+	return batch->cursor.batch_no + 1;
 }
 
 /* Whether the cursor is missing or had to be discarded: what was read before it is unknown. */

@@ -27,7 +27,6 @@ typedef struct Cursor
 extern Oid	event_table_relid(int number);
 extern void cursor_read(Cursor *cursor);
 extern bool cursor_consumed(const Cursor *cursor, Datum xid, int table, ItemPointer tid);
-extern void queue_count_attempts(QueueEvent *events, int n);	/* events of keys that have failed before */
 extern void queue_count_rows(int rows); /* rows read since the last turn */
 
 #endif

@@ -58,6 +58,13 @@ queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now)
 	record(event, error, now, retry_time(event->attempts + 1, now));
 }
 
+/* Record that a key did harm: agentcrm.resume, resync or a new change of the key tries it again. */
+void
+queue_fail_for_good(const QueueEvent *event, const ErrorData *error, TimestampTz now)
+{
+	record(event, error, now, DT_NOEND);
+}
+
 /* Keep a key of a source that must not be read now; agentcrm.resume or resync tries it again. */
 void
 queue_park(const QueueEvent *event, const char *reason, TimestampTz now)

@@ -39,6 +39,8 @@ extern void queue_write(const QueueEvent *events, int n);
 extern QueueBatch *queue_read(int limit, TimestampTz now);
 extern QueueEvent *queue_batch_events(QueueBatch *batch, int *n);	/* distinct, ordered by source, part, key */
 extern bool queue_unread(void); /* nothing was ever read: a new installation, or a restored one */
+extern int	queue_batch_size(const QueueBatch *batch);	/* events and failed keys read, repetitions included */
+extern int64 queue_batch_number(const QueueBatch *batch);
 extern bool queue_batch_discarded(const QueueBatch *batch); /* no cursor, or another server's: sources must be read again */
 extern bool queue_batch_is_last(const QueueBatch *batch);	/* no event that was visible when it was read is left after it */
 extern void queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now);
@@ -49,6 +51,8 @@ extern bool queue_rotate(TimestampTz now);
 /* Keys that failed: recorded, read when due, forgotten on success. */
 extern void queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now);
 extern void queue_park(const QueueEvent *event, const char *reason, TimestampTz now);
+extern void queue_fail_for_good(const QueueEvent *event, const ErrorData *error, TimestampTz now);
+extern void queue_count_attempts(QueueEvent *events, int n);	/* of keys that failed before, so that success is noticed */
 extern void queue_forgive(const QueueEvent *event);
 extern QueueEvent *queue_failed_due(TimestampTz now, int limit, int *n);
 extern TimestampTz queue_next_retry(void);

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -102,6 +103,7 @@ make_source(Datum *values, bool *isnull)
 	}
 	source->version = DatumGetInt64(values[11]);
 	source->tz = pg_tzset(source->time_zone);
+	source->zone = CStringGetTextDatum(source->time_zone);
 	if (source->tz == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -120,6 +122,16 @@ drop_source(Source *source)
 	MemoryContextDelete(source->cxt);
 }
 
+/* A key relation has changed: its key columns may have other types. */
+static void
+forget_keys(Datum arg, Oid relid)
+{
+	for (int i = 0; i < n_sources; i++)
+		for (int p = 0; p < sources[i]->n_parts; p++)
+			if (relid == InvalidOid || sources[i]->parts[p].relid == relid)
+				sources[i]->parts[p].resolved = false;
+}
+
 /* Bring the cache up to date with agentcrm.source. */
 void
 source_refresh(void)
@@ -131,7 +143,10 @@ source_refresh(void)
 	HeapTuple	tuple;
 
 	if (cache_cxt == NULL)
+	{
 		cache_cxt = AllocSetContextCreate(CacheMemoryContext, "agentcrm sources", ALLOCSET_DEFAULT_SIZES);
+		CacheRegisterRelcacheCallback(forget_keys, (Datum) 0);
+	}
 	fresh = MemoryContextAlloc(cache_cxt, sizeof(Source *));
 	while ((tuple = store_next(scan)) != NULL)
 	{

@@ -63,19 +63,9 @@ find_order_columns(void)
 static TimestampTz
 get_time(Source *source, const ResultRow *row, const ResultColumn *column)
 {
-	static Datum zone = 0;
-	static char *zone_name = NULL;
 	Datum		value = result_value(row, column);
 	TimestampTz at;
 
-	if (zone_name != source->time_zone)
-	{
-		MemoryContext old = MemoryContextSwitchTo(source->cxt);
-
-		zone = CStringGetTextDatum(source->time_zone);
-		zone_name = source->time_zone;
-		MemoryContextSwitchTo(old);
-	}
 	switch (column->type)
 	{
 		case TIMESTAMPTZOID:
@@ -85,7 +75,7 @@ get_time(Source *source, const ResultRow *row, const ResultColumn *column)
 			value = DirectFunctionCall1(date_timestamp, value);
 			/* FALLTHROUGH */
 		case TIMESTAMPOID:
-			at = DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, zone, value));
+			at = DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, source->zone, value));
 			break;
 		default:
 			ereport(ERROR,
@@ -186,6 +176,7 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 	struct keymap_hash *map = keymap_make(work->keys, work->n_keys);
 	ResultRow	row;
 	int64		last_order = 0;
+	bool		last_is_integer = false;
 	TimestampTz last_at = DT_NOBEGIN;
 	DateADT		last_day = 0;
 
@@ -206,7 +197,7 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 		if (!result_key(&row, &columns.order, &order) || !map_line(source, &columns, &row, mapped))
 			continue;
 		/* the lines of an order mostly come together */
-		if (work->n_lines > 0 && order.is_integer && order.integer == last_order)
+		if (last_is_integer && order.is_integer && order.integer == last_order)
 		{
 			mapped->key_no = mapped[-1].key_no;
 			mapped->line.order_id = mapped[-1].line.order_id;
@@ -216,6 +207,7 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 			mapped->key_no = keymap_number(map, key_text(&order));
 			mapped->line.order_id = key_identity(source->namespace, &order);
 			last_order = order.integer;
+			last_is_integer = order.is_integer;
 		}
 		if (mapped->line.ordered_at != last_at)
 		{

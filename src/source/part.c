@@ -21,11 +21,17 @@
 void
 part_resolve(Source *source, SourcePart *part)
 {
-	Oid			nspid = get_namespace_oid(part->key_schema, false);
-	Oid			relid = get_relname_relid(part->key_table, nspid);
+	Oid			relid;
 
 	if (part->resolved)
 		return;
+	if (part->plan)
+	{
+		/* prepared for the types of before */
+		SPI_freeplan(part->plan);
+		part->plan = NULL;
+	}
+	relid = get_relname_relid(part->key_table, get_namespace_oid(part->key_schema, false));
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -42,6 +48,7 @@ part_resolve(Source *source, SourcePart *part)
 		part->column_types[i] = get_atttype(relid, attno);
 		key_column_init(&part->columns[i], part->column_types[i]);
 	}
+	part->relid = relid;
 	part->resolved = true;
 }
 

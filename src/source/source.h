@@ -43,7 +43,8 @@ typedef struct SourcePart
 	char	   *key_table;
 	int			n_columns;
 	char	  **key_columns;
-	bool		resolved;		/* the following are known */
+	Oid			relid;			/* of the key relation, once resolved */
+	bool		resolved;		/* the following are known; reset when the relation changes */
 	Oid			column_types[KEY_MAX_COLUMNS];	/* as declared */
 	KeyColumn	columns[KEY_MAX_COLUMNS];
 	SPIPlanPtr	plan;
@@ -60,6 +61,7 @@ typedef struct Source
 	char	   *search_path;
 	char	   *time_zone;
 	pg_tz	   *tz;
+	Datum		zone;			/* time_zone as text, for conversions */
 	bool		keep_deleted;
 	Interval   *archive_before; /* NULL: never */
 	SourceState state;

@@ -33,7 +33,7 @@ END $$;
 CREATE FUNCTION pg_temp.footprint() RETURNS text LANGUAGE sql AS $$
 	SELECT concat_ws(' ', (SELECT count(*) FROM agentcrm.source), (SELECT count(*) FROM agentcrm.source_part), (SELECT count(*) FROM agentcrm.source_watch),
 		(SELECT count(*) FROM agentcrm.source_load), (SELECT count(*) FROM pg_trigger WHERE tgfoid = 'agentcrm.capture'::regproc)) $$;
-SELECT plan(73);
+SELECT plan(76);
 
 -- attach_query
 \set query '$$SELECT o.order_id AS order_key, o.client_id AS client_key, l.line_no AS line_key, l.product_id AS product_key, o.day AS ordered_at, l.qty AS quantity, l.qty * l.price AS amount FROM app.orders o JOIN app.lines l USING (order_id) WHERE o.order_id = ANY ($1)$$'
@@ -102,17 +102,24 @@ SELECT matches(pg_temp.feed(format('%L, %L, %L, %L', 'q', 'client', :feed, '{"ap
 -- resync
 SELECT is(pg_temp.answer($$SELECT agentcrm.resync('nothing')$$), '42704: source "nothing" does not exist', 'resync: unknown source');
 SELECT is(pg_temp.answer($$SELECT agentcrm.resync('q', 'weather')$$), '42704: source "q" has no part ''weather''', 'resync: unknown part');
-SET agentcrm.capture = off;
-UPDATE app.clients SET name = 'Adam' WHERE client_id = 1;
-UPDATE app.lines SET qty = 4 WHERE order_id = 2 AND line_no = 1;
-RESET agentcrm.capture;
+SELECT name AS named FROM agentcrm.client WHERE client_id = 1 \gset
+UPDATE agentcrm.client SET name = 'Adam' WHERE client_id = 1;
+UPDATE agentcrm.ledger SET quantity = quantity + 1 WHERE order_id = 2 AND ctid = (SELECT min(ctid) FROM agentcrm.ledger WHERE order_id = 2);
 SELECT agentcrm.resync('q', 'client') \g /dev/null
 CALL agentcrm.run();
-SELECT is((SELECT name FROM agentcrm.client WHERE client_id = 1), 'Adam', 'resync of a part reads it again');
+SELECT is((SELECT name FROM agentcrm.client WHERE client_id = 1), :'named', 'resync of a part reads it again');
 SELECT is((SELECT count(*)::int FROM agentcrm.verify()), 2, 'and no other: an order''s line differs (verify shows both sides)');
 SELECT agentcrm.resync('q') \g /dev/null
 CALL agentcrm.run();
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'resync of the source reads all');
+
+-- reconcile
+SELECT is(pg_temp.answer($$SELECT agentcrm.reconcile('nothing')$$), '42704: source "nothing" does not exist', 'reconcile: unknown source');
+UPDATE agentcrm.ledger SET quantity = quantity + 1 WHERE order_id = 2 AND ctid = (SELECT min(ctid) FROM agentcrm.ledger WHERE order_id = 2);
+SELECT agentcrm.reconcile('q') \g /dev/null
+CALL agentcrm.run();
+SELECT is_empty('SELECT * FROM agentcrm.verify()', 'reconcile mends what it finds');
+SELECT is((SELECT sum(changed) FROM agentcrm.reconcile_log WHERE cause = 'reconcile'), 1::numeric, 'and tells of it');
 
 -- pause and resume of a source
 SELECT matches(pg_temp.answer($$SELECT agentcrm.pause('nothing')$$), '^42704: there is no source or agent "nothing"', 'pause: unknown name');

@@ -111,6 +111,16 @@ foreach my $fault (qw(attach watch render allocate), sort keys %in_memory)
 my ($status, $out, $err) = application('UPDATE shop.tags SET amount = amount + 1', 'render');
 is(scalar(() = $err =~ /WARNING/g), 1, 'a thousand keys that cannot be rendered give one warning');
 
+# A mark is served when its transaction is over, not before.
+application("BEGIN;\n" . rows('orders', $next + 1, $next + 5) . ";\nPREPARE TRANSACTION 'open';", 'insert');
+my $done = $node->safe_psql($db, 'SELECT max(batch_no) FROM agentcrm.batch');
+$node->safe_psql($db, 'UPDATE shop.tags SET amount = amount + 1 WHERE client = 3');
+wait_until($node, $db, "SELECT max(batch_no) > $done FROM agentcrm.batch", 'the worker is at work');
+is(lost(), 't', 'the mark of a prepared transaction stays');
+$node->safe_psql($db, q{COMMIT PREPARED 'open'});
+$next += 5;
+repaired('after COMMIT PREPARED');
+
 # ---- cancel and shutdown ----
 
 my $events = q{SELECT count(*) FROM agentcrm.event};
