@@ -36,4 +36,11 @@
 #define compat_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
 #endif
 
+/* May a role SET ROLE to another?  Membership stopped implying it in 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_may_become(member, role) member_can_set_role(member, role)
+#else
+#define compat_may_become(member, role) is_member_of_role(member, role)
+#endif
+
 #endif							/* AGENTCRM_COMPAT_H */

@@ -158,6 +158,9 @@ CREATE FUNCTION agentcrm.attach_as(role text) RETURNS void
 CREATE FUNCTION agentcrm.attach_one(statement text) RETURNS text
 	LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'agentcrm_attach_one';
 COMMENT ON FUNCTION agentcrm.attach_one(text) IS 'Internal: refuses a text of several statements';
+CREATE FUNCTION agentcrm.attach_over() RETURNS void
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_attach_over';
+COMMENT ON FUNCTION agentcrm.attach_over() IS 'Internal: releases session-level locks that a trial left';
 COMMENT ON FUNCTION agentcrm.attach_as(text) IS 'Internal: acts as a role, restricted, until the subtransaction ends';
 
 CREATE FUNCTION agentcrm.attach_try(reader jsonb, what text, statement text, types text[], keys text[], plan_only boolean DEFAULT false) RETURNS jsonb
@@ -196,9 +199,13 @@ BEGIN
 	EXCEPTION
 		WHEN SQLSTATE 'AGCRM' THEN
 			NULL;
+		WHEN query_canceled OR assert_failure THEN
+			PERFORM agentcrm.attach_over();
+			RAISE;
 		WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS error_state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 	END;
+	PERFORM agentcrm.attach_over();
 	SELECT cardinality(p.parameter_types) INTO used FROM pg_prepared_statements p WHERE p.name = 'agentcrm_attach_try';
 	IF used IS NOT NULL THEN
 		DEALLOCATE agentcrm_attach_try;

@@ -158,7 +158,7 @@ BEGIN
 		source := format('SELECT DISTINCT %1$s FROM (SELECT %1$s FROM %2$s WHERE %3$s LIMIT %4$s * 100) AS s ORDER BY %1$s LIMIT %4$s', list, named, present, most);
 	END IF;
 	result := agentcrm.attach_try(reader, format('key (%s) of %s', list, named), format('SELECT pg_catalog.to_jsonb(ARRAY[%s]) FROM (%s) AS k',
-		(SELECT string_agg(format('COALESCE(pg_catalog.array_agg(%I), ''{}'')::text', k), ', ' ORDER BY i) FROM unnest(key) WITH ORDINALITY AS a(k, i)), source),
+		(SELECT string_agg(format('COALESCE(pg_catalog.array_agg(%I), ''{}'')::pg_catalog.text', k), ', ' ORDER BY i) FROM unnest(key) WITH ORDINALITY AS a(k, i)), source),
 		NULL, NULL);
 	RETURN ARRAY(SELECT e FROM jsonb_array_elements_text(result) WITH ORDINALITY AS a(e, i) ORDER BY i);
 END $$;

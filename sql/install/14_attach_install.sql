@@ -203,6 +203,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	result int;
 BEGIN
+	PERFORM agentcrm.adopted();
 	LOCK TABLE agentcrm.source IN SHARE ROW EXCLUSIVE MODE;
 	INSERT INTO agentcrm.source (name, namespace, run_as, search_path, time_zone, on_delete, archive_before, state, options, attached_at)
 	VALUES (source.name, coalesce(source.namespace, agentcrm.next_namespace()), source.run_as, source.search_path, source.time_zone, source.on_delete,

@@ -2,8 +2,9 @@
 
 CREATE FUNCTION agentcrm.caller_path() RETURNS name[]
 LANGUAGE sql STABLE AS $$
-	SELECT coalesce(pg_catalog.array_agg(s ORDER BY i), '{pg_catalog}'::name[])
-	FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS a(s, i) WHERE s::text !~~ 'pg\_temp%'
+	SELECT coalesce(pg_catalog.array_agg(s ORDER BY i), '{pg_catalog}'::pg_catalog.name[])
+	FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS a(s, i)
+	WHERE NOT pg_catalog.starts_with(s::pg_catalog.text, 'pg_temp')
 $$;
 COMMENT ON FUNCTION agentcrm.caller_path() IS 'Internal: schemas of the caller''s search_path that exist, temporary ones left out';
 

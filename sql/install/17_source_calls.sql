@@ -292,3 +292,25 @@ BEGIN
 	EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA agentcrm TO %I', role);
 END $$;
 COMMENT ON FUNCTION agentcrm.grant_operator(name) IS 'Grants a role what it needs to attach sources, run steps by hand and read everything';
+
+-- The worker reads a source as its run_as: membership is what lets it, and what bounds it.
+CREATE FUNCTION agentcrm.grant_worker(role name) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	reader text;
+BEGIN
+	PERFORM agentcrm.grant_operator(role);
+	IF NOT (SELECT rolcanlogin FROM pg_roles WHERE rolname = role) THEN
+		RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('role "%s" may not log in', role), HINT = format('ALTER ROLE %I LOGIN', role);
+	END IF;
+	EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role);
+	FOR reader IN SELECT DISTINCT s.run_as FROM agentcrm.source s JOIN pg_roles r ON r.rolname = s.run_as WHERE NOT pg_has_role(role, r.oid, 'MEMBER') LOOP
+		IF (SELECT rolsuper FROM pg_roles WHERE rolname = reader) THEN
+			RAISE WARNING 'sources read as superuser "%" cannot be read by role "%"', reader, role
+				USING HINT = 'Name a plain role: agentcrm.alter_source(..., run_as => ...).';
+		ELSE
+			EXECUTE format('GRANT %I TO %I', reader, role);
+		END IF;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION agentcrm.grant_worker(name) IS 'Grants a role what agentcrm.worker_role needs: what an operator needs, and membership in the roles that the attached sources are read as';

@@ -72,7 +72,8 @@ CREATE TRIGGER agent_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON age
 	FOR EACH STATEMENT EXECUTE FUNCTION agentcrm.agent_changed();
 
 CREATE FUNCTION agentcrm.portfolio_agent(client_ids bigint[], as_of timestamptz, call jsonb DEFAULT '{}')
-	RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_portfolio_agent';
+	RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE c SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'agentcrm_portfolio_agent';
 COMMENT ON FUNCTION agentcrm.portfolio_agent(bigint[], timestamptz, jsonb) IS
 'The portfolio agent: welcomes new clients, calls or visits growing ones, tries to win back dormant and lost ones in the first days of every quarter of silence.
 client_ids: clients to judge, unknown ones are left out. as_of: moment to judge for. call: {"round", "seed", "horizon_days", "margin_rate", "false_alarm_rate", "params": {...}}, all optional: settings and agentcrm.agent.params serve.
@@ -80,35 +81,27 @@ Returns at most one proposal per client: bid, refuse or look. Writes nothing. Er
 Example: SELECT kind, action, reason FROM agentcrm.portfolio_agent(ARRAY[42], ''2026-03-01'')';
 
 CREATE FUNCTION agentcrm.reorder_agent(client_ids bigint[], as_of timestamptz, call jsonb DEFAULT '{}')
-	RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_reorder_agent';
+	RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE c SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'agentcrm_reorder_agent';
 COMMENT ON FUNCTION agentcrm.reorder_agent(bigint[], timestamptz, jsonb) IS
 'The reorder agent: bids a call or an order suggestion, with the usual basket, once the next order is due: an order within 14 days is more likely than params.threshold (.5), or half of the client''s gaps are over. Before that it says when it wants to look again.
 Arguments and errors as agentcrm.portfolio_agent. Quantities are in whole packs and at least the minimum; inactive products are left out.
 Example: SELECT kind, basket, next_look_at FROM agentcrm.reorder_agent(ARRAY[42], ''2026-03-01'')';
 
 CREATE FUNCTION agentcrm.retention_agent(client_ids bigint[], as_of timestamptz, call jsonb DEFAULT '{}')
-	RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_retention_agent';
+	RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE c SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'agentcrm_retention_agent';
 COMMENT ON FUNCTION agentcrm.retention_agent(bigint[], timestamptz, jsonb) IS
 'The retention agent: bids when a client is silent beyond the quantile of its own gaps that agentcrm.false_alarm_rate allows (a call for clients of class A or B, a message for others), and for items that dropped out of the client''s orders, judged by the same budget.
 Arguments and errors as agentcrm.portfolio_agent.
 Example: SELECT kind, action, reason FROM agentcrm.retention_agent(ARRAY[42], ''2026-03-01'')';
 
 CREATE FUNCTION agentcrm.register_agent(name text, objective text, function regprocedure, params jsonb DEFAULT '{}')
-	RETURNS void STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_register_agent';
+	RETURNS void STRICT LANGUAGE c SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'agentcrm_register_agent';
 COMMENT ON FUNCTION agentcrm.register_agent(text, text, regprocedure, jsonb) IS
 'Registers a function as an agent, or registers it anew under the same name, active and without its old problem. The caller becomes the registrar: the agent runs under the registrar''s rights, read-only, with search_path pg_catalog, and within params.time_limit_ms (5000) and params.memory_limit_mb (256), which also bounds its temporary files.
 name: name of the agent. objective: acquire, grow, retain, serve or protect. function: declared (client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal. params: handed to it as call -> ''params''.
 Whoever may write agentcrm.agent decides whose rights agents run under: grant that to nobody but operators. Errors: a function of another signature, params that are no object, an unknown objective.
 Example: SELECT agentcrm.register_agent(''birthday'', ''retain'', ''crm.birthday_agent(bigint[], timestamptz, jsonb)'')';
 REVOKE ALL ON FUNCTION agentcrm.register_agent(text, text, regprocedure, jsonb) FROM PUBLIC;
-
-INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params, min_data) VALUES
-	('portfolio', 'grow', 'agentcrm', 'portfolio_agent', current_user,
-	 '{"call_cost": 1.50, "call_minutes": 6, "visit_cost": 10, "visit_minutes": 30, "message_cost": 0.05, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "welcome_days": 4, "win_back_every": 90, "win_back_days": 7, "win_back_until": 730}',
-	 '{"orders": 1}'),
-	('reorder', 'serve', 'agentcrm', 'reorder_agent', current_user,
-	 '{"call_cost": 1.50, "call_minutes": 6, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "threshold": 0.5, "basket_floor": 0.10, "min_orders": 2}',
-	 '{"orders": 2}'),
-	('retention', 'retain', 'agentcrm', 'retention_agent', current_user,
-	 '{"call_cost": 1.50, "call_minutes": 6, "message_cost": 0.05, "valid_days": 7, "min_orders": 3, "item_min_orders": 4, "item_min_rate": 0.5}',
-	 '{"orders": 3}');

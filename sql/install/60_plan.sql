@@ -98,7 +98,6 @@ CREATE TABLE agentcrm.contact_policy (
 	per_days		int NOT NULL CHECK (per_days > 0),
 	cooldown_days	int NOT NULL CHECK (cooldown_days >= 0)
 );
-INSERT INTO agentcrm.contact_policy VALUES ('*', 4, 30, 3), ('phone', 2, 30, 7), ('visit', 1, 30, 14), ('email', 4, 30, 5), ('app', 8, 30, 1);
 COMMENT ON TABLE agentcrm.contact_policy IS 'How often a client may be contacted: per channel, and * over all channels. A contact is a recommendation with a channel that was not withdrawn, displaced or withheld, dated at its due_on';
 COMMENT ON COLUMN agentcrm.contact_policy.channel IS 'Channel, * for all together';
 COMMENT ON COLUMN agentcrm.contact_policy.max_contacts IS 'Most contacts within per_days';
@@ -112,7 +111,6 @@ CREATE TABLE agentcrm.resource (
 	capacity	numeric NOT NULL CHECK (capacity >= 0),
 	UNIQUE NULLS NOT DISTINCT (resource, owner_id)
 );
-INSERT INTO agentcrm.resource VALUES ('rep_minutes', NULL, 'day', 240);
 COMMENT ON TABLE agentcrm.resource IS 'Means and their capacity per period';
 COMMENT ON COLUMN agentcrm.resource.resource IS 'rep_minutes: minutes of a rep for recommended actions';
 COMMENT ON COLUMN agentcrm.resource.owner_id IS 'Rep; NULL: every rep without a row of its own';

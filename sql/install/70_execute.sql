@@ -90,7 +90,8 @@ Example: SELECT agentcrm.feedback(7812345678901234, ''done'', ''ordered by phone
 REVOKE ALL ON FUNCTION agentcrm.feedback(bigint, text, text) FROM PUBLIC;
 
 CREATE FUNCTION agentcrm.forget(client_id bigint, OUT table_name text, OUT rows_erased bigint)
-	RETURNS SETOF record STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_forget';
+	RETURNS SETOF record STRICT LANGUAGE c SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'agentcrm_forget';
 COMMENT ON FUNCTION agentcrm.forget(bigint) IS
 'Erases a client from all that agentcrm keeps: ledger and its history, profile, state, bids, recommendations, feedback, identity. Totals per product are corrected.
 client_id: client. Returns the rows erased per table; zeros for an unknown client. Waits for the running step of the worker.
@@ -98,7 +99,7 @@ The application''s own tables are not touched: as long as the application still 
 Example: SELECT * FROM agentcrm.forget(42)';
 REVOKE ALL ON FUNCTION agentcrm.forget(bigint) FROM PUBLIC;
 
-CREATE FUNCTION agentcrm.client_id_of(client_key text) RETURNS bigint STABLE STRICT LANGUAGE c
+CREATE FUNCTION agentcrm.client_id_of(client_key text) RETURNS bigint STABLE STRICT LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_client_id_of';
 COMMENT ON FUNCTION agentcrm.client_id_of(text) IS
 'The client_id of a client, by the application''s own key. Errors: an unknown key; a key that several namespaces hold (ask agentcrm.client for its client_id then).

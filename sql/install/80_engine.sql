@@ -5,14 +5,16 @@ CREATE TABLE agentcrm.installation (
 	system_identifier	bigint NOT NULL,
 	database			text NOT NULL,
 	version				text NOT NULL,
-	installed_at		timestamptz NOT NULL
+	installed_at		timestamptz NOT NULL,
+	adopted_at			timestamptz
 );
 COMMENT ON TABLE agentcrm.installation IS 'Where agentcrm was installed or last adopted: a copy of the database is recognised by a mismatch and does not act';
 COMMENT ON COLUMN agentcrm.installation.only_row IS 'There is one row';
 COMMENT ON COLUMN agentcrm.installation.system_identifier IS 'System identifier of the server';
 COMMENT ON COLUMN agentcrm.installation.database IS 'Name of the database';
 COMMENT ON COLUMN agentcrm.installation.version IS 'Version of agentcrm at installation or adoption';
-COMMENT ON COLUMN agentcrm.installation.installed_at IS 'When';
+COMMENT ON COLUMN agentcrm.installation.installed_at IS 'When it was first used: the first attach';
+COMMENT ON COLUMN agentcrm.installation.adopted_at IS 'When adopt() was called last; clients are looked at anew from here on';
 
 CREATE TABLE agentcrm.error_log (
 	at			timestamptz NOT NULL,
@@ -80,30 +82,75 @@ CREATE FUNCTION agentcrm.queue_depth() RETURNS bigint
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_queue_depth';
 COMMENT ON FUNCTION agentcrm.queue_depth() IS 'Distinct changed keys that wait for the worker, failed ones included';
 
+/*
+ * Not in the script itself: these rows are the user's to change, so they are
+ * dumped, and a restore would find them there already.  They come with the
+ * first attach, once: what was changed or deleted since stays so in a restored
+ * database too, whose installation row says that they have been there.
+ */
+CREATE FUNCTION agentcrm.install_defaults() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params, min_data) VALUES
+		('portfolio', 'grow', 'agentcrm', 'portfolio_agent', (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'agentcrm'),
+		 '{"call_cost": 1.50, "call_minutes": 6, "visit_cost": 10, "visit_minutes": 30, "message_cost": 0.05, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "welcome_days": 4, "win_back_every": 90, "win_back_days": 7, "win_back_until": 730}',
+		 '{"orders": 1}'),
+		('reorder', 'serve', 'agentcrm', 'reorder_agent', (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'agentcrm'),
+		 '{"call_cost": 1.50, "call_minutes": 6, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "threshold": 0.5, "basket_floor": 0.10, "min_orders": 2}',
+		 '{"orders": 2}'),
+		('retention', 'retain', 'agentcrm', 'retention_agent', (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'agentcrm'),
+		 '{"call_cost": 1.50, "call_minutes": 6, "message_cost": 0.05, "valid_days": 7, "min_orders": 3, "item_min_orders": 4, "item_min_rate": 0.5}',
+		 '{"orders": 3}')
+	ON CONFLICT DO NOTHING;
+	INSERT INTO agentcrm.contact_policy (channel, max_contacts, per_days, cooldown_days)
+	VALUES ('*', 4, 30, 3), ('phone', 2, 30, 7), ('visit', 1, 30, 14), ('email', 4, 30, 5), ('app', 8, 30, 1)
+	ON CONFLICT DO NOTHING;
+	INSERT INTO agentcrm.resource (resource, owner_id, period, capacity) VALUES ('rep_minutes', NULL, 'day', 240)
+	ON CONFLICT DO NOTHING;
+$$;
+COMMENT ON FUNCTION agentcrm.install_defaults() IS 'Internal: the built-in agents, contact caps and capacities, where they are absent; called when agentcrm is first used';
+
 CREATE FUNCTION agentcrm.adopted() RETURNS boolean
-	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_adopted';
+	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_adopted';
 COMMENT ON FUNCTION agentcrm.adopted() IS 'Whether this database is the one agentcrm was installed into; in a copy nothing is delivered until adopt() is called';
 
+CREATE FUNCTION agentcrm.copy_of() RETURNS text
+	LANGUAGE C STABLE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_copy_of';
+COMMENT ON FUNCTION agentcrm.copy_of() IS 'The database this one is a copy of, where it is one that was not adopted; else NULL';
+
 CREATE FUNCTION agentcrm.adopt() RETURNS void
-	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	DELETE FROM agentcrm.installation;
-	SELECT agentcrm.adopted();
-	SELECT agentcrm.start_load(s, NULL, NULL, 'adopt', true) FROM agentcrm.source s WHERE s.state <> 'loading';
-	SELECT agentcrm.wake();
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM agentcrm.adopted(), agentcrm.hold_steps();
+	UPDATE agentcrm.installation SET system_identifier = (SELECT c.system_identifier FROM pg_control_system() c), database = current_database(),
+		version = (SELECT extversion FROM pg_extension WHERE extname = 'agentcrm'), adopted_at = clock_timestamp();
+	PERFORM agentcrm.start_load(s, NULL, NULL, 'adopt', true) FROM agentcrm.source s WHERE s.state <> 'loading';
+	PERFORM agentcrm.wake();
+END $$;
+COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one that acts: all sources are reconciled and all clients looked at anew, and recommendations are delivered from here';
+
+-- A dump brings triggers back last.  Until all are there a restore is under way, and nothing may be read or written beside it.
+CREATE FUNCTION agentcrm.untriggered() RETURNS TABLE (source text, relation text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT s.name, format('%I.%I', n.nspname, c.relname)
+	FROM agentcrm.source s JOIN agentcrm.source_watch w USING (source_id)
+	JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
+	WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+$', w.source_id, w.watch))
+	OR NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+_truncate$', w.source_id, w.watch))
+	ORDER BY s.source_id, w.watch
 $$;
-COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one that acts: recommendations are delivered from here; all sources are reconciled';
+COMMENT ON FUNCTION agentcrm.untriggered() IS 'Internal: watched tables that lack a trigger: a restore is not finished, or somebody dropped it';
 
 CREATE FUNCTION agentcrm.source_retract(source_id int) RETURNS bigint
-	LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'agentcrm_source_retract';
+	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_source_retract';
 COMMENT ON FUNCTION agentcrm.source_retract(int) IS 'Take all orders of a source out of the ledger and the profiles; returns how many. Part of detach';
 
 CREATE FUNCTION agentcrm.verify() RETURNS SETOF agentcrm.difference
-	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_verify';
+	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_verify';
 COMMENT ON FUNCTION agentcrm.verify() IS 'Compare ledger with application and profiles with ledger, under one snapshot: no row means that state equals recompute. Keys waiting in the queue and failed keys are left out. Reads everything: minutes on large databases';
 
 CREATE FUNCTION agentcrm.compare(source text, OUT item text, OUT application numeric, OUT ledger numeric, OUT difference numeric)
 	RETURNS SETOF record
-	LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'agentcrm_compare';
+	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_compare';
 COMMENT ON FUNCTION agentcrm.compare(text) IS 'Counts and sums of a source: as its mapping gives them now, and as the ledger holds them. Orders and lines include returns. Error: unknown source';
 
 CREATE FUNCTION agentcrm.pause(what text DEFAULT NULL) RETURNS void
@@ -147,6 +194,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.resume(text) IS 'Let the worker (no argument; also one that stays down after crashes), a paused or broken source, or a paused agent go on, by name. Error: no such source or agent';
 
+-- A prepared transaction has no process: it is known by the lock on its own number, which it holds too.
+CREATE FUNCTION agentcrm.queue_held() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT format('%s of 8 event tables cannot be emptied, held by %s', count(DISTINCT l.relation), string_agg(DISTINCT
+		coalesce('process ' || l.pid, 'prepared transaction ' || quote_literal(x.gid), 'a prepared transaction'), ', '))
+	FROM pg_locks l JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = 'agentcrm'::regnamespace AND c.relname ~ '^event_[1-8]$'
+	LEFT JOIN (pg_locks o JOIN pg_prepared_xacts x ON o.locktype = 'transactionid' AND o.granted AND o.mode = 'ExclusiveLock' AND o.transactionid = x.transaction)
+		ON l.pid IS NULL AND o.pid IS NULL AND o.virtualtransaction = l.virtualtransaction
+	WHERE l.locktype = 'relation' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+	AND coalesce(l.pid, 0) NOT IN (SELECT pg_backend_pid() UNION ALL SELECT coalesce(worker_pid, -1) FROM agentcrm.worker_state())
+	AND pg_relation_size(c.oid) > 0
+	HAVING count(DISTINCT l.relation) > 4
+$$;
+COMMENT ON FUNCTION agentcrm.queue_held() IS 'Who keeps more than half of the event tables from being emptied, by process or prepared transaction; else NULL';
+
 CREATE VIEW agentcrm.progress AS
 	SELECT s.name AS source, p.name AS part, l.phase, l.done, l.total,
 		CASE WHEN l.phase = 'done' THEN 100 WHEN l.total > 0 THEN round(100.0 * l.done / l.total, 1) ELSE 0 END AS percent,
@@ -174,7 +236,14 @@ CREATE VIEW agentcrm.status AS
 	WITH w AS (SELECT * FROM agentcrm.worker_state()),
 	b AS (SELECT * FROM agentcrm.batch ORDER BY batch_no DESC LIMIT 1),
 	e AS (SELECT * FROM agentcrm.error_log ORDER BY at DESC LIMIT 1)
-	SELECT 'worker' AS what, NULL::text AS name,
+	SELECT 'copy' AS what, NULL::text AS name, 'not adopted' AS state, NULL::bigint AS waiting, NULL::bigint AS failed,
+		NULL::bigint AS batches, NULL::timestamptz AS last_batch_at, NULL::interval AS last_batch_took,
+		NULL::text AS last_error, NULL::timestamptz AS last_error_at,
+		format('a copy of database %s: state is kept, nothing is delivered; to act from here and nowhere else: SELECT agentcrm.adopt()', c) AS remark,
+		NULL::timestamptz AS reconciled_at, NULL::text AS reconcile_found
+	FROM agentcrm.copy_of() c WHERE c IS NOT NULL
+	UNION ALL
+	SELECT 'worker', NULL,
 		CASE WHEN w.worker_pid IS NOT NULL AND w.paused THEN 'paused'
 			WHEN w.worker_pid IS NOT NULL THEN 'running'
 			WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
@@ -187,14 +256,16 @@ CREATE VIEW agentcrm.status AS
 		b.batch_no AS batches, b.finished_at AS last_batch_at,
 		b.finished_at - b.started_at AS last_batch_took,
 		e.message AS last_error, e.at AS last_error_at,
-		CASE WHEN w.paused THEN 'paused: SELECT agentcrm.resume()'
-			WHEN w.worker_pid IS NOT NULL THEN NULL
-			WHEN pg_catalog.pg_is_in_recovery() THEN 'a standby does no work; after promotion it takes up the backlog'
-			WHEN w.down IS NOT NULL THEN w.down || ': mend the cause, then SELECT agentcrm.resume()'
-			WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
-			WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'
-			ELSE 'nothing to do' || coalesce('; next at ' || w.due::timestamptz(0)::text, '') END
-		|| CASE WHEN w.lost THEN '; changes were lost, a reconcile is due' ELSE '' END AS remark,
+		nullif(concat_ws('; ',
+			CASE WHEN w.paused THEN 'paused: SELECT agentcrm.resume()'
+				WHEN w.worker_pid IS NOT NULL THEN NULL
+				WHEN pg_catalog.pg_is_in_recovery() THEN 'a standby does no work; after promotion it takes up the backlog'
+				WHEN w.down IS NOT NULL THEN w.down || ': mend the cause, then SELECT agentcrm.resume()'
+				WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
+				WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'
+				ELSE concat_ws('; ', 'nothing to do', 'next at ' || w.due::timestamptz(0)::text) END,
+			CASE WHEN w.lost THEN 'changes were lost, a reconcile is due' END,
+			agentcrm.queue_held()), '') AS remark,
 		NULL::timestamptz AS reconciled_at, NULL::text AS reconcile_found
 	FROM w LEFT JOIN b ON true LEFT JOIN e ON true
 	UNION ALL
@@ -203,7 +274,8 @@ CREATE VIEW agentcrm.status AS
 		NULL, NULL, NULL,
 		(SELECT f.message FROM agentcrm.event_failed f WHERE f.source_id = s.source_id ORDER BY f.last_at DESC LIMIT 1),
 		(SELECT max(f.last_at) FROM agentcrm.event_failed f WHERE f.source_id = s.source_id),
-		coalesce(s.problem, CASE s.state
+		coalesce(s.problem, (SELECT 'a trigger is missing on ' || string_agg(DISTINCT u.relation, ', ') || ': changes there are not seen; SELECT agentcrm.alter_source('
+			|| quote_literal(s.name) || ') makes it again' FROM agentcrm.untriggered() u WHERE u.source = s.name HAVING count(*) > 0), CASE s.state
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
 				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END),
@@ -217,8 +289,8 @@ CREATE VIEW agentcrm.status AS
 	UNION ALL
 	SELECT 'agent', a.agent, a.mode, NULL, NULL, NULL, NULL, NULL, NULL, NULL, a.problem, NULL, NULL
 	FROM agentcrm.agent a WHERE a.mode <> 'active';
-COMMENT ON VIEW agentcrm.status IS 'How agentcrm is: one row for the worker, one per source, one per agent that is not active';
-COMMENT ON COLUMN agentcrm.status.what IS 'worker, source or agent';
+COMMENT ON VIEW agentcrm.status IS 'How agentcrm is: one row for the worker, one per source, one per agent that is not active; before them one where this database is a copy';
+COMMENT ON COLUMN agentcrm.status.what IS 'copy, worker, source or agent';
 COMMENT ON COLUMN agentcrm.status.name IS 'Name of the source or agent';
 COMMENT ON COLUMN agentcrm.status.state IS 'worker: running, resting (starts by itself when there is work), paused, stopped, down (after crashes) or standby; source and agent: their state';
 COMMENT ON COLUMN agentcrm.status.waiting IS 'Changed keys that wait for the worker';

@@ -29,7 +29,9 @@
 #include <unistd.h>
 
 #include "agent/registry.h"
+#include "compat.h"
 #include "engine/engine.h"
+#include "leftovers.h"
 
 #define FAILURES_UNTIL_PAUSE 3
 
@@ -179,9 +181,15 @@ call_foreign(const Agent *agent, const ClientSnapshot *clients, int n_clients, c
 	Oid			save_user;
 	int			save_context;
 	int			save_nestlevel = NewGUCNestLevel();
+	Oid			role = get_role_oid(agent->registrar, false);
 
 	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(get_role_oid(agent->registrar, false),
+	if (!compat_may_become(save_user, role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not run agent \"%s\" as role \"%s\"",
+						GetUserNameFromId(save_user, false), agent->name, agent->registrar)));
+	SetUserIdAndSecContext(role,
 						   save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	(void) set_config_option("transaction_read_only", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
@@ -194,13 +202,6 @@ call_foreign(const Agent *agent, const ClientSnapshot *clients, int n_clients, c
 	stop_limits();
 	AtEOXact_GUC(false, save_nestlevel);
 	SetUserIdAndSecContext(save_user, save_context);
-}
-
-static void
-drop_leftovers(const Agent *agent)
-{
-	if (agent->native == NULL && MyBackendType == B_BG_WORKER)
-		LockReleaseSession(USER_LOCKMETHOD);
 }
 
 static bool
@@ -239,6 +240,8 @@ agent_call_guarded(const Agent *agent, const ClientSnapshot *clients, int n_clie
 	call.params = agent->numbers;
 	call.n_params = agent->n_numbers;
 	cut = CUT_NOT;
+	if (agent->native == NULL)
+		leftovers_check();
 	engine_note_agent(agent->name);
 	BeginInternalSubTransaction("agentcrm agent");
 	MemoryContextSwitchTo(sink->cxt);
@@ -267,7 +270,8 @@ agent_call_guarded(const Agent *agent, const ClientSnapshot *clients, int n_clie
 			stop_limits();
 	}
 	PG_END_TRY();
-	drop_leftovers(agent);
+	if (agent->native == NULL)
+		leftovers_drop();
 	engine_note_agent(NULL);
 	if (error != NULL)
 	{

@@ -381,7 +381,25 @@ leave_loading(Source *source)
 	SPI_finish();
 }
 
-/* The load is done; but clients looked at before the source went live are looked at again. */
+/* When this database was adopted; DT_NOBEGIN: never. */
+static TimestampTz
+adopted_at(void)
+{
+	TimestampTz at = DT_NOBEGIN;
+	bool		isnull = true;
+	Datum		value = 0;
+
+	SPI_connect();
+	SPI_execute("SELECT adopted_at FROM agentcrm.installation", true, 1);
+	if (SPI_processed > 0)
+		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+		at = DatumGetTimestampTz(value);
+	SPI_finish();
+	return at;
+}
+
+/* The load is done; but clients looked at before the source went live, or the copy was adopted, are looked at again. */
 static void
 finish(Source *source, Load *load)
 {
@@ -389,7 +407,8 @@ finish(Source *source, Load *load)
 
 	if (orders && source->state == SOURCE_LOADING)
 		leave_loading(source);
-	if (orders && source->live_at > load->started_at)
+	if (orders && source->deliver &&
+		Max(source->live_at, adopted_at()) > (load->phase == 'a' ? load->started_at : load->begun_at))
 		begin_phase(load, 'a', count_clients(source));
 	else
 		load->phase = 'd';

@@ -31,6 +31,7 @@
 #include "engine/shmem.h"
 #include "engine/step.h"
 #include "engine/worker.h"
+#include "leftovers.h"
 #include "profile/profile.h"
 #include "source/source.h"
 #include "store.h"
@@ -43,6 +44,7 @@ PG_FUNCTION_INFO_V1(agentcrm_pause);
 PG_FUNCTION_INFO_V1(agentcrm_worker_state);
 PG_FUNCTION_INFO_V1(agentcrm_queue_depth);
 PG_FUNCTION_INFO_V1(agentcrm_adopted);
+PG_FUNCTION_INFO_V1(agentcrm_copy_of);
 PG_FUNCTION_INFO_V1(agentcrm_source_retract);
 
 /* Steps that may fail one after the other before run() gives up. */
@@ -82,6 +84,34 @@ static void
 pin(const char *name, const char *value)
 {
 	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* What the calls themselves ask runs under the pinned path, not the caller's; the level is for unpin_path(). */
+static int
+pin_path(void)
+{
+	int			level = NewGUCNestLevel();
+
+	pin("search_path", "pg_catalog, pg_temp");
+	return level;
+}
+
+static void
+unpin_path(int level)
+{
+	AtEOXact_GUC(false, level);
+}
+
+/* An ERROR when a step in this session could not read a source: its keys would count as failed. */
+static void
+check_rights(void)
+{
+	leftovers_check();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	source_refresh();
+	for (int i = 0; i < source_count(); i++)
+		source_check_reader(source_nth(i));
+	PopActiveSnapshot();
 }
 
 /* One step in a subtransaction, so that its error is told and does not end the call. */
@@ -147,6 +177,7 @@ agentcrm_run(PG_FUNCTION_ARGS)
 	engine_attach();
 	check_crashes();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	check_rights();
 	for (int64 i = 0; i < max_steps; i++)
 	{
 		StepResult	result;
@@ -178,6 +209,7 @@ read_progress(const char *source)
 	Progress	progress = {0};
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(source)};
+	int			level = pin_path();
 
 	SPI_execute_with_args("SELECT pg_catalog.format('%s %s: %s of %s (%s %%), %s', part, phase, done, total, percent,"
 						  " coalesce('about ' || pg_catalog.date_trunc('second', remaining)::text || ' to go', 'just begun'))"
@@ -186,6 +218,7 @@ read_progress(const char *source)
 	progress.pending = SPI_processed > 0;
 	if (progress.pending)
 		progress.line = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	unpin_path(level);
 	return progress;
 }
 
@@ -194,8 +227,10 @@ check_source_exists(const char *source)
 {
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(source)};
+	int			level = pin_path();
 
 	SPI_execute_with_args("SELECT FROM agentcrm.source WHERE name = $1", 1, types, values, NULL, true, 1);
+	unpin_path(level);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -222,6 +257,7 @@ agentcrm_backfill(PG_FUNCTION_ARGS)
 	check_crashes();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	source = MemoryContextStrdup(fcinfo->flinfo->fn_mcxt, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	check_rights();
 	check_source_exists(source);
 	for (;;)
 	{
@@ -350,16 +386,43 @@ agentcrm_queue_depth(PG_FUNCTION_ARGS)
 
 /* ---- copies ---- */
 
+/* The database named by the installation row, NULL when there is no such row yet; *here says whether it is this one. */
+static char *
+installed_into(bool *here)
+{
+	Store	   *store = store_open("installation", AccessShareLock);
+	StoreScan  *scan = store_scan(store, "installation_pkey", 0, NULL);
+	HeapTuple	tuple = store_next(scan);
+	char	   *database = NULL;
+
+	if (tuple)
+	{
+		TupleDesc	desc = RelationGetDescr(store_relation(store));
+		bool		isnull;
+
+		database = TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull));
+		*here = DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull)) == (int64) GetSystemIdentifier() &&
+			strcmp(database, get_database_name(MyDatabaseId)) == 0;
+	}
+	store_scan_end(scan);
+	store_close(store);
+	return database;
+}
+
+/* The first use of agentcrm: recorded, with the rows that come with it. */
 static void
-record_installation(int64 system_identifier, const char *database, TimestampTz now)
+record_installation(TimestampTz now)
 {
 	Oid			types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
-	Datum		values[3] = {Int64GetDatum(system_identifier), CStringGetTextDatum(database), TimestampTzGetDatum(now)};
+	Datum		values[3] = {Int64GetDatum((int64) GetSystemIdentifier()),
+	CStringGetTextDatum(get_database_name(MyDatabaseId)), TimestampTzGetDatum(now)};
 
 	SPI_connect();
 	SPI_execute_with_args("INSERT INTO agentcrm.installation (system_identifier, database, version, installed_at)"
 						  " SELECT $1, $2, extversion, $3 FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'"
 						  " ON CONFLICT DO NOTHING", 3, types, values, NULL, false, 0);
+	if (SPI_processed > 0)
+		SPI_execute("SELECT agentcrm.install_defaults()", false, 0);
 	SPI_finish();
 }
 
@@ -370,27 +433,11 @@ record_installation(int64 system_identifier, const char *database, TimestampTz n
 bool
 engine_adopted(TimestampTz now)
 {
-	int64		system_identifier = (int64) GetSystemIdentifier();
-	char	   *database = get_database_name(MyDatabaseId);
-	Store	   *store = store_open("installation", AccessShareLock);
-	StoreScan  *scan = store_scan(store, "installation_pkey", 0, NULL);
-	HeapTuple	tuple = store_next(scan);
-	bool		found = tuple != NULL;
-	bool		adopted = true;
+	bool		here = true;
 
-	if (found)
-	{
-		TupleDesc	desc = RelationGetDescr(store_relation(store));
-		bool		isnull;
-
-		adopted = DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull)) == system_identifier &&
-			strcmp(TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull)), database) == 0;
-	}
-	store_scan_end(scan);
-	store_close(store);
-	if (!found)
-		record_installation(system_identifier, database, now);
-	return adopted;
+	if (installed_into(&here) == NULL)
+		record_installation(now);
+	return here;
 }
 
 /* agentcrm.adopted(): whether recommendations are delivered here. */
@@ -398,6 +445,18 @@ Datum
 agentcrm_adopted(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(engine_adopted(engine_now()));
+}
+
+/* agentcrm.copy_of(): the database this one is a copy of; writes nothing, so that a standby can ask. */
+Datum
+agentcrm_copy_of(PG_FUNCTION_ARGS)
+{
+	bool		here = true;
+	char	   *database = installed_into(&here);
+
+	if (here)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(database));
 }
 
 /* agentcrm.source_retract(source_id): delete the source's ledger rows and bring profiles up to date. */

@@ -551,6 +551,25 @@ step_reconcile(TimestampTz now)
 	return asked;
 }
 
+/*
+ * Whether a database where nothing was ever read may be worked on.  While a
+ * dump is restored it may not: rows written here would collide with rows to
+ * come, and a source read now would be read half.  Its triggers come last.
+ */
+static bool
+is_whole(void)
+{
+	bool		whole;
+
+	if (!queue_unread())
+		return true;
+	SPI_connect();
+	SPI_execute("SELECT FROM agentcrm.source WHERE NOT EXISTS (SELECT FROM agentcrm.untriggered())", true, 1);
+	whole = SPI_processed > 0;
+	SPI_finish();
+	return whole;
+}
+
 /* One transaction of work. */
 StepResult
 step_run(void)
@@ -565,6 +584,8 @@ step_run(void)
 	step_at = AT_OTHER;
 	/* the snapshot must not be older than the locks */
 	store_sync();
+	if (!is_whole())
+		return STEP_IDLE;
 	source_refresh();
 	load_refresh();
 	if (recover_step(now))

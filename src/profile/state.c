@@ -103,7 +103,8 @@ retract_change(Store *changes, const ClientSnapshot *client, const char **from)
 static void
 record_change(Store *changes, const ClientSnapshot *client, const char *from, TimestampTz since, const char *cause)
 {
-	if (since == client->as_of && retract_change(changes, client, &from) &&
+	/* a clock that was set back may meet a change's moment again */
+	if (since >= client->as_of && retract_change(changes, client, &from) &&
 		from && strcmp(from, profile_stage_name(client->state.stage)) == 0)
 		return;
 	insert_change(changes, client, from, cause);

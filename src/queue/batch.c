@@ -108,6 +108,8 @@ cursor_read(Cursor *cursor)
 	memset(cursor, 0, sizeof(*cursor));
 	if (tuple)
 		cursor_from_tuple(cursor, tuple, RelationGetDescr(store_relation(store)));
+	else
+		cursor->discarded = true;	/* a new installation, or one restored from a dump */
 	store_scan_end(scan);
 	store_close(store);
 }
@@ -248,6 +250,16 @@ queue_batch_events(QueueBatch *batch, int *n)
 	return batch->events;
 }
 
+/* Whether there is no cursor at all: nothing was ever read here. */
+bool
+queue_unread(void)
+{
+	Cursor		cursor;
+
+	cursor_read(&cursor);
+	return cursor.batch_no == 0;
+}
+
 /* Events and failed keys read, repetitions included. */
 int
 queue_batch_size(const QueueBatch *batch)
@@ -262,7 +274,7 @@ queue_batch_number(const QueueBatch *batch)
 	return batch->cursor.batch_no + 1;
 }
 
-/* Whether the cursor had to be discarded: what was read before it is unknown. */
+/* Whether the cursor is missing or had to be discarded: what was read before it is unknown. */
 bool
 queue_batch_discarded(const QueueBatch *batch)
 {

@@ -21,7 +21,7 @@ typedef struct Cursor
 	Datum		target;			/* pg_snapshot being consumed; 0: none */
 	int			table;			/* reached within target */
 	ItemPointerData tid;
-	bool		discarded;		/* the stored cursor was not of this server */
+	bool		discarded;		/* there is none, or the stored one was not of this server */
 } Cursor;
 
 extern Oid	event_table_relid(int number);

@@ -38,9 +38,10 @@ extern void queue_write(const QueueEvent *events, int n);
 /* Read the next batch of at most limit events; NULL when there is none. */
 extern QueueBatch *queue_read(int limit, TimestampTz now);
 extern QueueEvent *queue_batch_events(QueueBatch *batch, int *n);	/* distinct, ordered by source, part, key */
+extern bool queue_unread(void); /* nothing was ever read: a new installation, or a restored one */
 extern int	queue_batch_size(const QueueBatch *batch);	/* events and failed keys read, repetitions included */
 extern int64 queue_batch_number(const QueueBatch *batch);
-extern bool queue_batch_discarded(const QueueBatch *batch); /* the cursor was another server's: sources must be read again */
+extern bool queue_batch_discarded(const QueueBatch *batch); /* no cursor, or another server's: sources must be read again */
 extern bool queue_batch_is_last(const QueueBatch *batch);	/* no event that was visible when it was read is left after it */
 extern void queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now);
 

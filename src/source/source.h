@@ -126,6 +126,8 @@ extern ErrorData *source_read_feed(Source *source, SourcePart *part, const char 
 								   FeedRow **rows, int *n_rows);
 extern ErrorData *source_read_touched(Source *source, SourcePart *part, const char **keys, int n_keys,
 									  const char ***order_keys, int *n_orders);
+/* An ERROR when the current role may not act as the source's role. */
+extern void source_check_reader(Source *source);
 /* Up to limit keys of a part after a key (NULL: from the first), in key order. */
 extern ErrorData *source_list_keys(Source *source, SourcePart *part, const char *after, int limit,
 								   const char ***keys, int *n_keys);

@@ -16,8 +16,15 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
+#include "leftovers.h"
+
 PG_FUNCTION_INFO_V1(agentcrm_attach_as);
+PG_FUNCTION_INFO_V1(agentcrm_attach_over);
 PG_FUNCTION_INFO_V1(agentcrm_attach_one);
+
+/* A trial has passed its checks and not ended yet. */
+static bool trial_began = false;
 
 /*
  * agentcrm.attach_as(role): from here to the end of the subtransaction act as
@@ -37,11 +44,23 @@ agentcrm_attach_as(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
 				 errmsg("agentcrm.attach_as can only be used in a subtransaction")));
 	GetUserIdAndSecContext(&caller, &context);
-	if (!is_member_of_role(caller, role))
+	if (!compat_may_become(caller, role))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be member of role \"%s\"", name)));
+	leftovers_check();
+	trial_began = true;
 	SetUserIdAndSecContext(role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	PG_RETURN_VOID();
+}
+
+/* agentcrm.attach_over(): the trial's subtransaction is gone; so is what it left besides. */
+Datum
+agentcrm_attach_over(PG_FUNCTION_ARGS)
+{
+	if (trial_began)
+		leftovers_drop();
+	trial_began = false;
 	PG_RETURN_VOID();
 }
 

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 BEGIN;
-SELECT plan(5);
+SELECT plan(8);
 
 CREATE TEMP VIEW member AS
 SELECT d.classid, d.objid
@@ -62,6 +62,27 @@ SELECT is_empty($$
 	   AND (pg_identify_object(m.classid, m.objid, 0)).schema IS DISTINCT FROM 'agentcrm'
 	   AND m.classid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass)
 	 ORDER BY 1$$, 'no relation, function or type of the extension is outside its schema');
+
+-- Cursor and queue mean nothing in another server; all else is state.
+SELECT is_empty($$
+	SELECT m.objid::regclass
+	  FROM member m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
+	 WHERE c.relkind IN ('r', 'S') AND c.relname !~ '^(event(_.*)?|batch|server_start)$'
+	   AND m.objid <> ALL ((SELECT extconfig FROM pg_extension WHERE extname = 'agentcrm')::oid[])
+	 ORDER BY 1$$, 'every table and sequence with state is dumped');
+SELECT is_empty($$
+	SELECT c::regclass FROM pg_extension, unnest(extconfig) c
+	 WHERE extname = 'agentcrm' AND c::regclass::text ~ '^agentcrm\.(event(_.*)?|batch|server_start)$'$$, 'queue and cursor are not');
+
+-- The types whose values are numbers of another server's objects, which pg_upgrade refuses.
+SELECT is_empty($$
+	SELECT a.attrelid::regclass || '.' || a.attname
+	  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	  JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type e ON e.oid = t.typelem
+	 WHERE c.relnamespace = 'agentcrm'::regnamespace AND c.relkind IN ('r', 'p', 'm', 'i', 'c')
+	   AND coalesce(e.oid, t.oid) = ANY ('{regcollation,regconfig,regdictionary,regnamespace,regoper,regoperator,regproc,regprocedure,
+		aclitem,unknown,information_schema.sql_identifier}'::regtype[])
+	 ORDER BY 1$$, 'no column is of a type that pg_upgrade refuses');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -7,7 +7,7 @@ SET client_min_messages = warning;
 SELECT agentcrm.pause() \g /dev/null
 CREATE TABLE orders (order_id int PRIMARY KEY, client int, day date, qty int);
 INSERT INTO orders SELECT g, 1 + g % 7, '2025-01-01'::date + g, 1 FROM generate_series(1, 70) g;
-SELECT plan(43);
+SELECT plan(48);
 
 -- clock
 SET agentcrm.debug_now = '2025-06-01 12:00+00';
@@ -102,6 +102,13 @@ UPDATE agentcrm.installation SET database = 'elsewhere';
 SELECT is(agentcrm.adopted(), false, 'a copy is not');
 SELECT agentcrm.adopt() \g /dev/null
 SELECT is(agentcrm.adopted(), true, 'adopt');
+SELECT is(agentcrm.copy_of(), NULL, 'copy_of: no copy');
+UPDATE agentcrm.installation SET system_identifier = 1;
+SELECT is(agentcrm.copy_of(), current_database()::text, 'copy_of: on another server');
+SELECT agentcrm.adopt() \g /dev/null
+SELECT is(agentcrm.queue_held(), NULL, 'queue_held: nobody');
+SELECT throws_ok($$SELECT agentcrm.grant_worker('nobody_here')$$, '42704', NULL, 'grant_worker: no such role');
+SELECT throws_ok($$SELECT agentcrm.grant_worker('pg_monitor')$$, '22023', NULL, 'grant_worker: a role that may not log in');
 
 -- the worker: paused, it is there and does nothing; it can be woken and asked for
 SELECT agentcrm.wake() \g /dev/null

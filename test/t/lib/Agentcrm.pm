@@ -10,8 +10,9 @@ use POSIX ':sys_wait_h';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes 'usleep';
 
-our @EXPORT = qw(new_node start_psql psql_runs finish_psql wait_until consumed clean worker_pid);
+our @EXPORT = qw(new_node start_psql psql_runs finish_psql wait_until consumed clean worker_pid make_shop open_psql say_psql close_psql);
 
 # A cluster of its own; settings as "name = value".
 sub new_node
@@ -24,6 +25,32 @@ sub new_node
 			'max_prepared_transactions = 40', 'restart_after_crash = on', @settings) . "\n");
 	$node->start;
 	return $node;
+}
+
+# A shop of 60 clients who order every 10 to 39 days until 2026-02-28, owned by
+# role app and attached as "shop".
+sub make_shop
+{
+	my ($node, $database) = @_;
+
+	$node->safe_psql($database, q{
+		DO $$ BEGIN CREATE ROLE app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+		CREATE SCHEMA shop AUTHORIZATION app;
+		SET ROLE app;
+		CREATE TABLE shop.clients (client_id int PRIMARY KEY, name text);
+		CREATE TABLE shop.orders (order_id bigint PRIMARY KEY, client_id int REFERENCES shop.clients, ordered_at timestamptz);
+		CREATE TABLE shop.lines (order_id bigint REFERENCES shop.orders ON DELETE CASCADE, line_no int, product_id int, quantity int, price numeric, PRIMARY KEY (order_id, line_no));
+		INSERT INTO shop.clients SELECT g, 'client ' || g FROM generate_series(1, 60) g;
+		INSERT INTO shop.orders SELECT row_number() OVER (ORDER BY n, c), c, timestamptz '2026-02-28 10:00+00' - make_interval(days => n * (10 + c % 30) + c % 10)
+			FROM generate_series(1, 60) c, generate_series(0, 9) n;
+		INSERT INTO shop.lines SELECT o, l, 1 + (o * l) % 12, 1 + o % 5, 10.5 * l FROM generate_series(1, 600) o, generate_series(1, 2) l;
+		RESET ROLE});
+	$node->safe_psql($database, q{
+		CREATE EXTENSION IF NOT EXISTS agentcrm});
+	$node->safe_psql($database, q{
+		SELECT count(*) FROM agentcrm.attach('shop', orders => 'shop.orders', lines => 'shop.lines', clients => 'shop.clients', product => 'l.product_id',
+			at => 'o.ordered_at', quantity => 'l.quantity', amount => 'l.quantity * l.price', client_name => 'c.name', time_zone => 'UTC')});
+	return;
 }
 
 # psql in the background on a file of statements, errors allowed; what it prints
@@ -65,6 +92,45 @@ sub finish_psql
 		$run->{status} = $?;
 	}
 	return (slurp_file("$run->{file}.out"), slurp_file("$run->{file}.err"));
+}
+
+# A session that stays open: statements are said to it one by one, errors allowed.
+sub open_psql
+{
+	my ($node, $database, $role) = @_;
+	my $out = PostgreSQL::Test::Utils::tempdir() . '/session';
+	my $connection = $node->connstr($database) . ($role ? " user=$role" : '');
+	my $pid = open(my $in, '|-', qq{exec psql -X -A -t -d "$connection" >$out 2>&1});
+
+	die "cannot start psql: $!" unless $pid;
+	$in->autoflush(1);
+	return { in => $in, out => $out, n => 0 };
+}
+
+# Says statements and waits for their end; gives what was printed.
+sub say_psql
+{
+	my ($session, $sql) = @_;
+	my $mark = 'said ' . ++$session->{n};
+	my $before = -e $session->{out} ? length(slurp_file($session->{out})) : 0;
+
+	print { $session->{in} } "$sql;\n\\echo $mark\n";
+	for (1 .. 18000)
+	{
+		my $text = -e $session->{out} ? substr(slurp_file($session->{out}), $before) : '';
+
+		return $text if $text =~ s/^$mark\n//m;
+		usleep(10_000);
+	}
+	die "no answer to: $sql";
+}
+
+sub close_psql
+{
+	my ($session) = @_;
+
+	close $session->{in};
+	return;
 }
 
 # Poll a query until it gives true; says what was asked when it does not.
