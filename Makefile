@@ -121,7 +121,7 @@ demo: ready	## a shop with agentcrm at work (KEEP=1 leaves it running)
 
 bench: ready	## each of bench/, on clusters with real fsync
 	@$(MAKE) --no-print-directory -s bench-programs
-	@failed=; for bench in $(sort $(wildcard bench/*.sh)) $(BENCHES); do \
+	@failed=; for bench in $(sort $(filter-out bench/reliability.sh,$(wildcard bench/*.sh))) $(BENCHES); do \
 		echo "== $$bench"; \
 		case $$bench in \
 		*.sh) $(CLUSTER) -D -d bench -o shared_buffers=256MB -o max_wal_size=4GB \
@@ -129,6 +129,9 @@ bench: ready	## each of bench/, on clusters with real fsync
 		*) $$bench ;; \
 		esac || failed="$$failed $$bench"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+bench-reliability: ready	## crashes, faults and the worker's memory, at length
+	@PG_CONFIG='$(PG_CONFIG)' bash bench/reliability.sh
 
 # pg_bsd_indent comes with the PostgreSQL 17 packages and later; the types it must
 # know are read from the debugging information of our own objects.
@@ -145,4 +148,4 @@ format: all	## pg_bsd_indent over src/, where it is installed
 			{ cmp -s build/indented $$file || cp build/indented $$file; } || exit 1; \
 	done
 
-.PHONY: help deps ready install-ready test $(TEST_PARTS:%=test-%) demo bench format unit-programs bench-programs
+.PHONY: help deps ready install-ready test $(TEST_PARTS:%=test-%) demo bench bench-reliability format unit-programs bench-programs

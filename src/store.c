@@ -202,9 +202,8 @@ store_delete(Store *store, ItemPointer tid)
 	CatalogTupleDelete(store->rel, &otid);
 }
 
-/* Begin a scan by equality on the leading columns of an index, under the active snapshot. */
-StoreScan *
-store_scan(Store *store, const char *index, int nkeys, const Datum *keys)
+static StoreScan *
+begin_scan(Store *store, const char *index, int nkeys, const Datum *keys, bool after)
 {
 	StoreScan  *scan = palloc(sizeof(StoreScan));
 	ScanKeyData skeys[INDEX_MAX_KEYS];
@@ -214,14 +213,32 @@ store_scan(Store *store, const char *index, int nkeys, const Datum *keys)
 	{
 		AttrNumber	attno = scan->index->rd_index->indkey.values[i];
 		Oid			type = TupleDescAttr(RelationGetDescr(store->rel), attno - 1)->atttypid;
-		TypeCacheEntry *typcache = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO);
+		TypeCacheEntry *typcache = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO | TYPECACHE_GT_OPR);
 
-		ScanKeyEntryInitializeWithInfo(&skeys[i], 0, attno, BTEqualStrategyNumber, InvalidOid,
-									   scan->index->rd_indcollation[i],
-									   &typcache->eq_opr_finfo, keys[i]);
+		if (after && i == nkeys - 1)
+			ScanKeyEntryInitialize(&skeys[i], 0, attno, BTGreaterStrategyNumber, InvalidOid,
+								   scan->index->rd_indcollation[i], get_opcode(typcache->gt_opr), keys[i]);
+		else
+			ScanKeyEntryInitializeWithInfo(&skeys[i], 0, attno, BTEqualStrategyNumber, InvalidOid,
+										   scan->index->rd_indcollation[i],
+										   &typcache->eq_opr_finfo, keys[i]);
 	}
 	scan->desc = systable_beginscan_ordered(store->rel, scan->index, GetActiveSnapshot(), nkeys, skeys);
 	return scan;
+}
+
+/* Begin a scan by equality on the leading columns of an index, under the active snapshot. */
+StoreScan *
+store_scan(Store *store, const char *index, int nkeys, const Datum *keys)
+{
+	return begin_scan(store, index, nkeys, keys, false);
+}
+
+/* Begin a scan by equality on the leading columns but the last, and by what is greater than that. */
+StoreScan *
+store_scan_after(Store *store, const char *index, int nkeys, const Datum *keys)
+{
+	return begin_scan(store, index, nkeys, keys, true);
 }
 
 /* The next row of the scan, NULL at the end; valid until the next call. */

@@ -29,6 +29,8 @@ extern void store_delete(Store *store, ItemPointer tid);
 /* Scan by equality on the first nkeys columns of the index, in index order, under the active snapshot. */
 typedef struct StoreScan StoreScan;
 extern StoreScan *store_scan(Store *store, const char *index, int nkeys, const Datum *keys);
+/* The same, but greater than the last of the keys, which is a bound. */
+extern StoreScan *store_scan_after(Store *store, const char *index, int nkeys, const Datum *keys);
 extern HeapTuple store_next(StoreScan *scan);	/* NULL at the end; valid until the next call; t_self is its tid */
 extern HeapTuple store_prev(StoreScan *scan);	/* the same backward */
 extern void store_scan_end(StoreScan *scan);

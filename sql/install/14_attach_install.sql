@@ -221,6 +221,7 @@ DECLARE
 	totals jsonb := agentcrm.part_totals(source, spec -> 'parts');
 	id int;
 BEGIN
+	PERFORM agentcrm.hold_steps();
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
 	id := agentcrm.attach_insert(source);
 	PERFORM agentcrm.attach_rows(id, spec);

@@ -35,6 +35,8 @@
 #include "store.h"
 
 #define KEYS_PER_CHUNK 5000
+/* Rows of finished steps are removed after so many. */
+#define STEPS_KEPT 500
 /* A reconcile is in no hurry: events wait for one chunk at most. */
 #define KEYS_PER_RECONCILE 1000
 #define CLIENTS_PER_FOLD 10000
@@ -154,9 +156,10 @@ save(Load *load, TimestampTz now)
 						  " reconcile, cause, begun_at, looked, missing, changed, surplus)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9, $10, $11, $12, $13, $14, $15, $16)",
 						  16, types, values, nulls, false, 0);
-	if (load->phase == 'd')
-		SPI_execute_with_args("DELETE FROM agentcrm.source_load WHERE source_id = $1 AND part = $2 AND load_no < $3",
-							  3, types, values, NULL, false, 0);
+	/* the last row that says done tells that this is no first load */
+	if (load->phase == 'd' || load->load_no % STEPS_KEPT == 0)
+		SPI_execute_with_args("DELETE FROM agentcrm.source_load WHERE source_id = $1 AND part = $2 AND load_no < $3"
+							  " AND ($4 = 'done' OR phase <> 'done')", 4, types, values, NULL, false, 0);
 	SPI_finish();
 }
 
@@ -422,7 +425,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 {
 	const char **keys;
 	const char *last;
-	int			limit = note_limit(chunk_size(load));
+	int			limit = note_limit(NOTE_LOAD, chunk_size(load));
 	int			n;
 	int			n_looked;
 	ErrorData  *error = NULL;
@@ -483,27 +486,21 @@ next_ids(const char *sql, int32 number, const char *position, int limit, int64 *
 	return n;
 }
 
-/* Stored orders of a source; an order with an integer key in namespace 0 is its own reference. */
-static const char stored_orders[] =
-"SELECT o.order_id, coalesce(r.order_key, o.order_id::text)"
-" FROM (SELECT DISTINCT order_id FROM agentcrm.ledger WHERE source_id = $1 AND order_id > $2 ORDER BY order_id LIMIT $3) AS o"
-" LEFT JOIN agentcrm.order_ref r ON r.source_id = $1 AND r.order_id = o.order_id ORDER BY o.order_id";
-
-/* The next stored ids of a part after the load's position, with their keys. */
+/* Keys of what is stored of a part, after the load's position and in order of its ids; the last id. */
 static int
 next_stored(Source *source, SourcePart *part, Load *load, int limit, int64 *last, const char **keys)
 {
 	MemoryContext cxt = CurrentMemoryContext;
+	int64		after = load->position ? pg_strtoint64(load->position) : PG_INT64_MIN;
 	Oid			types[3] = {INT4OID, INT8OID, INT4OID};
-	Datum		values[3] = {Int32GetDatum(source->source_id),
-		Int64GetDatum(load->position ? pg_strtoint64(load->position) : PG_INT64_MIN),
-	Int32GetDatum(limit)};
-	const char *sql = stored_orders;
+	Datum		values[3] = {Int32GetDatum(source->source_id), Int64GetDatum(after), Int32GetDatum(limit)};
+	const char *sql;
 	int			n;
 
-	if (part->kind == PART_FEED)
-		sql = psprintf("SELECT %s_id, %s_key FROM agentcrm.%s WHERE feed_source_id = $1 AND active AND %s_id > $2 ORDER BY 1 LIMIT $3",
-					   part->name, part->name, part->name, part->name);
+	if (part->kind == PART_ORDER)
+		return ledger_list_orders(source->source_id, after, limit, keys, last);
+	sql = psprintf("SELECT %s_id, %s_key FROM agentcrm.%s WHERE feed_source_id = $1 AND active AND %s_id > $2 ORDER BY 1 LIMIT $3",
+				   part->name, part->name, part->name, part->name);
 	SPI_connect();
 	SPI_execute_with_args(sql, 3, types, values, NULL, true, 0);
 	n = SPI_processed;
@@ -525,7 +522,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	const char *keys[KEYS_PER_CHUNK];
 	bool		exists[KEYS_PER_CHUNK];
 	int			gone = 0;
-	int			limit = note_limit(chunk_size(load));
+	int			limit = note_limit(NOTE_LOAD, chunk_size(load));
 	int64		last = 0;
 	int			n = next_stored(source, part, load, limit, &last, keys);
 	ErrorData  *error = source_existing_keys(source, part, keys, n, exists);
@@ -563,7 +560,7 @@ static void
 phase_fold(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_FOLD];
-	int			limit = note_limit(CLIENTS_PER_FOLD);
+	int			limit = note_limit(NOTE_LOAD, CLIENTS_PER_FOLD);
 	int			n = next_clients(source, load->position, limit, ids);
 
 	note_work(NOTE_LOAD, load->load_no, n);
@@ -584,7 +581,7 @@ static void
 phase_assess(Source *source, Load *load, TimestampTz now)
 {
 	int64		ids[CLIENTS_PER_ASSESSMENT];
-	int			limit = note_limit(CLIENTS_PER_ASSESSMENT);
+	int			limit = note_limit(NOTE_LOAD, CLIENTS_PER_ASSESSMENT);
 	int			n = next_clients(source, load->position, limit, ids);
 
 	note_work(NOTE_LOAD, load->load_no, n);

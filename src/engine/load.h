@@ -22,7 +22,7 @@ typedef struct Load
 	bool		first;			/* the part was never loaded before */
 	TimestampTz started_at;		/* of the phase */
 	bool		reconcile;
-	char	   *cause;
+	const char *cause;
 	TimestampTz begun_at;
 	int64		looked;			/* keys of the application */
 	int64		missing;		/* and what was found */

@@ -79,7 +79,8 @@ end_note(XactEvent event, void *arg)
 	note_active = false;
 	if (event == XACT_EVENT_COMMIT)
 	{
-		if (slot->careful > 0)
+		/* other work that goes well says nothing of the work that crashed */
+		if (slot->careful > 0 && note.work == slot->crashed.work)
 			slot->careful--;
 		if (slot->careful == 0)
 			slot->crashes = 0;
@@ -251,11 +252,11 @@ note_crashes(void)
 	return engine_slot ? engine_slot->crashes : 0;
 }
 
-/* How many units to take at once where this many are usual. */
+/* How many units of a kind of work to take at once where this many are usual. */
 int
-note_limit(int units)
+note_limit(NoteWork work, int units)
 {
-	return engine_slot && engine_slot->careful > 0 ? 1 : units;
+	return engine_slot && engine_slot->careful > 0 && engine_slot->crashed.work == (int32) work ? 1 : units;
 }
 
 /* There is nothing left to do: what crashed is behind us. */

@@ -46,7 +46,7 @@ extern void note_work(NoteWork work, int64 number, int units);
 extern void note_key(int32 source_id, int part, const char *key);
 
 /* After a crash units are taken one at a time until those in hand then are done. */
-extern int	note_limit(int units);
+extern int	note_limit(NoteWork work, int units);
 extern void note_idle(void);	/* there is nothing left to do */
 
 /* The step that a crash cut and that nothing was done about yet; NULL: none. */

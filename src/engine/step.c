@@ -441,7 +441,7 @@ step_events(TimestampTz now, bool *drained)
 
 	if (events_at_once == 0)
 		events_at_once = agentcrm_batch_size;
-	batch = queue_read(note_limit(events_at_once), now);
+	batch = queue_read(note_limit(NOTE_EVENTS, events_at_once), now);
 	if (batch == NULL)
 	{
 		blame_next = false;
@@ -507,7 +507,7 @@ step_due(TimestampTz now)
 {
 	int64		ids[DUE_AT_ONCE];
 	TimestampTz first;
-	int			n = due_clients(now, note_limit(DUE_AT_ONCE), ids, &first);
+	int			n = due_clients(now, note_limit(NOTE_DUE, DUE_AT_ONCE), ids, &first);
 	int			expired = execute_expire(now, DUE_AT_ONCE);
 
 	if (n > 0)
@@ -519,14 +519,19 @@ step_due(TimestampTz now)
 	return n > 0 || expired > 0;
 }
 
-/* When time alone makes work next. */
+/* When time alone makes work next; nobody who drops the extension meanwhile is met halfway. */
 TimestampTz
 step_next_due(void)
 {
 	int64		id;
 	TimestampTz client;
-	TimestampTz recommendation = execute_next_due();
-	TimestampTz others = Min(queue_next_retry(), reconcile_next_due());
+	TimestampTz recommendation;
+	TimestampTz others;
+
+	if (take_locks() != STEP_WORKED)
+		return DT_NOEND;
+	recommendation = execute_next_due();
+	others = Min(queue_next_retry(), reconcile_next_due());
 
 	due_clients(DT_NOBEGIN, 1, &id, &client);
 	return Min(client, Min(recommendation, others));

@@ -89,6 +89,9 @@ extern void ledger_check_feed(const char *feed, const struct FeedRow *row, Diffe
 /* Stored lines of one document, palloc'd. */
 extern int	ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines);
 
+/* The next stored documents of a source after an id, at most limit: their keys in order of their ids, and the last id. */
+extern int	ledger_list_orders(int32 source_id, int64 after, int limit, const char **keys, int64 *last);
+
 /* The earliest time of a client's lines in a document is the time of all of them. */
 extern void ledger_settle_times(LedgerLine *lines, int n);
 

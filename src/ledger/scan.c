@@ -1,10 +1,13 @@
 /*
  * scan.c
- *		Reading the ledger by client, in the order in which profiles are folded.
+ *		Reading the ledger by client, in the order in which profiles are folded;
+ *		and the documents of a source in order of their ids.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -71,4 +74,49 @@ ledger_scan_clients(const int64 *client_ids, int n_clients, TimestampTz as_of,
 	pfree(lines);
 	MemoryContextDelete(cxt);
 	store_close(store);
+}
+
+/* The key of a document: in order_ref where its id is a hash. */
+static const char *
+order_key(Store *references, int32 source_id, int64 order_id)
+{
+	Datum		keys[2] = {Int32GetDatum(source_id), Int64GetDatum(order_id)};
+	StoreScan  *scan = store_scan(references, "order_ref_pkey", 2, keys);
+	HeapTuple	tuple = store_next(scan);
+	char	   *key;
+	bool		isnull;
+
+	if (tuple)
+		key = TextDatumGetCString(heap_getattr(tuple, 3, RelationGetDescr(store_relation(references)), &isnull));
+	else
+		key = psprintf("%lld", (long long) order_id);
+	store_scan_end(scan);
+	return key;
+}
+
+/* The next stored documents of a source after an id. */
+int
+ledger_list_orders(int32 source_id, int64 after, int limit, const char **keys, int64 *last)
+{
+	Store	   *store = store_open("ledger", AccessShareLock);
+	Store	   *references = store_open("order_ref", AccessShareLock);
+	Datum		bounds[2] = {Int32GetDatum(source_id), Int64GetDatum(after)};
+	StoreScan  *scan = store_scan_after(store, "ledger_source_id_order_id_idx", 2, bounds);
+	HeapTuple	tuple;
+	int			n = 0;
+
+	while (n < limit && (tuple = store_next(scan)) != NULL)
+	{
+		bool		isnull;
+		int64		order_id = DatumGetInt64(heap_getattr(tuple, 2, RelationGetDescr(store_relation(store)), &isnull));
+
+		if (n > 0 && order_id == *last)
+			continue;
+		*last = order_id;
+		keys[n++] = order_key(references, source_id, order_id);
+	}
+	store_scan_end(scan);
+	store_close(references);
+	store_close(store);
+	return n;
 }

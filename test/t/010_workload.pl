@@ -259,7 +259,7 @@ consumed($node, 'shop', 'everything is consumed');
 clean($node, 'shop', 'after the workload');
 cmp_ok($node->safe_psql('shop', 'SELECT count(*) FROM agentcrm.ledger_history'), '>', 100, 'ledger rows were superseded');
 is($node->safe_psql('shop', 'SELECT max(load_no) FROM agentcrm.source_load'), $loads, 'without any resync');
-is($node->safe_psql('shop', 'SELECT DISTINCT message FROM agentcrm.error_log'), '', 'no step failed');
+is($node->safe_psql('shop', q{SELECT DISTINCT message FROM agentcrm.error_log WHERE message !~ '^the server or the worker crashed'}), '', 'no step failed but by the crashes');
 note sprintf('%.1f s so far', time() - $started);
 
 # ---- without preload ----

@@ -12,7 +12,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes 'time';
 
-my $node = new_node('reconcile', "shared_preload_libraries = 'agentcrm'", 'agentcrm.idle_exit = 1');
+my $node = new_node('reconcile', "shared_preload_libraries = 'agentcrm'", 'agentcrm.idle_exit = 1',
+	'agentcrm.idle_poll = 10000', 'agentcrm.batch_size = 50');
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -193,6 +194,30 @@ sql('SELECT agentcrm.resume()');
 found('shop', 'reconcile', $before, '', 'waiting events');
 is(sql(q{SELECT count(*) FROM agentcrm.ledger WHERE client_id = 60}), '0', 'an order touched by another table\'s row is read');
 
+# Nor are changes that are committed while it runs, where the worker keeps up.
+sql('ALTER SYSTEM SET agentcrm.batch_size = 1000');
+$node->reload;
+my $file = PostgreSQL::Test::Utils::tempdir() . '/writer.sql';
+append_to_file($file, join('', map {
+	my $order = 1 + $_ * 7 % 1900;
+	my $client = 1 + $_ % 40;
+	$_ % 9 ? "UPDATE shop.lines SET qty = qty + 1 WHERE order_id = $order;\n" : "UPDATE shop.clients SET vip = nullif(coalesce(vip, true), vip IS NOT NULL) WHERE id = $client;\n"
+} 1 .. 12000));
+my $sum = sql('SELECT sum(missing + changed + surplus) FROM agentcrm.reconcile_log');
+my $rounds = 0;
+my $writer = start_psql($node, 'postgres', sql('SELECT current_user'), $file);
+while (psql_runs($writer))
+{
+	sql("SELECT agentcrm.reconcile('shop')");
+	$node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM agentcrm.progress WHERE phase <> 'done')});
+	$rounds++;
+}
+is((finish_psql($writer))[1], '', 'the writer met no error');
+cmp_ok($rounds, '>', 1, "$rounds reconciles beside a writer");
+is(sql(q{SELECT sum(missing + changed + surplus) FROM agentcrm.reconcile_log}), $sum, 'find nothing that was missed');
+consumed($node, 'postgres', 'beside a writer: the queue is empty');
+clean($node, 'postgres', 'beside a writer');
+
 # ---- on the schedule ----
 
 sub set_clock
@@ -223,6 +248,7 @@ sql($hidden);
 set_clock(sql("SELECT '$last'::timestamptz + interval '23 hours'"));
 worker_looked('23 hours later the worker takes a step');
 is(readings('shop', 'schedule'), '0', 'the schedule does not ask before a day has gone by');
+wait_until($node, 'postgres', 'SELECT worker_pid IS NULL FROM agentcrm.worker_state()', 'the worker rests');
 set_clock(sql("SELECT '$last'::timestamptz + interval '25 hours'"));
 found('shop', 'schedule', 0, 'order 0 1 0', 'schedule');
 sql(q{ALTER SYSTEM SET agentcrm.reconcile_interval = 0});

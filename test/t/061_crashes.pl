@@ -129,11 +129,18 @@ clean($node, $db, 'after being down');
 # ---- no crash of ours ----
 
 # An immediate stop and a clean stop in mid-step are no crash: nothing is taken one at a time after them.
+my $hold = "$dir/hold.sql";
+append_to_file($hold, "BEGIN; LOCK TABLE agentcrm.ledger IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600);");
 foreach my $mode (qw(immediate fast))
 {
-	orders($mode eq 'fast' ? (5001, 5400) : (6001, 6400));
-	$node->safe_psql($db, q{SELECT agentcrm.resume()});
+	my $holder = start_psql($node, $db, 'postgres', $hold);
+
+	$node->poll_query_until($db, q{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'agentcrm.ledger'::regclass AND mode = 'AccessExclusiveLock' AND granted)});
+	orders($mode eq 'fast' ? (5001, 5040) : (6001, 6040));
+	ok($node->poll_query_until($db, q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'agentcrm worker' AND wait_event_type = 'Lock')}),
+		"$mode stop: in the middle of a step");
 	$node->stop($mode);
+	finish_psql($holder);
 	$node->start;
 	wait_until($node, $db, $done, "$mode stop: caught up");
 	is(ask(q{SELECT count(*) FROM agentcrm.error_log WHERE message LIKE '%crashed in%' AND at > pg_postmaster_start_time()}), '0', "$mode stop: taken for no crash");
