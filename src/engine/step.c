@@ -609,8 +609,10 @@ step_run(void)
 		profile_fit(now);
 		worked = true;
 	}
-	if (!worked)
-		worked = queue_rotate(now);
+	/* under steady load there is no idle step: a turn that is over ends all the same, or every batch scans more */
+	if (worked)
+		store_sync();
+	worked |= queue_rotate(now);
 	if (!worked)
 		note_idle();
 	return worked ? STEP_WORKED : STEP_IDLE;

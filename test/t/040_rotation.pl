@@ -76,6 +76,18 @@ is(join(' ', sort keys %seen), '1 2 3 4 5 6 7 8', 'every table had its turn');
 cmp_ok(events('true'), '<', 9000, 'consumed tables are emptied');
 clean($node, $db, 'after many turns');
 
+# Steps that always find work rotate too.
+$first = turns_so_far();
+for (1 .. 30)
+{
+	$node->safe_psql($db, 'UPDATE shop.orders SET amount = amount + 1 WHERE id <= 410');
+	$node->safe_psql($db, 'CALL agentcrm.run(1)');
+}
+cmp_ok(turns_so_far(), '>=', $first + 2, 'turns end under steady load');
+cmp_ok(events('true'), '<', 9000, 'and tables are emptied');
+$node->safe_psql($db, 'CALL agentcrm.run()');
+clean($node, $db, 'after steady load');
+
 # ---- somebody holds the tables ----
 
 say_psql($writer, 'BEGIN; SELECT count(*) FROM agentcrm.event');
