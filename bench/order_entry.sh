@@ -45,17 +45,19 @@ wal_bytes() {
 }
 
 say "an order and five lines a transaction, prepared statements, worker paused; bare and attached by turns"
-say "one client, synchronous_commit off, slices of 100 ms:"
-enter cpu off 1 100 301
-ratio "$work/cpu" 2 "CPU of the session" "us a transaction"
+say "one client, synchronous_commit off, slices of 10 ms:"
+round=600
+enter cpu off 1 10 $((15 * round))
+quartiles "$work/cpu" 2 low "CPU of the session" "us a transaction"
 cpu=$figure
 
 for sync in on off; do
-	say "eight clients, synchronous_commit $sync, slices of 250 ms:"
-	enter $sync $sync 8 250 121
-	ratio "$work/$sync" 1 "throughput" tps
+	say "eight clients, synchronous_commit $sync, slices of 50 ms:"
+	round=80
+	enter $sync $sync 8 50 $((15 * round))
+	quartiles "$work/$sync" 1 high "throughput" tps
 	eval "tps_$sync=$figure"
-	ratio "$work/$sync" 2 "CPU of the sessions, for information" "us a transaction"
+	quartiles "$work/$sync" 2 low "CPU of the sessions, for information" "us a transaction"
 	read -r bare attached _ <<<"$(others $sync)"
 	say "CPU of the WAL writer, apart: $bare us a transaction bare, $attached attached"
 done
@@ -73,8 +75,9 @@ for ((tries = 0; tries < 200; tries++)); do
 done
 [ $tries -lt 200 ] || say "no worker came within 10 s"
 say "for information, eight clients, synchronous_commit off, the worker running beside them on $(nproc) cores:"
-enter running off 8 250 41
-ratio "$work/running" 1 "throughput" tps
+round=80
+enter running off 8 50 $((5 * round))
+quartiles "$work/running" 1 high "throughput" tps
 read -r _ _ bare attached <<<"$(others running)"
 say "CPU of the worker meanwhile: $bare us a transaction bare, $attached attached"
 

@@ -178,6 +178,29 @@ ratio() {
 		"$kept of $ran pairs kept, the bare neighbours of $((ran - kept)) were over 10 % apart"
 }
 
+# quartiles file column low|high what unit: the median over the rounds of a file of the ratio attached/bare of the quartile
+# nearest the undisturbed value (what else the machine does only adds time) into $figure, and a line that says so;
+# the file has slices, bare and attached by turns, $round of them a round
+quartiles() {
+	awk -v c="$2" -v round="$round" -v high="$([ "$3" = high ] && echo 1)" '
+		function quartile(v, n) { asort_n(v, n); return v[high ? int(n * .75) + 1 : int(n * .25) + 1] }
+		function asort_n(v, n,   i, j, x, gap) {
+			for (gap = int(n / 2); gap > 0; gap = int(gap / 2))
+				for (i = gap + 1; i <= n; i++) {
+					x = v[i]
+					for (j = i; j > gap && v[j - gap] > x; j -= gap) v[j] = v[j - gap]
+					v[j] = x
+				}
+		}
+		NR % 2 { bare[++n] = $c + 0 }
+		!(NR % 2) { attached[++m] = $c + 0 }
+		NR % round == 0 { b = quartile(bare, n); a = quartile(attached, m); print a / b, b, a; n = m = 0 }' "$1" >"$work/rounds"
+	figure=$(cut -d' ' -f1 "$work/rounds" | median)
+	say "$4: bare $(cut -d' ' -f2 "$work/rounds" | median) $5, attached $(cut -d' ' -f3 "$work/rounds" | median) $5," \
+		"ratio $figure ($(cut -d' ' -f1 "$work/rounds" | sort -g | sed -n '1p;$p' | xargs printf '%.3f ' | sed 's/ $//; s/ / to /');" \
+		"quartiles of $((round / 2)) slices each, $(wc -l <"$work/rounds") rounds)"
+}
+
 # bar name figure at_most|at_least beat stretch: one line, and exit status 1 in the end when it is short
 bar() {
 	local verdict
