@@ -34,19 +34,27 @@
 #include "profile/profile.h"
 #include "store.h"
 
-/* Clients taken at a time when they are due. */
+/* Clients taken at a time when they are due; fewer beside events, which must not wait for them. */
 #define DUE_AT_ONCE 200
+#define DUE_BESIDE_EVENTS 20
 
 /* After an error fewer events are taken at a time, until one of them is to blame. */
 static int	events_at_once = 0;
 static bool blame_next = false;
 
-/* What the step was at when it failed; a load that failed is left out of the next step, so that events go on. */
+/*
+ * What the step was at when it failed.  A load that failed is left out of the
+ * next step, what was due out of more and more of them, so that events go on.
+ */
 static enum
 {
-	AT_EVENTS, AT_LOAD, AT_OTHER
+	AT_EVENTS, AT_LOAD, AT_DUE, AT_OTHER
 }			step_at = AT_OTHER;
 static bool skip_load = false;
+static int	due_failures = 0;
+static int	skip_due = 0;
+
+#define MAX_SKIP_DUE 256
 
 static ErrorData blamed_error;
 
@@ -112,6 +120,8 @@ step_failed(ErrorData *error)
 		load_failed(error);
 		skip_load = true;
 	}
+	if (step_at == AT_DUE)
+		skip_due = Min(1 << Min(due_failures++, 30), MAX_SKIP_DUE);
 	if (step_at != AT_EVENTS)
 		return;
 	if (events_at_once > 1)
@@ -503,12 +513,12 @@ due_clients(TimestampTz now, int limit, int64 *ids, TimestampTz *first)
 }
 
 static bool
-step_due(TimestampTz now)
+step_due(TimestampTz now, int at_once)
 {
 	int64		ids[DUE_AT_ONCE];
 	TimestampTz first;
-	int			n = due_clients(now, note_limit(NOTE_DUE, DUE_AT_ONCE), ids, &first);
-	int			expired = execute_expire(now, DUE_AT_ONCE);
+	int			n = due_clients(now, note_limit(NOTE_DUE, at_once), ids, &first);
+	int			expired = execute_expire(now, at_once);
 
 	if (n > 0)
 	{
@@ -600,16 +610,23 @@ step_run(void)
 	else
 		worked = true;			/* its turn comes with the next step */
 	skip_load = false;
-	step_at = AT_OTHER;
-	if (!worked)
-		worked = step_due(now);
-	if (!worked && !load_any() && profile_fit_due(now))
+	/* what time makes due waits for a backlog, not for events to cease: under steady load there is no idle step */
+	step_at = AT_DUE;
+	if (skip_due > 0)
+		skip_due--;
+	else if (drained && !load_any())
 	{
-		note_work(NOTE_FIT, 0, 1);
-		profile_fit(now);
-		worked = true;
+		store_sync();
+		worked |= step_due(now, worked ? DUE_BESIDE_EVENTS : DUE_AT_ONCE);
+		if (profile_fit_due(now))
+		{
+			note_work(NOTE_FIT, 0, 1);
+			profile_fit(now);
+			worked = true;
+		}
+		due_failures = 0;
 	}
-	/* under steady load there is no idle step: a turn that is over ends all the same, or every batch scans more */
+	step_at = AT_OTHER;
 	if (worked)
 		store_sync();
 	worked |= queue_rotate(now);

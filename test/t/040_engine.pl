@@ -96,6 +96,15 @@ wait_until($node, 'shop', "SELECT max(as_of) = '$due' FROM agentcrm.client_state
 wait_until($node, 'shop', "SELECT worker_pid IS NULL AND due > '$due' FROM agentcrm.worker_state()", 'looks, and leaves the next due time');
 clean($node, 'shop', 'after the due time');
 
+# under steady load there is no idle step, and yet clients are looked at when they are due
+$node->safe_psql('shop', 'SELECT agentcrm.pause()');
+$due = $node->safe_psql('shop', q{SELECT due + interval '1 minute' FROM agentcrm.worker_state()});
+$node->safe_psql('shop', "SET ROLE app; UPDATE shop.orders SET qty = qty + 1 WHERE order_id = 101");
+$node->safe_psql('shop', "SET agentcrm.debug_now = '$due'; CALL agentcrm.run(1)");
+is($node->safe_psql('shop', "SELECT agentcrm.queue_depth(), count(DISTINCT client_id) > 1 FROM agentcrm.client_state WHERE as_of = '$due'"), '0|t', 'a step with an event looks at due clients, too');
+$node->safe_psql('shop', 'SELECT agentcrm.resume()');
+clean($node, 'shop', 'after a step of both kinds');
+
 # paused while resting
 $node->safe_psql('shop', 'SELECT agentcrm.pause(); SET ROLE app; UPDATE shop.orders SET qty = qty + 1');
 looks_pass($node, 2);
