@@ -14,7 +14,7 @@ use Time::HiRes 'time';
 
 my $rounds = $ENV{ROUNDS} // 6;
 my $seed = defined $ENV{SEED} ? $ENV{SEED} : time() % 1_000_000_000;
-diag "kills: SEED=$seed, $rounds rounds";
+diag "  progress: kills: SEED=$seed, $rounds rounds";
 srand($seed);
 
 my $node = new_node('kills', "shared_preload_libraries = 'agentcrm'", 'agentcrm.batch_size = 50', 'restart_after_crash = on');
