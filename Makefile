@@ -32,6 +32,7 @@ UNIT_CFLAGS = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 UNIT_TESTS = $(patsubst test/%.c,build/%,$(sort $(wildcard test/unit/*_test.c)))
 UNIT_OBJS = $(PLAIN_SRC:%.c=build/unit/obj/%.o)
 BENCHES = $(patsubst %.c,build/%,$(sort $(wildcard bench/*.c)))
+ALL_BENCHES = $(sort $(wildcard bench/*.sh)) $(BENCHES)
 BENCH_OBJS = $(PLAIN_SRC:%.c=build/bench/obj/%.o)
 
 # With another PostgreSQL: make PG_CONFIG=/path/to/pg_config ...
@@ -119,19 +120,12 @@ test-tap: ready	## test/t (TAP=file)
 demo: ready	## a shop with agentcrm at work (KEEP=1 leaves it running)
 	@$(CLUSTER) -d demo -- bash demo/run.sh
 
-bench: ready	## each of bench/, on clusters with real fsync
+bench: ready	## each of bench/, on clusters with real fsync (BENCH=name for one)
 	@$(MAKE) --no-print-directory -s bench-programs
-	@failed=; for bench in $(sort $(filter-out bench/reliability.sh,$(wildcard bench/*.sh))) $(BENCHES); do \
-		echo "== $$bench"; \
-		case $$bench in \
-		*.sh) $(CLUSTER) -D -d bench -o shared_buffers=256MB -o max_wal_size=4GB \
-			-o checkpoint_timeout=30min -- bash $$bench ;; \
-		*) $$bench ;; \
-		esac || failed="$$failed $$bench"; \
-	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+	@PG_CONFIG='$(PG_CONFIG)' bench/run $(if $(BENCH),$(filter bench/$(BENCH).sh build/bench/$(BENCH),$(ALL_BENCHES)),$(ALL_BENCHES))
 
-bench-reliability: ready	## crashes, faults and the worker's memory, at length
-	@PG_CONFIG='$(PG_CONFIG)' bash bench/reliability.sh
+bench-reliability: ready	## crashes, faults, endurance, at length (BENCH=name for one)
+	@PG_CONFIG='$(PG_CONFIG)' bench/run $(if $(BENCH),bench/reliability/$(BENCH).sh,$(sort $(wildcard bench/reliability/*.sh)))
 
 # pg_bsd_indent comes with the PostgreSQL 17 packages and later; the types it must
 # know are read from the debugging information of our own objects.

@@ -2,15 +2,20 @@
 # What the benches share: talking to the server, an order-entry schema, CPU time
 # of the server's processes, interleaved pairs, medians, and the line per bar.
 #
-# Sourced by bench/*.sh, which test/with_cluster runs as a superuser on a
-# throw-away cluster.  Must not decide what is measured.
+# Sourced by each bench, which thereby comes to run as a superuser on a throw-away
+# cluster of its own.  Must not decide what is measured.  Set before sourcing:
+#   cluster=none             the bench makes its clusters itself
+#   cluster_options=(...)    other options of test/with_cluster than those below
 
 set -euo pipefail
 export LC_ALL=C
 
 bench_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 name=$(basename "$0" .sh)
-: "${PGHOST:?run by make bench, or under test/with_cluster}"
+if [ "${cluster:-}" != none ] && [ -z "${WITH_CLUSTER:-}" ]; then
+	[ -v cluster_options ] || cluster_options=(-D -o shared_buffers=256MB -o max_wal_size=4GB -o checkpoint_timeout=30min)
+	exec "$bench_dir/../test/with_cluster" -d bench -o shared_preload_libraries=agentcrm "${cluster_options[@]}" -- bash "$0" "$@"
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 ticks=$(getconf CLK_TCK)
@@ -132,6 +137,29 @@ measured() {
 	"$@"
 	wall_ms=$(($(now_ms) - wall))
 	cpu_ms=$(($(ended_ms) - cpu))
+}
+
+# ---- a test at length ----
+
+# tap_test file: a TAP test with whatever makes it longer in the environment; shows what it tells of its progress
+# while it runs, leaves its output in $tap_log, and makes the bench end with status 1 when it fails
+tap_log=$bench_dir/../build/log/tap.log
+tap_test() {
+	local test_run
+	mkdir -p "$(dirname "$tap_log")"
+	: >"$tap_log"
+	TAP=$1 "$bench_dir/../test/run" tap >"$work/summary" 2>&1 &
+	test_run=$!
+	tail -n +1 -f --pid=$test_run "$tap_log" | sed -un 's/^#   progress: /   /p'
+	wait $test_run || {
+		short=1
+		cat "$work/summary"
+	}
+}
+
+# passed pattern: how many checks of the last tap_test so named passed
+passed() {
+	grep -Ec "^ok .*$1" "$tap_log" || true
 }
 
 # ---- figures ----

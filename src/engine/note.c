@@ -7,6 +7,8 @@
  * the machine.  The step's transaction ends it, by commit or abort, hence also
  * a clean stop.  A process that the server ends because another one crashed, or
  * by an immediate stop, says so on its way out: that is no crash of this step.
+ * So does one that faults or calls abort(); a death without a word (SIGKILL) may
+ * be its own fault, for want of memory, or nobody's.
  * Nothing here raises an error: without the file work goes on unprotected.
  */
 #include "postgres.h"
@@ -33,7 +35,8 @@ typedef enum NoteState
 	NOTED_IDLE,
 	NOTED_WORKING,
 	NOTED_ENDED,				/* from outside: no crash of the step */
-	NOTED_DOWN					/* after too many crashes */
+	NOTED_DOWN,					/* after too many crashes */
+	NOTED_FAULT					/* by a signal of the process's own doing, such as SIGSEGV */
 } NoteState;
 
 static StepNote note = {.magic = NOTE_MAGIC};
@@ -67,6 +70,18 @@ handle_quit(SIGNAL_ARGS)
 		SignalHandlerForCrashExit(postgres_signal_arg);
 	else
 		quickdie(postgres_signal_arg);
+}
+
+/* A fault: note it, and die of it. */
+static void
+handle_fault(SIGNAL_ARGS)
+{
+	static const uint32 fault = NOTED_FAULT;
+
+	pqsignal(postgres_signal_arg, SIG_DFL);
+	if (note_active && pwrite(note_file, &fault, sizeof(fault), offsetof(StepNote, state)) < 0)
+		_exit(2);
+	raise(postgres_signal_arg);
 }
 
 static void
@@ -110,6 +125,10 @@ open_file(void)
 	}
 	RegisterXactCallback(end_note, NULL);
 	pqsignal(SIGQUIT, handle_quit);
+	pqsignal(SIGABRT, handle_fault);
+	pqsignal(SIGSEGV, handle_fault);
+	pqsignal(SIGBUS, handle_fault);
+	pqsignal(SIGILL, handle_fault);
 }
 
 /* ---- the beginning ---- */
@@ -191,14 +210,16 @@ write_state(NoteState state)
 static void
 judge(EngineSlot *slot, const StepNote *found)
 {
-	slot->crashes = found->crashes + (found->state == NOTED_WORKING);
+	bool		cut = found->state == NOTED_WORKING || found->state == NOTED_FAULT;
+
+	slot->crashes = found->crashes + cut;
 	slot->careful = found->careful;
-	if (found->state != NOTED_WORKING && found->state != NOTED_DOWN)
+	if (!cut && found->state != NOTED_DOWN)
 		return;
 	slot->crashed = *found;
 	slot->crash_unserved = true;
 	slot->down = slot->crashes >= NOTE_MAX_CRASHES;
-	if (slot->down && found->state == NOTED_WORKING)
+	if (slot->down && cut)
 		write_state(NOTED_DOWN);
 	ereport(LOG,
 			(errmsg("agentcrm: the server or the worker crashed in %s, %d in a row", note_in_words(found), slot->crashes),
@@ -235,6 +256,13 @@ const StepNote *
 note_unserved(void)
 {
 	return engine_slot && engine_slot->crash_unserved ? &engine_slot->crashed : NULL;
+}
+
+/* Whether a step that was cut may be innocent: its process died without a word. */
+bool
+note_doubtful(const StepNote *crashed)
+{
+	return crashed->state == NOTED_WORKING;
 }
 
 /* Something was done about it; so many units are to be taken one at a time. */

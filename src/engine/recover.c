@@ -4,7 +4,8 @@
  *
  * First its units are taken one at a time; then the agent that was being
  * called is switched off, or the key that crashed alone is set aside.  Who
- * crashes on stays down (note.c).
+ * crashes on stays down (note.c).  A first death by SIGKILL proves nothing: the
+ * agent goes on, and the key is tried again by itself.
  */
 #include "postgres.h"
 
@@ -52,22 +53,28 @@ recover_step(TimestampTz now)
 	if (crashed == NULL)
 		return false;
 	error_record("worker", crashed->source_id, crash_error(crashed), now);
-	if (crashed->agent[0] && (crashed->units <= 1 || note_crashes() >= 2))
+	if (crashed->agent[0] && ((crashed->units <= 1 && !note_doubtful(crashed)) || note_crashes() >= 2))
 		pause_agent(crashed);
-	else if (crashed->units <= 1 && crashed->key[0])
+	else if (crashed->units <= 1 && crashed->key[0] && !crashed->agent[0])
 		blamed = *crashed;
 	note_serve(crashed->units > 1 ? crashed->units : 1);
 	return true;
 }
 
-/* Whether a key that came alone is the one that crashed alone; it goes to event_failed, until it changes or is read again. */
+/*
+ * Whether a key that came alone is the one that crashed alone; it goes to
+ * event_failed, until it changes or is read again, or for a while if in doubt.
+ */
 bool
 recover_blames(const QueueEvent *event, TimestampTz now)
 {
 	if (blamed.work == NOTE_NOTHING || event->source_id != blamed.source_id || event->part != blamed.part ||
 		strncmp(event->key, blamed.key, NOTE_KEY_LENGTH - 1) != 0)
 		return false;
-	queue_fail_for_good(event, crash_error(&blamed), now);
+	if (note_doubtful(&blamed) && event->attempts == 0)
+		queue_fail(event, crash_error(&blamed), now);
+	else
+		queue_fail_for_good(event, crash_error(&blamed), now);
 	blamed.work = NOTE_NOTHING;
 	return true;
 }

@@ -147,6 +147,51 @@ foreach my $mode (qw(immediate fast))
 }
 is(ask(q{SELECT string_agg(agent, ',') FROM agentcrm.agent WHERE mode = 'paused'}), 'killer', 'and nobody is blamed');
 
+# ---- killed from outside ----
+
+# A worker killed with one order in hand proves nothing against key or agent: the one is tried again by itself, the other at once.
+sub killed_at
+{
+	my ($table, $id) = @_;
+	my $holder = start_psql($node, $db, 'postgres', locked($table));
+
+	$node->poll_query_until($db, qq{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = '$table'::regclass AND mode = 'AccessExclusiveLock' AND granted)});
+	orders($id, $id);
+	$node->poll_query_until($db, q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'agentcrm worker' AND wait_event_type = 'Lock')});
+	kill 'KILL', worker_pid($node, $db);
+	finish_psql($holder);
+	up();
+	return;
+}
+
+sub locked
+{
+	my ($table) = @_;
+	my $file = "$dir/$table.sql";
+
+	append_to_file($file, "BEGIN; LOCK TABLE $table IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600);") unless -e $file;
+	return $file;
+}
+killed_at('agentcrm.ledger', 6501);
+wait_until($node, $db, q{SELECT EXISTS (SELECT FROM agentcrm.event_failed)}, 'killed with a key in hand: it is set aside');
+is(ask('SELECT key, retry_at < last_at + interval $$1 minute$$ FROM agentcrm.event_failed'), '6501|t', 'for a while only');
+ask(q{ALTER SYSTEM SET agentcrm.debug_now = '2100-01-01'; });
+ask('SELECT pg_reload_conf()');
+wait_until($node, $db, q{SELECT EXISTS (SELECT FROM agentcrm.ledger WHERE order_id = 6501) AND NOT EXISTS (SELECT FROM agentcrm.event_failed)}, 'then it is read, and forgiven');
+ask('ALTER SYSTEM RESET agentcrm.debug_now');
+ask('SELECT pg_reload_conf()');
+ask(q{CREATE TABLE lockable ();
+	CREATE FUNCTION slow(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
+		$$BEGIN PERFORM FROM public.lockable; END$$;
+	SELECT agentcrm.register_agent('slow', 'retain', 'slow(bigint[], timestamptz, jsonb)', '{"time_limit_ms": 600000}')});
+killed_at('lockable', 6502);
+wait_until($node, $db, $done, 'killed in an agent: caught up');
+is(ask(q{SELECT agent FROM agentcrm.agent WHERE mode = 'paused'}), 'killer', 'without blame');
+killed_at('lockable', 6503);
+wait_until($node, $db, $done, 'and again');
+is(ask(q{SELECT agent FROM agentcrm.agent WHERE mode = 'paused'}), 'killer', 'without blame');
+clean($node, $db, 'after kills');
+
 # ---- agents that loop, and that allocate without end ----
 
 ask(q{
