@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
@@ -201,5 +202,8 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	erase(rsinfo, after_ledger, lengthof(after_ledger), client_id, counts);
 	SPI_finish();
+
+	/* backends that remember having met the client must look again */
+	CacheInvalidateRelcacheByRelid(store_relid("client"));
 	return (Datum) 0;
 }
