@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(35);
+SELECT plan(37);
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
@@ -81,4 +81,16 @@ SELECT matches((SELECT mode || ': ' || problem FROM agentcrm.agent WHERE agent =
 	'the failing one is paused after three failures');
 SELECT is((SELECT count(*)::int FROM agentcrm.error_log WHERE place = 'agent broken'), 3, 'its errors are recorded');
 SELECT is((SELECT count(*)::int FROM agentcrm.agent WHERE mode = 'active'), 4, 'and the others go on');
+
+-- answers that make no sense, or too much of it
+UPDATE agentcrm.agent SET mode = 'paused' WHERE agent = 'broken';
+CREATE FUNCTION public.stammer(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql AS $$
+	SELECT id, 'bid', 'check', NULL, NULL::bigint, NULL::jsonb, NULL::numeric, NULL::bigint, 'stammer', as_of::date, as_of::date + 3, .9, 500, 1, '{}'::jsonb,
+		as_of + interval '2 days', 'stammer', 'Again', '{}'::jsonb, NULL::timestamptz
+	FROM unnest(client_ids || client_ids) id $$;
+SELECT agentcrm.register_agent('stammer', 'retain', 'public.stammer(bigint[], timestamptz, jsonb)') \g /dev/null
+UPDATE agentcrm.client_state SET next_look_at = agentcrm.clock() WHERE client_id IN (10, 11, 12);
+CALL agentcrm.run();
+SELECT is((SELECT count(*)::int FROM agentcrm.bid WHERE agent = 'stammer'), 3, 'a bid that is repeated later in an answer counts once');
+SELECT is((SELECT count(*)::int FROM agentcrm.error_log WHERE place <> 'agent broken'), 0, 'and makes no step fail');
 SELECT * FROM finish();
