@@ -20,6 +20,9 @@
 /* When neither stages nor agents name a time: look again after this. */
 #define LOOK_AT_LAST_DAYS 30
 
+/* No client is looked at again sooner than this, whatever an agent asks for: else the worker would never rest. */
+#define LOOK_AT_FIRST (60 * USECS_PER_SEC)
+
 /* Hash of client, round, agent, action, product and demand, made positive. */
 static int64
 bid_id(const Bid *bid, int64 round_id)
@@ -178,7 +181,7 @@ static void
 wish(ClientSnapshot *client, TimestampTz at)
 {
 	if (at > client->as_of && (client->state.next_look_at <= client->as_of || at < client->state.next_look_at))
-		client->state.next_look_at = at;
+		client->state.next_look_at = Max(at, client->as_of + LOOK_AT_FIRST);
 }
 
 /* Each client is looked at again at the earliest time that its stage, an agent or a limit names. */
