@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(45);
+SELECT plan(47);
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
@@ -121,6 +121,17 @@ SELECT pg_temp.answer('{"programme_id": 77, "next_look_at": "2026-03-02 12:00:00
 CALL agentcrm.run();
 SELECT is((SELECT programme_id FROM agentcrm.bid WHERE agent = 'odd' AND status = 'accepted'), 77::bigint, 'a programme is kept with the bid');
 SELECT is((SELECT next_look_at - agentcrm.clock() FROM agentcrm.client_state WHERE client_id = 13), interval '1 minute', 'no agent has a client looked at again at once');
+SELECT recommendation_id AS odd, agentcrm.feedback(recommendation_id, 'declined') FROM agentcrm.recommendation WHERE agent = 'odd' \gset
+DELETE FROM agentcrm.bid WHERE agent = 'odd';
+SELECT pg_temp.answer('{}') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT status_reason FROM agentcrm.bid WHERE agent = 'odd'), 'excluded_by:' || :odd, 'what was declined is not recommended again');
+SET agentcrm.debug_now = '2026-03-16 12:00+00';
+DELETE FROM agentcrm.bid WHERE agent = 'odd';
+SELECT pg_temp.answer('{"valid_until": "2026-03-20"}') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT status FROM agentcrm.bid WHERE agent = 'odd'), 'accepted', 'until the demand declined is over');
+SET agentcrm.debug_now = '2026-03-02 12:00+00';
 UPDATE agentcrm.agent SET params = params || '{"min_orders": 1e12, "call_cost": -100}' WHERE agent = 'reorder';
 SELECT is((SELECT kind FROM reorder WHERE client_id = 1), 'refuse', 'a number larger than any count is no small one');
 UPDATE agentcrm.agent SET params = params || '{"min_orders": 2}' WHERE agent = 'reorder';
