@@ -14,7 +14,7 @@ CREATE TABLE agentcrm.client (
 	do_not_contact		boolean NOT NULL DEFAULT false,
 	first_seen			timestamptz NOT NULL,
 	feed_source_id		int,
-	UNIQUE (namespace, client_key)
+	UNIQUE (client_key, namespace)
 );
 CREATE INDEX client_parent_client_id_idx ON agentcrm.client (parent_client_id);
 CREATE INDEX client_rep_id_idx ON agentcrm.client (rep_id);
@@ -44,7 +44,7 @@ CREATE TABLE agentcrm.product (
 	pack_qty		numeric,
 	min_order_qty	numeric,
 	feed_source_id	int,
-	UNIQUE (namespace, product_key)
+	UNIQUE (product_key, namespace)
 );
 COMMENT ON TABLE agentcrm.product IS 'Products known from order lines or from the product feed';
 COMMENT ON COLUMN agentcrm.product.product_id IS 'Product: the application''s own integer key in namespace 0, else a hash of namespace and key';
@@ -65,7 +65,7 @@ CREATE TABLE agentcrm.rep (
 	name		text,
 	active		boolean NOT NULL DEFAULT true,
 	feed_source_id	int,
-	UNIQUE (namespace, rep_key)
+	UNIQUE (rep_key, namespace)
 );
 COMMENT ON TABLE agentcrm.rep IS 'Sales reps known from orders, clients or the rep feed';
 COMMENT ON COLUMN agentcrm.rep.rep_id IS 'Rep: the application''s own integer key in namespace 0, else a hash of namespace and key';

@@ -86,7 +86,7 @@ COMMENT ON COLUMN agentcrm.bid.uses IS 'Means used: resource -> amount';
 COMMENT ON COLUMN agentcrm.bid.effect IS 'Whether the effect of the action is assumed or measured';
 COMMENT ON COLUMN agentcrm.bid.valid_until IS 'When the bid lapses';
 COMMENT ON COLUMN agentcrm.bid.status IS 'What became of the bid';
-COMMENT ON COLUMN agentcrm.bid.status_reason IS 'Why it was not accepted: outbid, capacity:<resource>, contact_cap, cooldown, excluded_by:<bid>, below_reserve, do_not_contact, shadow ...';
+COMMENT ON COLUMN agentcrm.bid.status_reason IS 'Why it was not accepted: below_reserve, do_not_contact, suppressed (the client is closed), shadow, late, excluded_by:<recommendation for the same demand that stands or was declined>, contact_cap, cooldown or capacity:<resource>';
 COMMENT ON COLUMN agentcrm.bid.reason_code IS 'Code of the agent''s reason';
 COMMENT ON COLUMN agentcrm.bid.reason IS 'The agent''s reason in a sentence';
 COMMENT ON COLUMN agentcrm.bid.evidence IS 'query, parameters and values that re-derive the reason';

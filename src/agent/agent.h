@@ -33,6 +33,8 @@ typedef struct Bid
 	int64		product_id;
 	Jsonb	   *basket;			/* NULL when none */
 	Numeric		quantity;
+	bool		has_programme;
+	int64		programme_id;
 	const char *demand_category;	/* "*" for any */
 	DateADT		demand_from;
 	DateADT		demand_to;		/* exclusive */
@@ -68,6 +70,7 @@ typedef struct AgentCall
 } AgentCall;
 
 extern double agent_param(const AgentCall *call, const char *name, double otherwise);
+extern int	agent_count(const AgentCall *call, const char *name, int otherwise);
 
 typedef struct BidSink
 {

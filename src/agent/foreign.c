@@ -3,8 +3,8 @@
  *		Calling an agent that is an SQL-callable function of someone's own.
  *
  * Turns the call into arguments and the rows of agentcrm.bid_proposal into
- * bids, and refuses rows that make no sense.  The guard has already put the
- * rights, the limits and the subtransaction in place.
+ * bids.  The guard has already put the rights, the limits and the
+ * subtransaction in place, and checks the bids afterwards.
  */
 #include "postgres.h"
 
@@ -21,13 +21,13 @@
 #include "agent/registry.h"
 #include "agent/speak.h"
 
-#define PROPOSAL_COLUMNS "client_id, kind, action, channel, product_id, basket, quantity, demand_category, " \
+#define PROPOSAL_COLUMNS "client_id, kind, action, channel, product_id, basket, quantity, programme_id, demand_category, " \
 	"demand_from, demand_to, p_claim, margin, cost, uses, valid_until, reason_code, reason, evidence, next_look_at"
 
 enum
 {
 	COL_CLIENT_ID = 1, COL_KIND, COL_ACTION, COL_CHANNEL, COL_PRODUCT_ID, COL_BASKET, COL_QUANTITY,
-	COL_DEMAND_CATEGORY, COL_DEMAND_FROM, COL_DEMAND_TO, COL_P_CLAIM, COL_MARGIN, COL_COST, COL_USES,
+	COL_PROGRAMME_ID, COL_DEMAND_CATEGORY, COL_DEMAND_FROM, COL_DEMAND_TO, COL_P_CLAIM, COL_MARGIN, COL_COST, COL_USES,
 	COL_VALID_UNTIL, COL_REASON_CODE, COL_REASON, COL_EVIDENCE, COL_NEXT_LOOK_AT
 };
 
@@ -94,42 +94,6 @@ find_client(const ClientSnapshot *clients, int n_clients, int64 client_id)
 	return -1;
 }
 
-static void
-require(bool ok, int64 client_id, const char *what)
-{
-	if (!ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("proposal for client " INT64_FORMAT " is invalid: %s", client_id, what)));
-}
-
-static bool
-known_action(const char *action)
-{
-	static const char *const actions[] = {"call", "visit", "message", "programme", "order_suggestion", "check"};
-
-	for (int i = 0; action != NULL && i < (int) lengthof(actions); i++)
-		if (strcmp(actions[i], action) == 0)
-			return true;
-	return false;
-}
-
-/* What the plan relies on in a bid. */
-static void
-check_bid(const Bid *bid)
-{
-	int64		id = bid->client_id;
-
-	require(known_action(bid->action), id, "action must be call, visit, message, programme, order_suggestion or check");
-	require(bid->demand_from < bid->demand_to, id, "demand_from must lie before demand_to");
-	require(isfinite(bid->margin), id, "margin is missing or not finite");
-	require(isfinite(bid->cost) && bid->cost >= 0, id, "cost is missing or negative");
-	require(isfinite(bid->minutes) && bid->minutes >= 0, id, "rep_minutes in uses must not be negative");
-	require(!(bid->p_claim > 1) && !isnan(bid->p_claim), id, "p_claim must lie between 0 and 1");
-	require(bid->reason_code != NULL && bid->reason != NULL, id, "reason_code or reason is missing");
-	require(bid->evidence != NULL && JB_ROOT_IS_OBJECT(bid->evidence), id, "evidence must be a jsonb object");
-}
-
 static double
 minutes_used(Jsonb *uses)
 {
@@ -155,7 +119,7 @@ read_demand(Row row, const ClientSnapshot *client, Bid *bid)
 	bid->demand_to = row_date(row, COL_DEMAND_TO, client->today + DEMAND_DAYS);
 	v = row_value(row, COL_P_CLAIM, &isnull);
 	bid->p_claim = isnull ? -1 : DatumGetFloat8(v);
-	require(isnull || bid->p_claim >= 0, client->client_id, "p_claim must lie between 0 and 1");
+	bid_require(isnull || bid->p_claim >= 0, client->client_id, "p_claim must lie between 0 and 1");
 }
 
 static void
@@ -172,6 +136,9 @@ read_offer(Row row, const ClientSnapshot *client, const AgentCall *call, Bid *bi
 	bid->basket = row_jsonb(row, COL_BASKET);
 	v = row_value(row, COL_QUANTITY, &isnull);
 	bid->quantity = isnull ? NULL : DatumGetNumericCopy(v);
+	v = row_value(row, COL_PROGRAMME_ID, &isnull);
+	bid->has_programme = !isnull;
+	bid->programme_id = isnull ? 0 : DatumGetInt64(v);
 	bid->margin = row_numeric(row, COL_MARGIN, NAN);
 	bid->cost = row_numeric(row, COL_COST, 0);
 	bid->minutes = minutes_used(row_jsonb(row, COL_USES));
@@ -188,9 +155,9 @@ read_proposal(Row row, const ClientSnapshot *clients, int n_clients, const Agent
 	const char *kind = row_text(row, COL_KIND);
 	Bid		   *bid;
 
-	require(index >= 0, isnull ? 0 : client_id, "the client was not in the call");
-	require(kind != NULL && (strcmp(kind, "bid") == 0 || strcmp(kind, "refuse") == 0 || strcmp(kind, "look") == 0),
-			client_id, "kind must be bid, refuse or look");
+	bid_require(index >= 0, isnull ? 0 : client_id, "the client was not in the call");
+	bid_require(kind != NULL && (strcmp(kind, "bid") == 0 || strcmp(kind, "refuse") == 0 || strcmp(kind, "look") == 0),
+				client_id, "kind must be bid, refuse or look");
 	bid = bid_new(sink);
 	bid->client_id = client_id;
 	bid->client_index = index;
@@ -202,7 +169,6 @@ read_proposal(Row row, const ClientSnapshot *clients, int n_clients, const Agent
 		return;
 	read_demand(row, &clients[index], bid);
 	read_offer(row, &clients[index], call, bid);
-	check_bid(bid);
 }
 
 /* The call as jsonb: round, iteration, seed, settings and the agent's parameters. */

@@ -101,12 +101,10 @@ handle_memory_look(void)
 		cut_call(CUT_MEMORY);
 }
 
-static double
+static int
 memory_limit_mb(const AgentCall *call)
 {
-	double		limit = agent_param(call, "memory_limit_mb", 256);
-
-	return limit >= 1 ? Min(limit, 1e6) : 1;
+	return Min(agent_count(call, "memory_limit_mb", 256), 1000000);
 }
 
 static void
@@ -118,8 +116,8 @@ start_limits(const AgentCall *call)
 		memory_look = RegisterTimeout(USER_TIMEOUT, handle_memory_look);
 	}
 	cut = CUT_NOT;
-	pages_allowed = own_pages() + (long) (memory_limit_mb(call) * 1024 * 1024 / sysconf(_SC_PAGESIZE));
-	enable_timeout_after(time_limit, (int) agent_param(call, "time_limit_ms", 5000));
+	pages_allowed = own_pages() + memory_limit_mb(call) * (1024 * 1024 / sysconf(_SC_PAGESIZE));
+	enable_timeout_after(time_limit, agent_count(call, "time_limit_ms", 5000));
 	enable_timeout_every(memory_look, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MEMORY_LOOK_MS), MEMORY_LOOK_MS);
 }
 
@@ -195,7 +193,7 @@ call_foreign(const Agent *agent, const ClientSnapshot *clients, int n_clients, c
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 	/* what does not fit in memory goes to files: the same limit */
-	(void) set_config_option("temp_file_limit", psprintf("%.0fMB", memory_limit_mb(call)), PGC_SUSET, PGC_S_SESSION,
+	(void) set_config_option("temp_file_limit", psprintf("%dMB", memory_limit_mb(call)), PGC_SUSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	start_limits(call);
 	foreign_bid(agent, clients, n_clients, call, sink);
@@ -251,6 +249,8 @@ agent_call_guarded(const Agent *agent, const ClientSnapshot *clients, int n_clie
 			agent->native(clients, n_clients, population, &call, sink);
 		else
 			call_foreign(agent, clients, n_clients, &call, sink);
+		for (int i = first; i < sink->n; i++)
+			bid_check(&sink->bids[i]);
 		if (agent->native != NULL)
 			ReleaseCurrentSubTransaction();
 		else

@@ -105,6 +105,15 @@ agent_param(const AgentCall *call, const char *name, double otherwise)
 	return otherwise;
 }
 
+/* A parameter that counts something: whole, at least 1, no more than an int holds. */
+int
+agent_count(const AgentCall *call, const char *name, int otherwise)
+{
+	double		value = agent_param(call, name, otherwise);
+
+	return value >= 1 ? (int) Min(value, PG_INT32_MAX) : 1;
+}
+
 static char *
 column_text(HeapTuple row, TupleDesc desc, int column)
 {

@@ -33,6 +33,10 @@ extern int	params_numbers(Jsonb *params, AgentParam **numbers);
 extern void agent_call_guarded(const Agent *agent, const ClientSnapshot *clients, int n_clients,
 							   const Population *population, const AgentCall *call, BidSink *sink);
 
+/* check.c */
+extern void bid_require(bool ok, int64 client_id, const char *what);
+extern void bid_check(const Bid *bid);
+
 /* foreign.c: an agent written in SQL or any other language */
 extern void foreign_bid(const Agent *agent, const ClientSnapshot *clients, int n_clients, const AgentCall *call,
 						BidSink *sink);

@@ -108,7 +108,7 @@ static void
 look_at_client(const ClientSnapshot *client, int client_index, const Population *population, const AgentCall *call,
 			   BidSink *sink)
 {
-	int			least = (int) agent_param(call, "min_orders", 2);
+	int			least = agent_count(call, "min_orders", 2);
 	Due			d;
 
 	if (client->profile.n_orders >= least && client->state.elapsed >= 1 &&

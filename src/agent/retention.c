@@ -208,7 +208,7 @@ static void
 look_at_client(const ClientSnapshot *client, int client_index, const Population *population, const AgentCall *call,
 			   BidSink *sink)
 {
-	int			least = (int) agent_param(call, "min_orders", 3);
+	int			least = agent_count(call, "min_orders", 3);
 
 	if (client->profile.n_orders < least)
 		agent_refuse(sink, client, client_index, "insufficient",

@@ -411,7 +411,7 @@ verify_feed(Source *source, SourcePart *part, const Excluded *excluded, Differen
 		}
 		for (int i = 0; i < n_rows; i++)
 			if (!is_excluded(excluded, source->source_id, part->part, rows[i].key))
-				ledger_check_feed(part->name, &rows[i], sink);
+				ledger_check_feed(source, part->name, &rows[i], sink);
 		MemoryContextSwitchTo(old);
 		if (n > 0)
 			position = pstrdup(keys[n - 1]);

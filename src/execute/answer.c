@@ -2,8 +2,8 @@
  * answer.c
  *		Recommendations that orders answer, or that their agent gave up.
  *
- * An answer is a document new to the ledger: an edited one answers nothing
- * twice.
+ * An answer is a document in which the client buys for the first time: an
+ * edited one answers nothing twice, one moved to another client answers there.
  */
 #include "postgres.h"
 
@@ -38,13 +38,12 @@ static const char withdraw_update[] =
 "RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes) "
 RELEASE_MINUTES("r", "$3", "$4");
 
+/* Whether the document held a sale to the client before. */
 static bool
-is_new_sale(const LedgerChange *change)
+bought_before(const LedgerChange *change, int64 client_id)
 {
-	if (change->n_before > 0)
-		return false;
-	for (int i = 0; i < change->n_after; i++)
-		if (!change->after[i].is_return)
+	for (int i = 0; i < change->n_before; i++)
+		if (change->before[i].client_id == client_id && !change->before[i].is_return)
 			return true;
 	return false;
 }
@@ -70,13 +69,14 @@ buying_clients(const LedgerChange *changes, int n_changes, int64 **clients)
 		lines += changes[i].n_after;
 	*clients = palloc_extended(sizeof(int64) * Max(lines, 1), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n_changes; i++)
-	{
-		if (!is_new_sale(&changes[i]))
-			continue;
 		for (int j = 0; j < changes[i].n_after; j++)
-			if (n == 0 || (*clients)[n - 1] != changes[i].after[j].client_id)
-				(*clients)[n++] = changes[i].after[j].client_id;
-	}
+		{
+			const LedgerLine *line = &changes[i].after[j];
+
+			if (!line->is_return && (n == 0 || (*clients)[n - 1] != line->client_id) &&
+				!bought_before(&changes[i], line->client_id))
+				(*clients)[n++] = line->client_id;
+		}
 	qsort(*clients, n, sizeof(int64), compare_ids);
 	for (int i = 0; i < n; i++)
 		if (distinct == 0 || (*clients)[distinct - 1] != (*clients)[i])
@@ -182,7 +182,9 @@ match_change(Columns *c, const LedgerChange *change, Standing *standings, HTAB *
 		if (i > 0 && change->after[i].client_id == change->after[i - 1].client_id)
 			continue;
 		range = hash_search(ranges, &change->after[i].client_id, HASH_FIND, NULL);
-		for (int j = 0; range != NULL && j < range->n; j++)
+		if (range == NULL || bought_before(change, range->client_id))
+			continue;
+		for (int j = 0; j < range->n; j++)
 		{
 			Standing   *s = &standings[range->first + j];
 
@@ -218,8 +220,7 @@ execute_answer(const LedgerChange *changes, int n_changes, TimestampTz as_of)
 		ranges = standing_ranges(standings, n);
 		c = columns_new(lengthof(types), types, n);
 		for (int i = 0; i < n_changes; i++)
-			if (is_new_sale(&changes[i]))
-				matched += match_change(c, &changes[i], standings, ranges, as_of);
+			matched += match_change(c, &changes[i], standings, ranges, as_of);
 		if (matched > 0)
 			run_update(c, &plan, answer_update, as_of, NULL);
 		hash_destroy(ranges);

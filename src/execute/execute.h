@@ -26,10 +26,11 @@ typedef struct Standing
 	double		minutes;
 	TimestampTz as_of;
 	bool		standing;		/* open, shown, agreed or snoozed */
+	bool		declined;
 	bool		communicated;	/* anything but open */
 } Standing;
 
-/* Standing recommendations of the clients, and ended contacts due after since; in the order of the ids. */
+/* Standing recommendations of the clients, and ended contacts due after since or for a demand after it; in the order of the ids. */
 extern int	execute_standing(const int64 *client_ids, int n_clients, DateADT since, Standing **standings);
 
 /* An accepted bid on its way to become a recommendation. */

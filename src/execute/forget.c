@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
@@ -39,9 +40,13 @@ typedef struct Erasure
 	"UNION SELECT h.source_id, h.order_id FROM agentcrm.ledger_history h WHERE h.client_id OPERATOR(pg_catalog.=) $1"
 
 static const Erasure before_ledger[] = {
-	{"event_failed", "(t.source_id, t.key) IN (SELECT o.source_id, coalesce(r.order_key, o.order_id::text) "
+	{"event_failed", "(t.source_id, t.part, t.key) IN (SELECT o.source_id, 1, coalesce(r.order_key, o.order_id::text) "
 	"FROM (" ORDERS_OF_CLIENT ") o LEFT JOIN agentcrm.order_ref r ON r.source_id OPERATOR(pg_catalog.=) o.source_id "
-	"AND r.order_id OPERATOR(pg_catalog.=) o.order_id) AND t.part OPERATOR(pg_catalog.=) 1"},
+	"AND r.order_id OPERATOR(pg_catalog.=) o.order_id "
+	"UNION ALL SELECT p.source_id, p.part, c.client_key FROM agentcrm.client c "
+	"JOIN agentcrm.source s ON s.namespace OPERATOR(pg_catalog.=) c.namespace "
+	"JOIN agentcrm.source_part p ON p.source_id OPERATOR(pg_catalog.=) s.source_id AND p.name OPERATOR(pg_catalog.=) 'client' "
+	"AND p.kind OPERATOR(pg_catalog.=) 'feed' WHERE c.client_id OPERATOR(pg_catalog.=) $1)"},
 	{"order_ref", "(t.source_id, t.order_id) IN (" ORDERS_OF_CLIENT ") AND NOT EXISTS (SELECT FROM agentcrm.ledger l "
 	"WHERE l.source_id OPERATOR(pg_catalog.=) t.source_id AND l.order_id OPERATOR(pg_catalog.=) t.order_id "
 	"AND l.client_id OPERATOR(pg_catalog.<>) $1)"},
@@ -201,5 +206,8 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	erase(rsinfo, after_ledger, lengthof(after_ledger), client_id, counts);
 	SPI_finish();
+
+	/* backends that remember having met the client must look again */
+	CacheInvalidateRelcacheByRelid(store_relid("client"));
 	return (Datum) 0;
 }

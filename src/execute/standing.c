@@ -58,6 +58,7 @@ fill_standing(Standing *s, const Datum *v, const bool *nulls, const char *status
 	s->minutes = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, v[ATT_MINUTES - 1]));
 	s->as_of = DatumGetTimestampTz(v[ATT_AS_OF - 1]);
 	s->standing = status_stands(status);
+	s->declined = strcmp(status, "declined") == 0;
 	s->communicated = strcmp(status, "open") != 0;
 }
 
@@ -65,7 +66,7 @@ typedef struct Reader
 {
 	Store	   *store;
 	const char *index;
-	bool		contacts;		/* ended ones due after since as well */
+	bool		contacts;		/* ended ones as well, due after since or with a window that reaches beyond it */
 	DateADT		since;
 	Standing   *rows;
 	int			n;
@@ -89,7 +90,8 @@ read_client(Reader *r, int64 client_id, int client_index)
 		heap_deform_tuple(tuple, desc, v, nulls);
 		status = TextDatumGetCString(v[ATT_STATUS - 1]);
 		if (!status_stands(status) &&
-			(!r->contacts || status_no_contact(status) || DatumGetDateADT(v[ATT_DUE_ON - 1]) <= r->since))
+			(!r->contacts || status_no_contact(status) ||
+			 Max(DatumGetDateADT(v[ATT_DUE_ON - 1]), DatumGetDateADT(v[ATT_TO - 1])) <= r->since))
 			continue;
 		if (r->n == r->max)
 		{
@@ -117,7 +119,7 @@ read_clients(Reader *r, const int64 *client_ids, int n_clients, Standing **stand
 	return r->n;
 }
 
-/* Standing recommendations of the clients, and ended contacts due after since; under the active snapshot. */
+/* Standing recommendations of the clients, and ended contacts of the time after since; under the active snapshot. */
 int
 execute_standing(const int64 *client_ids, int n_clients, DateADT since, Standing **standings)
 {

@@ -29,9 +29,9 @@ typedef struct EntityTable
 } EntityTable;
 
 static const EntityTable tables[] = {
-	[ENTITY_CLIENT] = {"client", "client_pkey", "client_namespace_client_key_key"},
-	[ENTITY_PRODUCT] = {"product", "product_pkey", "product_namespace_product_key_key"},
-	[ENTITY_REP] = {"rep", "rep_pkey", "rep_namespace_rep_key_key"},
+	[ENTITY_CLIENT] = {"client", "client_pkey", "client_client_key_namespace_key"},
+	[ENTITY_PRODUCT] = {"product", "product_pkey", "product_product_key_namespace_key"},
+	[ENTITY_REP] = {"rep", "rep_pkey", "rep_rep_key_namespace_key"},
 };
 
 #define N_TABLES ((int) lengthof(tables))
@@ -187,7 +187,7 @@ static char *
 look_up_or_insert(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now)
 {
 	Datum		id_key = Int64GetDatum(id);
-	Datum		text_keys[2] = {Int32GetDatum(namespace), CStringGetTextDatum(text)};
+	Datum		text_keys[2] = {CStringGetTextDatum(text), Int32GetDatum(namespace)};
 	int64		found_id;
 	int32		found_namespace;
 	char	   *found_text;

@@ -4,7 +4,8 @@
  *
  * Written set-wise; only rows that change are touched, and clients whose
  * attributes changed are reported, for they have to be looked at again.  A row
- * belongs to the first source whose feed gives it.
+ * belongs to the first source whose feed gives it: that of another source of
+ * the namespace does not touch it, or the two would overwrite each other.
  */
 #include "postgres.h"
 
@@ -100,9 +101,9 @@ static const char upsert_clients[] =
 " FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11) AS f(id, key, name, parent, channel, territory, rep, active, quiet)"
 " ON CONFLICT (client_id) DO UPDATE SET name = excluded.name, parent_client_id = excluded.parent_client_id,"
 "  channel = excluded.channel, territory = excluded.territory, rep_id = excluded.rep_id, active = excluded.active,"
-"  feed_source_id = coalesce(c.feed_source_id, excluded.feed_source_id),"
+"  feed_source_id = excluded.feed_source_id,"
 "  do_not_contact = CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN c.do_not_contact ELSE excluded.do_not_contact END"
-" WHERE c.client_key = excluded.client_key"
+" WHERE c.client_key = excluded.client_key AND coalesce(c.feed_source_id, $12) = $12"
 "  AND (c.name, c.parent_client_id, c.channel, c.territory, c.rep_id, c.active, c.feed_source_id IS NULL,"
 "   CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN false ELSE c.do_not_contact END) IS DISTINCT FROM"
 "  (excluded.name, excluded.parent_client_id, excluded.channel, excluded.territory, excluded.rep_id, excluded.active, false,"
@@ -223,8 +224,8 @@ store_products(Source *source, FeedRow *rows, int n, FeedFound *found)
 					" ON CONFLICT (product_id) DO UPDATE SET name = excluded.name, category = excluded.category,"
 					"  active = excluded.active, successor_product_id = excluded.successor_product_id,"
 					"  pack_qty = excluded.pack_qty, min_order_qty = excluded.min_order_qty,"
-					"  feed_source_id = coalesce(p.feed_source_id, excluded.feed_source_id)"
-					" WHERE p.product_key = excluded.product_key"
+					"  feed_source_id = excluded.feed_source_id"
+					" WHERE p.product_key = excluded.product_key AND coalesce(p.feed_source_id, $10) = $10"
 					"  AND (p.name, p.category, p.active, p.successor_product_id, p.pack_qty, p.min_order_qty,"
 					"   p.feed_source_id IS NULL) IS DISTINCT FROM"
 					"  (excluded.name, excluded.category, excluded.active, excluded.successor_product_id, excluded.pack_qty,"
@@ -255,8 +256,9 @@ store_reps(Source *source, FeedRow *rows, int n, FeedFound *found)
 	execute_counted("INSERT INTO agentcrm.rep AS r (rep_id, namespace, rep_key, name, active, feed_source_id)"
 					" SELECT DISTINCT ON (id) id, $1, key, name, active, $6 FROM unnest($2, $3, $4, $5) AS f(id, key, name, active)"
 					" ON CONFLICT (rep_id) DO UPDATE SET name = excluded.name, active = excluded.active,"
-					"  feed_source_id = coalesce(r.feed_source_id, excluded.feed_source_id)"
-					" WHERE r.rep_key = excluded.rep_key AND (r.name, r.active, r.feed_source_id IS NULL)"
+					"  feed_source_id = excluded.feed_source_id"
+					" WHERE r.rep_key = excluded.rep_key AND coalesce(r.feed_source_id, $6) = $6"
+					"  AND (r.name, r.active, r.feed_source_id IS NULL)"
 					"  IS DISTINCT FROM (excluded.name, excluded.active, false) RETURNING rep_id, r.xmax = 0",
 					6, types, values, found);
 }
@@ -275,8 +277,8 @@ static int
 deactivate(const char *feed, Source *source, SourcePart *part, const char **keys, int n_keys,
 		   const FeedRow *rows, int n_rows, int64 **changed)
 {
-	Oid			types[1] = {INT8ARRAYOID};
-	Datum		values[1];
+	Oid			types[2] = {INT8ARRAYOID, INT4OID};
+	Datum		values[2];
 	int64	   *given = palloc(sizeof(int64) * Max(n_rows, 1));
 	ArrayBuilder gone = new_array(INT8OID, n_keys);
 	int			n_gone = 0;
@@ -295,8 +297,10 @@ deactivate(const char *feed, Source *source, SourcePart *part, const char **keys
 	if (n_gone == 0)
 		return 0;
 	values[0] = finish_array(&gone, n_gone);
-	return execute(psprintf("UPDATE agentcrm.%s SET active = false WHERE %s_id = ANY ($1) AND active RETURNING %s_id, false",
-							feed, feed, feed), 1, types, values, changed, &n_new);
+	values[1] = Int32GetDatum(source->source_id);
+	return execute(psprintf("UPDATE agentcrm.%s SET active = false WHERE %s_id = ANY ($1) AND active"
+							" AND coalesce(feed_source_id, $2) = $2 RETURNING %s_id, false", feed, feed, feed),
+				   2, types, values, changed, &n_new);
 }
 
 /* Store what a feed gives for some keys; the clients whose attributes changed. */

@@ -84,9 +84,19 @@ same_text(const char *a, const char *b)
 	return (a == NULL || b == NULL) ? a == b : strcmp(a, b) == 0;
 }
 
+/* Whether the row, whose last column says so, belongs to another source's feed. */
+static bool
+is_of_other_feed(HeapTuple tuple, TupleDesc desc, int32 source_id)
+{
+	bool		isnull;
+	Datum		owner = heap_getattr(tuple, desc->natts, desc, &isnull);
+
+	return !isnull && DatumGetInt32(owner) != source_id;
+}
+
 /* Report where the stored row of a client, product or rep is not what its feed gives. */
 void
-ledger_check_feed(const char *feed, const FeedRow *row, DifferenceSink *sink)
+ledger_check_feed(const Source *source, const char *feed, const FeedRow *row, DifferenceSink *sink)
 {
 	Store	   *store = store_open(feed, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(store_relation(store));
@@ -96,7 +106,7 @@ ledger_check_feed(const char *feed, const FeedRow *row, DifferenceSink *sink)
 
 	if (tuple == NULL)
 		difference_add(sink, feed, row->key, NULL, "a row", NULL);
-	else
+	else if (!is_of_other_feed(tuple, desc, source->source_id))
 	{
 		Datum		values[MAX_COLUMNS];
 		bool		isnull[MAX_COLUMNS];

@@ -84,7 +84,7 @@ extern int	ledger_store_feed(struct Source *source, const char *feed, const char
 							  FeedFound *found, int64 **clients);
 
 /* Report where a stored client, product or rep is not what its feed gives. */
-extern void ledger_check_feed(const char *feed, const struct FeedRow *row, DifferenceSink *sink);
+extern void ledger_check_feed(const struct Source *source, const char *feed, const struct FeedRow *row, DifferenceSink *sink);
 
 /* Stored lines of one document, palloc'd. */
 extern int	ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines);

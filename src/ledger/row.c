@@ -113,14 +113,21 @@ numeric_text(Numeric number)
 	return number ? DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number))) : "NULL";
 }
 
+static char *
+id_text(bool has, int64 id)
+{
+	return has ? psprintf("%lld", (long long) id) : "NULL";
+}
+
 /* A line's content in words. */
 char *
 ledger_line_text(const LedgerLine *line)
 {
-	return psprintf("client %lld, product %s, %s, %s, quantity %s, amount %s, margin %s, line %s",
-					(long long) line->client_id,
-					line->has_product ? psprintf("%lld", (long long) line->product_id) : "NULL",
-					timestamptz_to_str(line->ordered_at), line->is_return ? "return" : "sale",
+	return psprintf("client %lld, product %s, rep %s, %s (day %s), %s, quantity %s, amount %s, margin %s, line %s",
+					(long long) line->client_id, id_text(line->has_product, line->product_id),
+					id_text(line->has_rep, line->rep_id), timestamptz_to_str(line->ordered_at),
+					DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(line->ordered_on))),
+					line->is_return ? "return" : "sale",
 					numeric_text(line->quantity), numeric_text(line->amount), numeric_text(line->margin),
 					line->line_key ? line->line_key : "NULL");
 }

@@ -253,7 +253,8 @@ limits_standings(Limits *limits, int client_index)
 /*
  * The recommendation that a bid would compete with for the same demand, or 0:
  * equal categories or one of them '*', and overlapping windows.  The same
- * action for the same category conflicts whatever the window.
+ * action for the same category conflicts whatever the window; once declined it
+ * conflicts until its window is over, for whoever proposes it.
  */
 int64
 limits_conflict(Limits *limits, const Candidate *c)
@@ -266,12 +267,10 @@ limits_conflict(Limits *limits, const Candidate *c)
 		const Standing *s = lfirst(lc);
 		bool		same = strcmp(s->category, bid->demand_category) == 0;
 		bool		any = strcmp(s->category, "*") == 0 || strcmp(bid->demand_category, "*") == 0;
+		bool		overlap = s->from < bid->demand_to && bid->demand_from < s->to;
+		bool		repeated = same && strcmp(s->action, bid->action) == 0;
 
-		if (!s->standing)
-			continue;
-		if ((same || any) && s->from < bid->demand_to && bid->demand_from < s->to)
-			return s->recommendation_id;
-		if (same && strcmp(s->action, bid->action) == 0)
+		if (s->standing ? repeated || ((same || any) && overlap) : s->declined && repeated && overlap)
 			return s->recommendation_id;
 	}
 	return 0;

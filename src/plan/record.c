@@ -23,26 +23,26 @@
 enum
 {
 	BID_CLIENT_ID = 1, BID_ID, BID_AGENT, BID_ACTION, BID_CHANNEL, BID_PRODUCT_ID, BID_BASKET, BID_QUANTITY,
-	BID_CATEGORY, BID_FROM, BID_TO, BID_P_CLAIM, BID_P_BASELINE, BID_P_USED, BID_MARGIN, BID_VALUE, BID_COST,
+	BID_PROGRAMME_ID, BID_CATEGORY, BID_FROM, BID_TO, BID_P_CLAIM, BID_P_BASELINE, BID_P_USED, BID_MARGIN, BID_VALUE, BID_COST,
 	BID_NET, BID_USES, BID_VALID_UNTIL, BID_STATUS, BID_STATUS_REASON, BID_REASON_CODE, BID_REASON, BID_EVIDENCE
 };
 
 static const Oid bid_types[] = {
 	INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, JSONBOID, NUMERICOID,
-	TEXTOID, DATEOID, DATEOID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
+	INT8OID, TEXTOID, DATEOID, DATEOID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
 	FLOAT8OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID
 };
 
 static const char bid_insert[] =
 "INSERT INTO agentcrm.bid (client_id, as_of, bid_id, round_id, agent, action, channel, product_id, basket, quantity, "
-"demand_category, demand_from, demand_to, p_claim, p_baseline, p_used, margin, value, cost, net_value, uses, effect, "
+"programme_id, demand_category, demand_from, demand_to, p_claim, p_baseline, p_used, margin, value, cost, net_value, uses, effect, "
 "valid_until, status, status_reason, reason_code, reason, evidence, models) "
-"SELECT b.client_id, $27, b.bid_id, $26, b.agent, b.action, b.channel, b.product_id, b.basket, b.quantity, "
-"b.category, b.demand_from, b.demand_to, b.p_claim, b.p_baseline, b.p_used, "
+"SELECT b.client_id, $28, b.bid_id, $27, b.agent, b.action, b.channel, b.product_id, b.basket, b.quantity, "
+"b.programme_id, b.category, b.demand_from, b.demand_to, b.p_claim, b.p_baseline, b.p_used, "
 "pg_catalog.round(b.margin::numeric, 4), b.value, pg_catalog.round(b.cost::numeric, 4), b.net, b.uses, 'assumed', "
-"b.valid_until, b.status, b.status_reason, b.reason_code, b.reason, b.evidence, $28 "
+"b.valid_until, b.status, b.status_reason, b.reason_code, b.reason, b.evidence, $29 "
 "FROM " COLUMNS " AS b(client_id, bid_id, agent, action, channel, product_id, basket, quantity, "
-"category, demand_from, demand_to, p_claim, p_baseline, p_used, margin, value, cost, net, uses, valid_until, "
+"programme_id, category, demand_from, demand_to, p_claim, p_baseline, p_used, margin, value, cost, net, uses, valid_until, "
 "status, status_reason, reason_code, reason, evidence)";
 
 /* The next round's number. */
@@ -119,6 +119,8 @@ set_offer(Columns *c, const Bid *bid)
 		columns_set(c, BID_BASKET, JsonbPGetDatum(bid->basket));
 	if (bid->quantity != NULL)
 		columns_set(c, BID_QUANTITY, NumericGetDatum(bid->quantity));
+	if (bid->has_programme)
+		columns_set(c, BID_PROGRAMME_ID, Int64GetDatum(bid->programme_id));
 	columns_set_text(c, BID_CATEGORY, bid->demand_category);
 	columns_set(c, BID_FROM, DateADTGetDatum(bid->demand_from));
 	columns_set(c, BID_TO, DateADTGetDatum(bid->demand_to));

@@ -11,6 +11,7 @@
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -18,6 +19,9 @@
 
 /* When neither stages nor agents name a time: look again after this. */
 #define LOOK_AT_LAST_DAYS 30
+
+/* No client is looked at again sooner than this, whatever an agent asks for: else the worker would never rest. */
+#define LOOK_AT_FIRST (60 * USECS_PER_SEC)
 
 /* Hash of client, round, agent, action, product and demand, made positive. */
 static int64
@@ -49,33 +53,28 @@ price(Candidate *c, const Bid *bid, const ClientSnapshot *client, const Populati
 	c->net = c->value - bid->cost;
 }
 
-/* Bids become candidates with a baseline and a value; a bid repeated by its agent counts once. */
+/* Bids become candidates with a baseline and a value; a bid repeated by its agent, wherever in its answer, counts once. */
 static Candidate *
 price_bids(const BidSink *sink, const ClientSnapshot *clients, const Population *population, int64 round_id, int *n)
 {
 	Candidate  *candidates = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Candidate) * Max(sink->n, 1));
-	int			first_of_agent = 0;
+	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(int64), .hcxt = CurrentMemoryContext};
+	HTAB	   *seen = hash_create("agentcrm bids", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
 	*n = 0;
 	for (int i = 0; i < sink->n; i++)
 	{
 		const Bid  *bid = &sink->bids[i];
-		bool		repeated = false;
+		bool		repeated;
 
 		if (bid->kind != BID_BID)
 			continue;
 		price(&candidates[*n], bid, &clients[bid->client_index], population, round_id);
-		if (*n > 0 && candidates[*n - 1].bid->agent != bid->agent)
-			first_of_agent = *n;
-		for (int j = *n - 1; j >= first_of_agent && !repeated; j--)
-		{
-			if (candidates[j].bid->client_index != bid->client_index)
-				break;
-			repeated = candidates[j].bid_id == candidates[*n].bid_id;
-		}
+		(void) hash_search(seen, &candidates[*n].bid_id, HASH_ENTER, &repeated);
 		if (!repeated)
 			(*n)++;
 	}
+	hash_destroy(seen);
 	return candidates;
 }
 
@@ -182,7 +181,7 @@ static void
 wish(ClientSnapshot *client, TimestampTz at)
 {
 	if (at > client->as_of && (client->state.next_look_at <= client->as_of || at < client->state.next_look_at))
-		client->state.next_look_at = at;
+		client->state.next_look_at = Max(at, client->as_of + LOOK_AT_FIRST);
 }
 
 /* Each client is looked at again at the earliest time that its stage, an agent or a limit names. */

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(35);
+SELECT plan(47);
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
@@ -81,4 +81,62 @@ SELECT matches((SELECT mode || ': ' || problem FROM agentcrm.agent WHERE agent =
 	'the failing one is paused after three failures');
 SELECT is((SELECT count(*)::int FROM agentcrm.error_log WHERE place = 'agent broken'), 3, 'its errors are recorded');
 SELECT is((SELECT count(*)::int FROM agentcrm.agent WHERE mode = 'active'), 4, 'and the others go on');
+
+-- answers that make no sense, or too much of it
+UPDATE agentcrm.agent SET mode = 'paused' WHERE agent = 'broken';
+CREATE FUNCTION public.stammer(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql AS $$
+	SELECT id, 'bid', 'check', NULL, NULL::bigint, NULL::jsonb, NULL::numeric, NULL::bigint, 'stammer', as_of::date, as_of::date + 3, .9, 500, 1, '{}'::jsonb,
+		as_of + interval '2 days', 'stammer', 'Again', '{}'::jsonb, NULL::timestamptz
+	FROM unnest(client_ids || client_ids) id $$;
+SELECT agentcrm.register_agent('stammer', 'retain', 'public.stammer(bigint[], timestamptz, jsonb)') \g /dev/null
+UPDATE agentcrm.client_state SET next_look_at = agentcrm.clock() WHERE client_id IN (10, 11, 12);
+CALL agentcrm.run();
+SELECT is((SELECT count(*)::int FROM agentcrm.bid WHERE agent = 'stammer'), 3, 'a bid that is repeated later in an answer counts once');
+SELECT is((SELECT count(*)::int FROM agentcrm.error_log WHERE place <> 'agent broken'), 0, 'and makes no step fail');
+DELETE FROM agentcrm.agent WHERE agent IN ('stammer', 'broken', 'birthday');
+
+-- one bid for client 13, with what the parameters put in place
+CREATE FUNCTION public.odd(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql AS $$
+	SELECT p.* FROM unnest(client_ids) id, jsonb_populate_record(NULL::agentcrm.bid_proposal, jsonb_build_object('client_id', id, 'kind', 'bid', 'action', 'check',
+		'demand_category', 'odd', 'margin', 500, 'cost', 1, 'p_claim', .9, 'valid_until', as_of + interval '2 days', 'reason_code', 'odd', 'reason', 'Odd', 'evidence', '{}'::jsonb)
+		|| (call -> 'params' -> 'put')) p WHERE id = 13 $$;
+CREATE FUNCTION pg_temp.answer(put jsonb) RETURNS void LANGUAGE sql AS $$
+	SELECT agentcrm.register_agent('odd', 'retain', 'public.odd(bigint[], timestamptz, jsonb)', jsonb_build_object('put', put));
+	UPDATE agentcrm.client_state SET next_look_at = agentcrm.clock() WHERE client_id = 13 $$;
+CREATE FUNCTION pg_temp.problem(agent text) RETURNS text LANGUAGE sql AS 'SELECT problem FROM agentcrm.agent a WHERE a.agent = $1';
+SET client_min_messages = error;
+SELECT pg_temp.answer('{"demand_from": "-infinity", "demand_to": "infinity"}') \g /dev/null
+CALL agentcrm.run();
+SELECT matches(pg_temp.problem('odd'), 'client 13 is invalid: demand_from', 'a demand without end is invalid');
+SELECT pg_temp.answer('{"valid_until": "infinity"}') \g /dev/null
+CALL agentcrm.run();
+SELECT matches(pg_temp.problem('odd'), 'client 13 is invalid: valid_until', 'so is a bid that never lapses');
+SELECT pg_temp.answer('{"quantity": "NaN"}') \g /dev/null
+CALL agentcrm.run();
+SELECT matches(pg_temp.problem('odd'), 'client 13 is invalid: quantity', 'and a quantity that is none');
+SELECT pg_temp.answer('{"valid_until": "2026-03-01"}') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT status_reason FROM agentcrm.bid WHERE agent = 'odd'), 'late', 'one that has lapsed already is late');
+SELECT pg_temp.answer('{"programme_id": 77, "next_look_at": "2026-03-02 12:00:00.000001+00"}') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT programme_id FROM agentcrm.bid WHERE agent = 'odd' AND status = 'accepted'), 77::bigint, 'a programme is kept with the bid');
+SELECT is((SELECT next_look_at - agentcrm.clock() FROM agentcrm.client_state WHERE client_id = 13), interval '1 minute', 'no agent has a client looked at again at once');
+SELECT recommendation_id AS odd, agentcrm.feedback(recommendation_id, 'declined') FROM agentcrm.recommendation WHERE agent = 'odd' \gset
+DELETE FROM agentcrm.bid WHERE agent = 'odd';
+SELECT pg_temp.answer('{}') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT status_reason FROM agentcrm.bid WHERE agent = 'odd'), 'excluded_by:' || :odd, 'what was declined is not recommended again');
+SET agentcrm.debug_now = '2026-03-16 12:00+00';
+DELETE FROM agentcrm.bid WHERE agent = 'odd';
+SELECT pg_temp.answer('{"valid_until": "2026-03-20"}') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT status FROM agentcrm.bid WHERE agent = 'odd'), 'accepted', 'until the demand declined is over');
+SET agentcrm.debug_now = '2026-03-02 12:00+00';
+UPDATE agentcrm.agent SET params = params || '{"min_orders": 1e12, "call_cost": -100}' WHERE agent = 'reorder';
+SELECT is((SELECT kind FROM reorder WHERE client_id = 1), 'refuse', 'a number larger than any count is no small one');
+UPDATE agentcrm.agent SET params = params || '{"min_orders": 2}' WHERE agent = 'reorder';
+UPDATE agentcrm.client_state SET next_look_at = agentcrm.clock() WHERE client_id = 1;
+CALL agentcrm.run();
+SELECT matches(pg_temp.problem('reorder'), 'client 1 is invalid: cost', 'a built-in agent with a parameter that makes no sense fails, too');
+RESET client_min_messages;
 SELECT * FROM finish();

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(42);
+SELECT plan(43);
 
 SELECT recommendation_id AS r1 FROM agentcrm.recommendation WHERE client_id = 1 AND agent = 'reorder' \gset
 SELECT recommendation_id AS r3 FROM agentcrm.recommendation WHERE client_id = 3 \gset
@@ -96,5 +96,11 @@ DELETE FROM trade.orders WHERE client_id = 6;
 DELETE FROM trade.client WHERE client_id = 6;
 CALL agentcrm.run();
 SELECT is((SELECT count(*)::int FROM agentcrm.verify()), 0, 'with the client gone from the application too, all is in order, product totals as well');
+SELECT count(*) FROM agentcrm.forget(9) \g /dev/null
+INSERT INTO trade.orders VALUES (9609, 9, 1, '2026-03-20');
+INSERT INTO trade.line VALUES (9609, 1, 1, 6, 420);
+CALL agentcrm.run();
+SELECT is((SELECT client_key || ' ' || stage FROM agentcrm.client JOIN agentcrm.client_state USING (client_id) WHERE client_id = 9), '9 new',
+	'a forgotten client that orders again is a new one');
 DROP ROLE crm_app;
 SELECT * FROM finish();
