@@ -43,4 +43,11 @@
 #define compat_may_become(member, role) is_member_of_role(member, role)
 #endif
 
+/* Take a lock without waiting, and say where it is; whether to log a refusal came with 18. */
+#if PG_VERSION_NUM >= 180000
+#define compat_lock_if_free(tag, mode, local) LockAcquireExtended(tag, mode, false, true, true, local, false)
+#else
+#define compat_lock_if_free(tag, mode, local) LockAcquireExtended(tag, mode, false, true, true, local)
+#endif
+
 #endif							/* AGENTCRM_COMPAT_H */

@@ -9,8 +9,6 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_database.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
@@ -29,6 +27,7 @@
 #include "engine/note.h"
 #include "engine/shmem.h"
 #include "engine/step.h"
+#include "engine/way.h"
 #include "execute/execute.h"
 #include "plan/plan.h"
 #include "profile/profile.h"
@@ -60,15 +59,6 @@ static ErrorData blamed_error;
 
 /* ---- permission to work ---- */
 
-static bool
-lock_object_if_free(Oid dbid, Oid classid, Oid objid, LOCKMODE mode)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, dbid, classid, objid, 0);
-	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
 /*
  * Take the locks of a step without waiting.  Whoever drops, renames or copies
  * the database, or drops the extension, holds or awaits one of the first two;
@@ -79,15 +69,14 @@ take_locks(void)
 {
 	Oid			extension = get_extension_oid("agentcrm", true);
 
-	if (!OidIsValid(extension) ||
-		!lock_object_if_free(InvalidOid, DatabaseRelationId, MyDatabaseId, RowExclusiveLock) ||
-		!lock_object_if_free(MyDatabaseId, ExtensionRelationId, extension, AccessShareLock))
+	if (!OidIsValid(extension) || !way_lock_database() || !way_lock_extension(extension))
 		return STEP_LEAVE;
 	/* dropped between the look-up and the lock? */
 	if (!OidIsValid(get_extension_oid("agentcrm", true)))
 		return STEP_LEAVE;
 	if (!ConditionalLockRelationOid(store_relid("batch"), ShareUpdateExclusiveLock))
 		return STEP_BUSY;
+	way_watch();
 	return STEP_WORKED;
 }
 

@@ -29,6 +29,7 @@
 #include "engine/engine.h"
 #include "engine/shmem.h"
 #include "engine/step.h"
+#include "engine/way.h"
 #include "engine/worker.h"
 
 /* An idle worker looks this often whether somebody wants the database, and for events nobody announced. */
@@ -185,14 +186,20 @@ guarded_step(int *backoff)
 		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(cxt);
 		error = CopyErrorData();
-		EmitErrorReport();
+		if (!way_was_made())
+			EmitErrorReport();
 		AbortCurrentTransaction();
 		FlushErrorState();
 		RESUME_INTERRUPTS();
-		step_failed(error);
-		record_error(error);
+		if (way_was_made())
+			result = STEP_LEAVE;
+		else
+		{
+			step_failed(error);
+			record_error(error);
+			*backoff = *backoff ? Min(*backoff * 2, LONGEST_BACKOFF_MS) : FIRST_BACKOFF_MS;
+		}
 		FreeErrorData(error);
-		*backoff = *backoff ? Min(*backoff * 2, LONGEST_BACKOFF_MS) : FIRST_BACKOFF_MS;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(cxt);

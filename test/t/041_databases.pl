@@ -1,0 +1,131 @@
+# Whoever wants the database gets it at once, however long a step of the worker would
+# still take: CREATE DATABASE ... TEMPLATE, SET TABLESPACE, RENAME and DROP DATABASE with
+# a full queue, in the middle of a first load and of a reading; what is cut is taken
+# again, and the worker goes on where it can.
+use strict;
+use warnings;
+
+use lib 'test/t/lib';
+use Agentcrm;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes 'time';
+
+# An idle worker would stay for ever, and nobody looks by himself.
+my $node = new_node('databases', "shared_preload_libraries = 'agentcrm'", 'agentcrm.idle_exit = 1h', 'agentcrm.idle_poll = 1h', 'autovacuum = off',
+	"agentcrm.debug_now = '2026-01-10 09:00:00+00'");
+my $spare = PostgreSQL::Test::Utils::tempdir();
+my $limit = 2;
+
+# A mapping that takes as long as shop.pace says, for each order that is read.
+sub attach
+{
+	my ($db, $name, $namespace) = @_;
+
+	$node->safe_psql($db, qq{SELECT count(*) FROM agentcrm.attach('$name', orders => 'shop.$name', client => 'o.client', at => 'o.day',
+		quantity => 'shop.slow(o.qty)', amount => 'o.qty', time_zone => 'UTC', namespace => $namespace)});
+	return;
+}
+
+sub set_pace
+{
+	my ($db, $seconds) = @_;
+
+	$node->safe_psql($db, "UPDATE shop.pace SET seconds = $seconds");
+	return;
+}
+
+# A step that has begun and has seconds to go, and nobody else in the database.
+sub in_a_step
+{
+	my ($db, $what) = @_;
+
+	return wait_until($node, 'postgres', qq{SELECT EXISTS (SELECT FROM pg_stat_activity a JOIN pg_locks l USING (pid)
+		WHERE a.datname = '$db' AND backend_type = 'agentcrm worker' AND xact_start < clock_timestamp() - interval '.2 s' AND l.mode = 'ShareUpdateExclusiveLock')
+		AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '$db' AND backend_type = 'client backend')}, "$db: a worker $what");
+}
+
+sub busy_with_events
+{
+	my ($db) = @_;
+
+	set_pace($db, .004);
+	$node->safe_psql($db, 'SET ROLE app; UPDATE shop.orders SET qty = qty + 1');
+	return in_a_step($db, 'is busy with events');
+}
+
+sub busy_with_reading
+{
+	my ($db) = @_;
+
+	consumed($node, $db, "$db: nothing waits");
+	set_pace($db, .004);
+	$node->safe_psql($db, q{SELECT agentcrm.resync('orders')});
+	return in_a_step($db, 'is reading');
+}
+
+# The command succeeds within its time; then the worker need not be slow any longer.
+sub within
+{
+	my ($what, $sql, $db) = @_;
+	my $from = time();
+	my ($status, $out, $err) = $node->psql('postgres', $sql);
+	my $took = time() - $from;
+
+	is($err, '', "$what succeeds with a busy worker");
+	cmp_ok($took, '<', $limit, sprintf('%s: within %.2f s', $what, $took));
+	set_pace($_, 0) foreach grep { defined } $db, $sql =~ /TEMPLATE/ ? 'shop' : undef;
+	return;
+}
+
+sub right
+{
+	my ($db, $what) = @_;
+
+	consumed($node, $db, "$what: the worker goes on");
+	clean($node, $db, $what);
+	return;
+}
+
+$node->safe_psql('postgres', "CREATE ROLE app; CREATE TABLESPACE spare LOCATION '$spare'; CREATE DATABASE shop");
+$node->safe_psql('shop', q{
+	CREATE EXTENSION agentcrm;
+	CREATE SCHEMA shop AUTHORIZATION app;
+	SET ROLE app;
+	CREATE TABLE shop.pace (seconds float8);
+	INSERT INTO shop.pace VALUES (0);
+	CREATE FUNCTION shop.slow(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(seconds) FROM shop.pace WHERE seconds > 0; RETURN $1; END $$;
+	CREATE TABLE shop.orders (order_id int PRIMARY KEY, client int, day date, qty int);
+	INSERT INTO shop.orders SELECT g, 1 + g % 500, '2025-01-01'::date + g % 300, 1 FROM generate_series(1, 2500) g;
+	CREATE TABLE shop.more (LIKE shop.orders INCLUDING ALL);
+	INSERT INTO shop.more SELECT * FROM shop.orders});
+attach('shop', 'orders', 'NULL');
+consumed($node, 'shop', 'the shop is loaded');
+
+busy_with_events('shop');
+within('CREATE DATABASE ... TEMPLATE', 'CREATE DATABASE copy TEMPLATE shop', 'copy');
+cmp_ok($node->safe_psql('copy', 'SELECT agentcrm.queue_depth()'), '>', 0, 'the copy has the queue');
+right('copy', 'in the copy');
+busy_with_reading('shop');
+within('CREATE DATABASE ... TEMPLATE while everything is read', 'CREATE DATABASE copy2 TEMPLATE shop', 'copy2');
+busy_with_events('shop');
+within('ALTER DATABASE ... SET TABLESPACE', 'ALTER DATABASE shop SET TABLESPACE spare', 'shop');
+right('shop', 'in the other tablespace');
+set_pace('shop', .004);
+attach('shop', 'more', q{'orders'});
+in_a_step('shop', 'is loading');
+within('ALTER DATABASE ... RENAME in the middle of a load', 'ALTER DATABASE shop RENAME TO store', 'store');
+busy_with_events('store');
+within('ALTER DATABASE ... RENAME', 'ALTER DATABASE store RENAME TO shop', 'shop');
+right('shop', 'after all that');
+
+busy_with_events('copy');
+within('DROP DATABASE', 'DROP DATABASE copy');
+busy_with_reading('copy2');
+within('DROP DATABASE while everything is read', 'DROP DATABASE copy2');
+is($node->safe_psql('shop', 'SELECT DISTINCT message FROM agentcrm.error_log'), '', 'no step failed');
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP|FATAL|deadlock|ERROR:/, 'nor does the log say so');
+
+$node->stop;
+done_testing();
