@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 
 #include "agentcrm.h"
+#include "distinct.h"
 #include "engine/load.h"
 #include "engine/note.h"
 #include "engine/step.h"
@@ -245,21 +246,11 @@ source_is_broken(Source *source, const ErrorData *error, TimestampTz now)
 			 errhint("Mend the cause and call agentcrm.resync, or change the mapping with agentcrm.alter_source.")));
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
-}
-
 /* Clients of the lines of changes, before or after, ascending. */
 static int
 clients_of(const LedgerChange *changes, int n_changes, int64 **clients)
 {
 	int			n = 0;
-	int			kept = 0;
 
 	for (int i = 0; i < n_changes; i++)
 		n += changes[i].n_before + changes[i].n_after;
@@ -272,11 +263,7 @@ clients_of(const LedgerChange *changes, int n_changes, int64 **clients)
 		for (int k = 0; k < changes[i].n_after; k++)
 			(*clients)[n++] = changes[i].after[k].client_id;
 	}
-	qsort(*clients, n, sizeof(int64), compare_ids);
-	for (int i = 0; i < n; i++)
-		if (kept == 0 || (*clients)[kept - 1] != (*clients)[i])
-			(*clients)[kept++] = (*clients)[i];
-	return kept;
+	return distinct_ids(*clients, n);
 }
 
 /* Some orders are not counted into the product profiles yet. */

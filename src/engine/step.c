@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 
 #include "agentcrm.h"
+#include "distinct.h"
 #include "engine/reconcile.h"
 #include "engine/engine.h"
 #include "engine/note.h"
@@ -176,27 +177,6 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, T
 	return n_changes;
 }
 
-/* Distinct keys as events. */
-static int
-compare_keys(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-static int
-distinct_keys(const char **keys, int n)
-{
-	int			kept = 0;
-
-	if (n == 0)
-		return 0;
-	qsort(keys, n, sizeof(char *), compare_keys);
-	for (int i = 1; i < n; i++)
-		if (strcmp(keys[kept], keys[i]) != 0)
-			keys[++kept] = keys[i];
-	return kept + 1;
-}
-
 /* Read orders by their own keys, or by the keys of rows that touch them. */
 int
 step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
@@ -333,15 +313,6 @@ step_assess(const int64 *clients, int n, bool event, const char *cause, Timestam
 	profile_store_state(snapshots, n_snapshots, cause);
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
-}
-
 /* ---- events ---- */
 
 typedef struct ClientList
@@ -361,20 +332,6 @@ add_clients(ClientList *list, const int64 *ids, int n)
 	}
 	memcpy(list->ids + list->n, ids, sizeof(int64) * n);
 	list->n += n;
-}
-
-static int
-distinct_clients(ClientList *list)
-{
-	int			kept = 0;
-
-	if (list->n == 0)
-		return 0;
-	qsort(list->ids, list->n, sizeof(int64), compare_ids);
-	for (int i = 1; i < list->n; i++)
-		if (list->ids[i] != list->ids[kept])
-			list->ids[++kept] = list->ids[i];
-	return kept + 1;
 }
 
 /* The events of one part of one source. */
@@ -467,7 +424,7 @@ step_events(TimestampTz now, bool *drained)
 			store_sync();
 			work_on_part(&events[from], to - from, now, &clients);
 		}
-		clients.n = distinct_clients(&clients);
+		clients.n = distinct_ids(clients.ids, clients.n);
 		step_assess(clients.ids, clients.n, true, "order", now);
 	}
 	queue_finish(batch, clients.n, started, GetCurrentTimestamp());
@@ -513,7 +470,7 @@ step_due(TimestampTz now)
 	if (n > 0)
 	{
 		note_work(NOTE_DUE, 0, n);
-		qsort(ids, n, sizeof(int64), compare_ids);
+		n = distinct_ids(ids, n);
 		step_assess(ids, n, false, "time", now);
 	}
 	return n > 0 || expired > 0;

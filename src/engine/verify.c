@@ -71,31 +71,16 @@ difference_add(DifferenceSink *sink, const char *what, const char *key, const ch
 
 typedef struct Excluded
 {
-	QueueEvent *events;			/* sorted by source, part, key */
+	QueueEvent *events;			/* in the order of queue_compare_events */
 	int			n;
 } Excluded;
 
 static bool
 is_excluded(const Excluded *excluded, int32 source_id, int16 part, const char *key)
 {
-	int			low = 0;
-	int			high = excluded->n;
+	QueueEvent	event = {.source_id = source_id, .part = part, .key = key};
 
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-		const QueueEvent *event = &excluded->events[middle];
-		int			c = event->source_id != source_id ? (event->source_id < source_id ? -1 : 1) :
-		event->part != part ? (event->part < part ? -1 : 1) : strcmp(event->key, key);
-
-		if (c == 0)
-			return true;
-		if (c < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
+	return bsearch(&event, excluded->events, excluded->n, sizeof(QueueEvent), queue_compare_events) != NULL;
 }
 
 /* A whole source, or its orders, waits to be read again. */
@@ -108,19 +93,6 @@ awaits_resync(const Excluded *excluded, Source *source, SourcePart *part)
 	return is_excluded(excluded, source->source_id, QUEUE_PART_RESYNC, "") ||
 		is_excluded(excluded, source->source_id, QUEUE_PART_RESYNC, number) ||
 		is_excluded(excluded, 0, QUEUE_PART_RESYNC, "");
-}
-
-static int
-compare_excluded(const void *a, const void *b)
-{
-	const QueueEvent *x = a;
-	const QueueEvent *y = b;
-
-	if (x->source_id != y->source_id)
-		return x->source_id < y->source_id ? -1 : 1;
-	if (x->part != y->part)
-		return x->part < y->part ? -1 : 1;
-	return strcmp(x->key, y->key);
 }
 
 /* Waiting keys of rows that touch orders leave out those orders, too; false when all may be touched. */
@@ -155,7 +127,7 @@ exclude_touched(Excluded *excluded, Source *source, SourcePart *orders)
 			.source_id = source->source_id, .part = orders->part, .key = touched[i]
 		};
 	}
-	qsort(excluded->events, excluded->n, sizeof(QueueEvent), compare_excluded);
+	qsort(excluded->events, excluded->n, sizeof(QueueEvent), queue_compare_events);
 	return true;
 }
 

@@ -57,7 +57,9 @@ extern void queue_forgive(const QueueEvent *event);
 extern QueueEvent *queue_failed_due(TimestampTz now, int limit, int *n);
 extern TimestampTz queue_next_retry(void);
 
-/* Distinct events not consumed under the active snapshot, failed keys included. */
+/* By source, part and key: for qsort and bsearch. */
+extern int	queue_compare_events(const void *a, const void *b);
+/* Distinct events not consumed under the active snapshot, failed keys included; in that order. */
 extern QueueEvent *queue_pending(int *n);
 
 #endif
