@@ -512,7 +512,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	int			limit = note_limit(NOTE_LOAD, chunk_size(load));
 	int64		last = 0;
 	int			n = next_stored(source, part, load, limit, &last, keys);
-	ErrorData  *error = source_existing_keys(source, part, keys, n, exists);
+	ErrorData  *error = source_existing_keys(source, part, keys, n, true, exists);
 
 	if (error)
 	{

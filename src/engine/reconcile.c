@@ -232,6 +232,7 @@ reconcile_leave_out_waiting(Source *source, SourcePart *part, const char **keys,
 				n_waiting = add_touched(source, &source->parts[p], events, n_events, &waiting, n_waiting);
 	if (n_waiting == 0)
 		return true;
+	source_add_spellings(source, part, &waiting, &n_waiting);
 	n_waiting = distinct_keys(waiting, n_waiting);
 	for (int i = 0; i < *n; i++)
 		if (!distinct_has_key(waiting, n_waiting, keys[i]))

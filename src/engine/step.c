@@ -132,6 +132,25 @@ step_failed(ErrorData *error)
 
 /* ---- reading ---- */
 
+/* Events whose keys were read are done with; a key that failed is set aside as the order writes it. */
+static void
+settle_events(const QueueEvent *events, int n, const char **keys, int n_keys, ErrorData **errors, TimestampTz now)
+{
+	for (int i = 0; i < n; i++)
+		if (events[i].attempts > 0 && (i >= n_keys || errors[i] == NULL || strcmp(events[i].key, keys[i]) != 0))
+			queue_forgive(&events[i]);
+	for (int k = 0; k < n_keys; k++)
+		if (errors[k])
+		{
+			QueueEvent	event = {.source_id = events[0].source_id, .part = events[0].part, .key = keys[k]};
+
+			for (int i = 0; i < n; i++)
+				if (strcmp(events[i].key, keys[k]) == 0)
+					event.attempts = events[i].attempts;
+			queue_fail(&event, errors[k], now);
+		}
+}
+
 /*
  * Read the orders of some keys into the ledger.  When the read fails it is
  * halved until the key to blame is alone; that one goes to event_failed.
@@ -141,7 +160,8 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, T
 			LedgerChange **changes)
 {
 	const char **keys = palloc(sizeof(char *) * n);
-	ErrorData **errors = palloc0(sizeof(ErrorData *) * n);
+	int			n_keys = n;
+	ErrorData **errors;
 	MappedLine *lines;
 	int			n_lines;
 	int			n_changes;
@@ -149,7 +169,7 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, T
 
 	for (int i = 0; i < n; i++)
 		keys[i] = events[i].key;
-	error = source_read_orders(source, part, keys, n, &lines, &n_lines);
+	error = source_read_orders(source, part, &keys, &n_keys, &lines, &n_lines);
 	if (error && n > 1)
 	{
 		LedgerChange *left;
@@ -168,12 +188,9 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, T
 		*changes = palloc(sizeof(LedgerChange));
 		return 0;
 	}
-	n_changes = ledger_apply(source, part, keys, n, lines, n_lines, now, changes, errors);
-	for (int i = 0; i < n; i++)
-		if (errors[i])
-			queue_fail(&events[i], errors[i], now);
-		else if (events[i].attempts > 0)
-			queue_forgive(&events[i]);
+	errors = palloc0(sizeof(ErrorData *) * Max(n_keys, 1));
+	n_changes = ledger_apply(source, part, keys, n_keys, lines, n_lines, now, changes, errors);
+	settle_events(events, n, keys, n_keys, errors, now);
 	return n_changes;
 }
 

@@ -95,39 +95,65 @@ awaits_resync(const Excluded *excluded, Source *source, SourcePart *part)
 		is_excluded(excluded, 0, QUEUE_PART_RESYNC, "");
 }
 
+/* The waiting keys of a part. */
+static const char **
+waiting_keys(const Excluded *excluded, Source *source, SourcePart *part, int *n)
+{
+	const char **keys = palloc_extended(sizeof(char *) * Max(excluded->n, 1), MCXT_ALLOC_HUGE);
+
+	*n = 0;
+	for (int i = 0; i < excluded->n; i++)
+		if (excluded->events[i].source_id == source->source_id && excluded->events[i].part == part->part)
+			keys[(*n)++] = excluded->events[i].key;
+	return keys;
+}
+
+static void
+exclude(Excluded *excluded, Source *source, SourcePart *part, const char **keys, int n)
+{
+	excluded->events = repalloc_huge(excluded->events, sizeof(QueueEvent) * Max(excluded->n + n, 1));
+	for (int i = 0; i < n; i++)
+		excluded->events[excluded->n++] = (QueueEvent)
+	{
+		.source_id = source->source_id, .part = part->part, .key = keys[i]
+	};
+	qsort(excluded->events, excluded->n, sizeof(QueueEvent), queue_compare_events);
+}
+
+/* What a watched table spells otherwise than the part does waits all the same. */
+static void
+exclude_spellings(Excluded *excluded, Source *source, SourcePart *part)
+{
+	int			n;
+	const char **keys = waiting_keys(excluded, source, part, &n);
+
+	source_add_spellings(source, part, &keys, &n);
+	exclude(excluded, source, part, keys, n);
+}
+
 /* Waiting keys of rows that touch orders leave out those orders, too; false when all may be touched. */
 static bool
 exclude_touched(Excluded *excluded, Source *source, SourcePart *orders)
 {
-	int			n_events = excluded->n;
-
 	for (int p = 0; p < source->n_parts; p++)
 	{
 		SourcePart *part = &source->parts[p];
-		const char **keys = palloc(sizeof(char *) * Max(n_events, 1));
+		const char **keys;
 		const char **touched;
-		int			n = 0;
+		int			n;
 		int			n_touched;
 
 		if (part->kind != PART_TOUCH)
 			continue;
 		if (awaits_resync(excluded, source, part))
 			return false;
-		for (int i = 0; i < n_events; i++)
-			if (excluded->events[i].source_id == source->source_id && excluded->events[i].part == part->part)
-				keys[n++] = excluded->events[i].key;
+		keys = waiting_keys(excluded, source, part, &n);
 		if (n == 0)
 			continue;
 		if (source_read_touched(source, part, keys, n, &touched, &n_touched))
 			return false;
-		excluded->events = repalloc_huge(excluded->events, sizeof(QueueEvent) * (excluded->n + n_touched));
-		for (int i = 0; i < n_touched; i++)
-			excluded->events[excluded->n++] = (QueueEvent)
-		{
-			.source_id = source->source_id, .part = orders->part, .key = touched[i]
-		};
+		exclude(excluded, source, orders, touched, n_touched);
 	}
-	qsort(excluded->events, excluded->n, sizeof(QueueEvent), queue_compare_events);
 	return true;
 }
 
@@ -147,8 +173,9 @@ walk_chunk(Source *source, SourcePart *part, const char **keys, int n_keys, Orde
 	MappedLine *mapped;
 	int			n_mapped;
 	int			next = 0;
-	ErrorData  *error = source_read_orders(source, part, keys, n_keys, &mapped, &n_mapped);
+	ErrorData  *error = source_read_orders(source, part, &keys, &n_keys, &mapped, &n_mapped);
 
+	/* keys are now as the orders write them */
 	if (error)
 	{
 		/* a key that cannot be read is either known to have failed, or an error */
@@ -415,9 +442,12 @@ agentcrm_verify(PG_FUNCTION_ARGS)
 			if (awaits_resync(&excluded, source, part) || source_is_reading(source, part))
 				continue;
 			sink.source = source->name;
+			if (part->kind == PART_ORDER && !exclude_touched(&excluded, source, part))
+				continue;
+			exclude_spellings(&excluded, source, part);
 			if (part->kind == PART_FEED)
 				verify_feed(source, part, &excluded, &sink);
-			if (part->kind != PART_ORDER || !exclude_touched(&excluded, source, part))
+			if (part->kind != PART_ORDER)
 				continue;
 			state.seen = seen_create(CurrentMemoryContext, 1024, NULL);
 			walk_orders(source, part, verify_order, &state);

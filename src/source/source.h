@@ -46,7 +46,9 @@ typedef struct SourcePart
 	Oid			relid;			/* of the key relation, once resolved */
 	bool		resolved;		/* the following are known; reset when the relation changes */
 	Oid			column_types[KEY_MAX_COLUMNS];	/* as declared */
+	Oid			collations[KEY_MAX_COLUMNS];
 	KeyColumn	columns[KEY_MAX_COLUMNS];
+	bool		loose;			/* keys may be equal though their texts differ */
 	SPIPlanPtr	plan;
 } SourcePart;
 
@@ -120,7 +122,8 @@ extern SourcePart *source_part_named(Source *source, const char *name);
  * the query or in a row comes back as ErrorData, NULL when all went well;
  * results live in the caller's memory context.
  */
-extern ErrorData *source_read_orders(Source *source, SourcePart *part, const char **keys, int n_keys,
+/* The keys come back as the orders write them; those under which there is no order now have no line. */
+extern ErrorData *source_read_orders(Source *source, SourcePart *part, const char ***keys, int *n_keys,
 									 MappedLine **lines, int *n_lines);
 extern ErrorData *source_read_feed(Source *source, SourcePart *part, const char **keys, int n_keys,
 								   FeedRow **rows, int *n_rows);
@@ -132,9 +135,11 @@ extern void source_check_reader(Source *source);
 extern ErrorData *source_list_keys(Source *source, SourcePart *part, const char *after, int limit,
 								   const char ***keys, int *n_keys);
 extern ErrorData *source_count_keys(Source *source, SourcePart *part, int64 *count);
-/* Which of the keys exist in the part's key relation. */
+/* Which of the keys exist in the part's key relation, exactly so or as one that equals them. */
 extern ErrorData *source_existing_keys(Source *source, SourcePart *part, const char **keys, int n_keys,
-									   bool *exists);
+									   bool exactly, bool *exists);
+/* The keys and all in the key relation that equal one of them. */
+extern void source_add_spellings(Source *source, SourcePart *part, const char ***keys, int *n_keys);
 /* The id of a key given in canonical text. */
 extern int64 source_key_identity(Source *source, SourcePart *part, const char *key);
 /* Whether the part's ids are the keys themselves. */
