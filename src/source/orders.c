@@ -219,6 +219,8 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 	OrderColumns columns;
 	Spellings  *spellings;
 	MemoryContext spi_cxt;
+	const char **asked;
+	int			n_asked;
 	ResultRow	row;
 	int64		last_order = 0;
 	bool		last_is_integer = false;
@@ -228,13 +230,15 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 	part_resolve(source, work->part);
 	spi_cxt = MemoryContextSwitchTo(result_cxt);
 	work->keys = spelling_own(work->part, work->keys, &work->n_keys);
+	spellings = spellings_make(work->part, work->keys, work->n_keys, false);
 	MemoryContextSwitchTo(spi_cxt);
-	part_execute(source, work->part, work->keys, work->n_keys);
+	/* equal keys are asked for once: a query that joins them would give their lines twice */
+	asked = spellings_firsts(spellings, &n_asked);
+	part_execute(source, work->part, asked, n_asked);
 	columns = find_order_columns();
 	row = result_new_row();
 	key_fix_settings();			/* the query is over: keys are rendered alike everywhere */
 	MemoryContextSwitchTo(result_cxt);
-	spellings = spellings_make(work->part, work->keys, work->n_keys, false);
 	work->lines = MemoryContextAllocHuge(result_cxt, sizeof(MappedLine) * Max(SPI_processed, 1));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{

@@ -201,6 +201,19 @@ spellings_find(Spellings *s, const char *key)
 	return s->n - 1;
 }
 
+/* One key of those that are equal. */
+const char **
+spellings_firsts(Spellings *s, int *n)
+{
+	const char **firsts = palloc(sizeof(char *) * Max(s->n, 1));
+
+	*n = 0;
+	for (int i = 0; i < s->n; i++)
+		if (s->same == NULL || s->same[i] == i)
+			firsts[(*n)++] = s->keys[i];
+	return firsts;
+}
+
 /* Whether a key is among them just so. */
 bool
 spellings_has(Spellings *s, const char *key)

@@ -27,6 +27,7 @@ extern bool spelling_is_loose(const KeyColumn *column, Oid collation);
 extern const char **spelling_own(SourcePart *part, const char **keys, int *n);
 
 extern Spellings *spellings_make(SourcePart *part, const char **keys, int n, bool by_value);
+extern const char **spellings_firsts(Spellings *s, int *n);
 extern bool spellings_has(Spellings *s, const char *key);
 extern int	spellings_find(Spellings *s, const char *key);	/* -1: neither it nor an equal one */
 
