@@ -74,19 +74,21 @@ END $$;
 COMMENT ON FUNCTION agentcrm.attach_unwatched(jsonb, jsonb) IS 'Internal: remarks on tables that are read but not watched';
 
 
-CREATE FUNCTION agentcrm.attach_check_arguments(reader jsonb, spec jsonb) RETURNS void
+CREATE FUNCTION agentcrm.attach_check_argument(reader jsonb, a jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	a jsonb;
-	what text;
+	what text := 'argument ' || (a ->> 'argument');
 BEGIN
-	FOR a IN SELECT e FROM jsonb_array_elements(spec -> 'arguments') e LOOP
-		what := 'argument ' || (a ->> 'argument');
-		PERFORM agentcrm.attach_check_type(what, a ->> 'wanted',
-			(agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.pg_typeof((%1$s\n))::oid) FROM (SELECT 1) AS one LEFT JOIN (%2$s) ON false AND (%1$s\n) IS NOT NULL',
-				a ->> 'expression', a ->> 'from'), NULL, NULL) #>> '{}')::oid);
-	END LOOP;
+	PERFORM agentcrm.attach_check_type(what, a ->> 'wanted',
+		(agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.pg_typeof((%1$s\n))::oid) FROM (SELECT 1) AS one LEFT JOIN (%2$s) ON false AND (%1$s\n) IS NOT NULL',
+			a ->> 'expression', a ->> 'from'), NULL, NULL) #>> '{}')::oid);
 END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_argument(jsonb, jsonb) IS 'Internal: parses an expression alone and checks its type';
+
+CREATE FUNCTION agentcrm.attach_check_arguments(reader jsonb, spec jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT agentcrm.attach_check_argument(reader, a) FROM jsonb_array_elements(spec -> 'arguments') a
+$$;
 COMMENT ON FUNCTION agentcrm.attach_check_arguments(jsonb, jsonb) IS 'Internal: parses each expression alone and checks its type';
 
 CREATE FUNCTION agentcrm.attach_check_part(reader jsonb, spec jsonb, part jsonb, most bigint) RETURNS jsonb

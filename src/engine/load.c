@@ -29,6 +29,7 @@
 #include "agentcrm.h"
 #include "distinct.h"
 #include "engine/load.h"
+#include "engine/mapping.h"
 #include "engine/note.h"
 #include "engine/step.h"
 #include "execute/execute.h"
@@ -229,21 +230,12 @@ load_any(void)
 
 /* ---- phases ---- */
 
+/* Keys cannot be had, or chunk after chunk fails. */
 static void
 source_is_broken(Source *source, const ErrorData *error, TimestampTz now)
 {
-	Oid			types[2] = {INT4OID, TEXTOID};
-	Datum		values[2] = {Int32GetDatum(source->source_id), CStringGetTextDatum(error->message)};
-
-	SPI_connect();
-	SPI_execute_with_args("UPDATE agentcrm.source SET state = 'broken', problem = $2 WHERE source_id = $1",
-						  2, types, values, NULL, false, 0);
-	SPI_finish();
-	error_record(psprintf("source %s", source->name), source->source_id, error, now);
-	ereport(WARNING,
-			(errcode(error->sqlerrcode),
-			 errmsg("source \"%s\" cannot be read: %s", source->name, error->message),
-			 errhint("Mend the cause and call agentcrm.resync, or change the mapping with agentcrm.alter_source.")));
+	if (!mapping_failed(source, now))
+		mapping_break(source, error, error->message, false, now);
 }
 
 /* Clients of the lines of changes, before or after, ascending. */
@@ -432,6 +424,8 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		return;
 	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, load, keys, n_looked, now);
+	if (source->state == SOURCE_BROKEN)
+		return;
 	load->done += n;
 	load->looked += n;
 	if (n == limit)
@@ -526,6 +520,8 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		return;
 	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, load, keys, gone, now);
+	if (source->state == SOURCE_BROKEN)
+		return;
 	load->done += n;
 	if (n == limit)
 	{

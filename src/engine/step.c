@@ -27,6 +27,7 @@
 #include "distinct.h"
 #include "engine/reconcile.h"
 #include "engine/engine.h"
+#include "engine/mapping.h"
 #include "engine/note.h"
 #include "engine/shmem.h"
 #include "engine/step.h"
@@ -156,7 +157,7 @@ settle_events(const QueueEvent *events, int n, const char **keys, int n_keys, Er
  * halved until the key to blame is alone; that one goes to event_failed.
  */
 static int
-read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
+read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, bool whole, TimestampTz now,
 			LedgerChange **changes)
 {
 	const char **keys = palloc(sizeof(char *) * n);
@@ -170,12 +171,16 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, T
 	for (int i = 0; i < n; i++)
 		keys[i] = events[i].key;
 	error = source_read_orders(source, part, &keys, &n_keys, &lines, &n_lines);
+	*changes = palloc(sizeof(LedgerChange));
+	/* only before anything is written: it breaks the source off */
+	if (error && whole && mapping_failed(source, now))
+		return 0;
 	if (error && n > 1)
 	{
 		LedgerChange *left;
 		LedgerChange *right;
-		int			n_left = read_orders(source, part, events, n / 2, now, &left);
-		int			n_right = read_orders(source, part, events + n / 2, n - n / 2, now, &right);
+		int			n_left = read_orders(source, part, events, n / 2, false, now, &left);
+		int			n_right = read_orders(source, part, events + n / 2, n - n / 2, false, now, &right);
 
 		*changes = palloc(sizeof(LedgerChange) * Max(n_left + n_right, 1));
 		memcpy(*changes, left, sizeof(LedgerChange) * n_left);
@@ -185,7 +190,6 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, T
 	if (error)
 	{
 		queue_fail(&events[0], error, now);
-		*changes = palloc(sizeof(LedgerChange));
 		return 0;
 	}
 	errors = palloc0(sizeof(ErrorData *) * Max(n_keys, 1));
@@ -207,7 +211,7 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	ErrorData  *error;
 
 	if (part->kind == PART_ORDER)
-		return read_orders(source, part, events, n, now, changes);
+		return read_orders(source, part, events, n, true, now, changes);
 
 	touching = palloc(sizeof(char *) * n);
 	for (int i = 0; i < n; i++)
@@ -215,9 +219,11 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	error = source_read_touched(source, part, touching, n, &orders, &n_orders);
 	if (error)
 	{
+		*changes = palloc(sizeof(LedgerChange));
+		if (mapping_failed(source, now))
+			return 0;
 		for (int i = 0; i < n; i++)
 			queue_fail(&events[i], error, now);
-		*changes = palloc(sizeof(LedgerChange));
 		return 0;
 	}
 	for (int i = 0; i < n; i++)
@@ -233,13 +239,13 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	{
 		.source_id = source->source_id, .part = order_part->part, .key = orders[i]
 	};
-	return read_orders(source, order_part, order_events, n_orders, now, changes);
+	return read_orders(source, order_part, order_events, n_orders, true, now, changes);
 }
 
-/* Read attributes of some keys, adding up what they changed; halved on failure like orders. */
-int
-step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
-			   FeedFound *found, int64 **clients)
+/* Halved on failure like orders. */
+static int
+read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, bool whole, TimestampTz now,
+		  FeedFound *found, int64 **clients)
 {
 	const char **keys = palloc(sizeof(char *) * n);
 	FeedRow    *rows;
@@ -249,12 +255,15 @@ step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n
 	for (int i = 0; i < n; i++)
 		keys[i] = events[i].key;
 	error = source_read_feed(source, part, keys, n, &rows, &n_rows);
+	*clients = palloc(sizeof(int64));
+	if (error && whole && mapping_failed(source, now))
+		return 0;
 	if (error && n > 1)
 	{
 		int64	   *left;
 		int64	   *right;
-		int			n_left = step_read_feed(source, part, events, n / 2, now, found, &left);
-		int			n_right = step_read_feed(source, part, events + n / 2, n - n / 2, now, found, &right);
+		int			n_left = read_feed(source, part, events, n / 2, false, now, found, &left);
+		int			n_right = read_feed(source, part, events + n / 2, n - n / 2, false, now, found, &right);
 
 		*clients = palloc(sizeof(int64) * Max(n_left + n_right, 1));
 		memcpy(*clients, left, sizeof(int64) * n_left);
@@ -264,13 +273,20 @@ step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n
 	if (error)
 	{
 		queue_fail(&events[0], error, now);
-		*clients = palloc(sizeof(int64));
 		return 0;
 	}
 	for (int i = 0; i < n; i++)
 		if (events[i].attempts > 0)
 			queue_forgive(&events[i]);
 	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, found, clients);
+}
+
+/* Read attributes of some keys, adding up what they changed. */
+int
+step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
+			   FeedFound *found, int64 **clients)
+{
+	return read_feed(source, part, events, n, true, now, found, clients);
 }
 
 /* ---- from the ledger to recommendations ---- */
@@ -351,6 +367,15 @@ add_clients(ClientList *list, const int64 *ids, int n)
 	list->n += n;
 }
 
+/* Keep what cannot be read now: until the next step where the mapping was just followed, else until the source goes on. */
+static void
+park(Source *source, const QueueEvent *events, int n, TimestampTz now)
+{
+	for (int i = 0; i < n; i++)
+		queue_park(&events[i], source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken",
+				   now, source->followed ? now : DT_NOEND);
+}
+
 /* The events of one part of one source. */
 static void
 work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clients)
@@ -372,8 +397,7 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		return;					/* detached meanwhile */
 	if (source->state == SOURCE_PAUSED || source->state == SOURCE_BROKEN)
 	{
-		for (int i = 0; i < n; i++)
-			queue_park(&events[i], source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken", now);
+		park(source, events, n, now);
 		return;
 	}
 	if (part->kind == PART_FEED)
@@ -385,6 +409,8 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 
 		n_touched = step_apply(source, changes, n_changes, now, &touched);
 	}
+	if (source->state == SOURCE_BROKEN)
+		park(source, events, n, now);
 	/* a source being loaded is assessed when it is loaded */
 	if (source->state != SOURCE_LOADING && n_touched > 0)
 		add_clients(clients, touched, n_touched);
@@ -563,6 +589,9 @@ step_run(void)
 	source_refresh();
 	load_refresh();
 	if (recover_step(now))
+		return STEP_WORKED;
+	worked = mapping_step(now);
+	if (worked)
 		return STEP_WORKED;
 	worked = step_reconcile(now);
 

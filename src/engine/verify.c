@@ -24,6 +24,7 @@
 #include "utils/snapmgr.h"
 
 #include "agentcrm.h"
+#include "engine/mapping.h"
 #include "engine/step.h"
 #include "profile/profile.h"
 #include "store.h"
@@ -433,15 +434,18 @@ agentcrm_verify(PG_FUNCTION_ARGS)
 	for (int i = 0; i < source_count(); i++)
 	{
 		Source	   *source = source_nth(i);
+		ErrorData  *error = source_try(source);
 
-		for (int p = 0; p < source->n_parts; p++)
+		sink.source = source->name;
+		if (error)
+			difference_add(&sink, "source", NULL, NULL, "a mapping that fits the application's tables", error->message);
+		for (int p = 0; p < source->n_parts && error == NULL; p++)
 		{
 			SourcePart *part = &source->parts[p];
 			VerifyState state = {.sink = &sink, .excluded = &excluded, .part = part};
 
 			if (awaits_resync(&excluded, source, part) || source_is_reading(source, part))
 				continue;
-			sink.source = source->name;
 			if (part->kind == PART_ORDER && !exclude_touched(&excluded, source, part))
 				continue;
 			exclude_spellings(&excluded, source, part);
@@ -541,6 +545,7 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 	Totals		totals = {.amount = {number(0), number(0)}, .cxt = CurrentMemoryContext};
 	Source	   *source;
 	SourcePart *part = NULL;
+	ErrorData  *error;
 	Oid			types[1] = {INT4OID};
 	Datum		values[1];
 	Datum		stored[7];
@@ -555,6 +560,16 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 			part = &source->parts[p];
 	if (part == NULL)
 		elog(ERROR, "source \"%s\" has no orders", source->name);
+	error = source_try(source);
+	if (error)
+	{
+		char	   *problem = mapping_problem(source, error);
+
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("source \"%s\" cannot be read: %s", source->name, error->message),
+				 errhint("%s", problem)));
+	}
 	totals.clients = seen_create(CurrentMemoryContext, 1024, NULL);
 	walk_orders(source, part, add_order, &totals);
 

@@ -50,7 +50,7 @@ extern bool queue_rotate(TimestampTz now);
 
 /* Keys that failed: recorded, read when due, forgotten on success. */
 extern void queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now);
-extern void queue_park(const QueueEvent *event, const char *reason, TimestampTz now);
+extern void queue_park(const QueueEvent *event, const char *reason, TimestampTz now, TimestampTz retry_at);
 extern void queue_fail_for_good(const QueueEvent *event, const ErrorData *error, TimestampTz now);
 extern void queue_count_attempts(QueueEvent *events, int n);	/* of keys that failed before, so that success is noticed */
 extern void queue_forgive(const QueueEvent *event);

@@ -261,6 +261,39 @@ source_add_spellings(Source *source, SourcePart *part, const char ***keys, int *
 	}
 }
 
+/* See source.h. */
+ErrorData *
+source_try(Source *source)
+{
+	const char *none[1] = {""};
+
+	for (int i = 0; i < source->n_parts; i++)
+	{
+		SourcePart *part = &source->parts[i];
+		const char **keys = none;
+		void	   *rows;
+		int			n_keys = 0;
+		int			n_rows;
+		ErrorData  *error = NULL;
+
+		switch (part->kind)
+		{
+			case PART_ORDER:
+				error = source_read_orders(source, part, &keys, &n_keys, (MappedLine **) &rows, &n_rows);
+				break;
+			case PART_FEED:
+				error = source_read_feed(source, part, keys, 0, (FeedRow **) &rows, &n_rows);
+				break;
+			case PART_TOUCH:
+				error = source_read_touched(source, part, keys, 0, (const char ***) &rows, &n_rows);
+				break;
+		}
+		if (error)
+			return error;
+	}
+	return NULL;
+}
+
 /* Whether the part's ids are the keys themselves; the part has been read before. */
 bool
 source_keys_are_ids(Source *source, SourcePart *part)

@@ -45,16 +45,16 @@ static OrderColumns
 find_order_columns(void)
 {
 	OrderColumns c = {
-		.client = result_column("client_key", true),
-		.order = result_column("order_key", true),
-		.line = result_column("line_key", false),
-		.product = result_column("product_key", false),
-		.rep = result_column("rep_key", false),
-		.at = result_column("ordered_at", true),
-		.quantity = result_column("quantity", true),
-		.amount = result_column("amount", true),
-		.margin = result_column("margin", false),
-		.kind = result_column("kind", false)
+		.client = result_column("client_key", true, WANTED_ANY),
+		.order = result_column("order_key", true, WANTED_ANY),
+		.line = result_column("line_key", false, WANTED_ANY),
+		.product = result_column("product_key", false, WANTED_ANY),
+		.rep = result_column("rep_key", false, WANTED_ANY),
+		.at = result_column("ordered_at", true, WANTED_TIME),
+		.quantity = result_column("quantity", true, WANTED_NUMBER),
+		.amount = result_column("amount", true, WANTED_NUMBER),
+		.margin = result_column("margin", false, WANTED_NUMBER),
+		.kind = result_column("kind", false, WANTED_ANY)
 	};
 
 	return c;
@@ -79,10 +79,7 @@ get_time(Source *source, const ResultRow *row, const ResultColumn *column)
 			at = DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, source->zone, value));
 			break;
 		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"ordered_at\" of the mapping is of type %s, a date or timestamp is expected",
-							format_type_be(column->type))));
+			elog(ERROR, "column \"ordered_at\" is no time");
 	}
 	if (TIMESTAMP_NOT_FINITE(at))
 		ereport(ERROR,

@@ -49,6 +49,12 @@ part_resolve(Source *source, SourcePart *part)
 							part->key_columns[i], part->key_schema, part->key_table)));
 		get_atttypetypmodcoll(relid, attno, &part->column_types[i], &typmod, &part->collations[i]);
 		key_column_init(&part->columns[i], part->column_types[i]);
+		if (strcmp(key_class(part->column_types[i]), part->key_classes[i]) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("key column \"%s\" of \"%s.%s\" is of type %s, under which keys have other ids than under %s",
+							part->key_columns[i], part->key_schema, part->key_table,
+							format_type_be(part->column_types[i]), part->key_classes[i])));
 		part->loose |= spelling_is_loose(&part->columns[i], part->collations[i]);
 	}
 	part->relid = relid;

@@ -43,6 +43,7 @@ typedef struct SourcePart
 	char	   *key_table;
 	int			n_columns;
 	char	  **key_columns;
+	char	  **key_classes;	/* as of attach: see key_class() */
 	Oid			relid;			/* of the key relation, once resolved */
 	bool		resolved;		/* the following are known; reset when the relation changes */
 	Oid			column_types[KEY_MAX_COLUMNS];	/* as declared */
@@ -69,6 +70,8 @@ typedef struct Source
 	SourceState state;
 	bool		deliver;
 	TimestampTz live_at;		/* DT_NOBEGIN: never */
+	bool		unfit;			/* broken until its mapping fits again */
+	bool		followed;		/* the stored mapping is newer than this one */
 	int			n_parts;
 	SourcePart *parts;
 	MemoryContext cxt;
@@ -129,6 +132,8 @@ extern ErrorData *source_read_feed(Source *source, SourcePart *part, const char 
 								   FeedRow **rows, int *n_rows);
 extern ErrorData *source_read_touched(Source *source, SourcePart *part, const char **keys, int n_keys,
 									  const char ***order_keys, int *n_orders);
+/* The error of reading no keys at all, which is the mapping's; NULL when it fits. */
+extern ErrorData *source_try(Source *source);
 /* An ERROR when the current role may not act as the source's role. */
 extern void source_check_reader(Source *source);
 /* Up to limit keys of a part after a key (NULL: from the first), in key order. */
