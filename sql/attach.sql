@@ -194,7 +194,9 @@ SELECT * FROM agentcrm.alter_source('shop', query => 'SELECT 1');
 SELECT * FROM agentcrm.alter_source('shop', reset => '{namespace}');
 SELECT * FROM agentcrm.alter_source('shopp', amount => 'l.qty');
 SELECT item, detail FROM agentcrm.attach_feed('shop', 'rep', 'SELECT rep_id AS rep_key, name FROM shop.reps WHERE rep_id = ANY ($1);', '{"shop.reps": "rep_id"}') WHERE item <> 'source';
-SELECT * FROM agentcrm.attach_feed('shop', 'rep', 'SELECT rep_id AS rep_key FROM shop.reps WHERE rep_id = ANY ($1)', '{"shop.reps": "rep_id"}');
+-- attach's own feeds are alter_source's; an added one is replaced
+SELECT * FROM agentcrm.attach_feed('shop', 'client', 'SELECT client_id AS client_key FROM shop.clients WHERE client_id = ANY ($1)', '{"shop.clients": "client_id"}');
+SELECT detail FROM agentcrm.attach_feed('shop', 'rep', 'SELECT rep_id AS rep_key FROM shop.reps WHERE rep_id = ANY ($1)', '{"shop.reps": "rep_id"}') WHERE item = 'feed rep';
 SELECT * FROM agentcrm.attach_feed('shop', 'stock', 'SELECT 1', '{"shop.reps": "rep_id"}');
 SELECT name, part FROM agentcrm.source_part p WHERE kind = 'feed' ORDER BY part;
 SELECT l.part, l.load_no, l.phase, l.total FROM agentcrm.source_load l ORDER BY l.load_no;

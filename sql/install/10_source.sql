@@ -15,7 +15,8 @@ CREATE TABLE agentcrm.source (
 	version			bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint * 1024),
 	options			jsonb NOT NULL DEFAULT '{}',
 	attached_at		timestamptz NOT NULL,
-	live_at			timestamptz
+	live_at			timestamptz,
+	unfit			boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE agentcrm.source IS 'Attached sources: one row per application order system read by agentcrm';
 COMMENT ON COLUMN agentcrm.source.source_id IS 'Number of the source, never used again: part of every order''s identity';
@@ -33,6 +34,7 @@ COMMENT ON COLUMN agentcrm.source.version IS 'Grows with every alteration, and i
 COMMENT ON COLUMN agentcrm.source.options IS 'Arguments of attach as given, for alter_source';
 COMMENT ON COLUMN agentcrm.source.attached_at IS 'When the source was attached';
 COMMENT ON COLUMN agentcrm.source.live_at IS 'When go_live was called';
+COMMENT ON COLUMN agentcrm.source.unfit IS 'True: broken because the mapping does not fit the application''s tables; goes on by itself when it fits again';
 
 CREATE TABLE agentcrm.source_part (
 	source_id		int NOT NULL REFERENCES agentcrm.source ON DELETE CASCADE,
@@ -43,6 +45,7 @@ CREATE TABLE agentcrm.source_part (
 	key_schema		text NOT NULL,
 	key_table		text NOT NULL,
 	key_columns		text[] NOT NULL,
+	key_classes		text[] NOT NULL,
 	PRIMARY KEY (source_id, part),
 	UNIQUE (source_id, name)
 );
@@ -55,6 +58,7 @@ COMMENT ON COLUMN agentcrm.source_part.query IS 'Query over one typed array per 
 COMMENT ON COLUMN agentcrm.source_part.key_schema IS 'Schema of the relation that lists all keys';
 COMMENT ON COLUMN agentcrm.source_part.key_table IS 'Relation that lists all keys';
 COMMENT ON COLUMN agentcrm.source_part.key_columns IS 'Key columns in that relation';
+COMMENT ON COLUMN agentcrm.source_part.key_classes IS 'What they hold: number, text, or another type by name; under another class keys would have other ids';
 
 CREATE TABLE agentcrm.source_watch (
 	source_id		int NOT NULL,
@@ -63,6 +67,7 @@ CREATE TABLE agentcrm.source_watch (
 	schema_name		text NOT NULL,
 	table_name		text NOT NULL,
 	key_columns		text[] NOT NULL,
+	columns			text[] NOT NULL,
 	PRIMARY KEY (source_id, watch),
 	FOREIGN KEY (source_id, part) REFERENCES agentcrm.source_part ON DELETE CASCADE
 );
@@ -73,6 +78,8 @@ COMMENT ON COLUMN agentcrm.source_watch.part IS 'Part whose keys the watched col
 COMMENT ON COLUMN agentcrm.source_watch.schema_name IS 'Schema of the watched table';
 COMMENT ON COLUMN agentcrm.source_watch.table_name IS 'Watched table';
 COMMENT ON COLUMN agentcrm.source_watch.key_columns IS 'Columns of the watched table that hold the key, in the order of the part''s key columns';
+
+COMMENT ON COLUMN agentcrm.source_watch.columns IS 'All columns of the table as they were called at attach, by their numbers; tells what a column that is gone is called now';
 
 CREATE TABLE agentcrm.source_load (
 	source_id		int NOT NULL REFERENCES agentcrm.source ON DELETE CASCADE,
@@ -106,7 +113,7 @@ COMMENT ON COLUMN agentcrm.source_load.again IS 'True: asked for again meanwhile
 COMMENT ON COLUMN agentcrm.source_load.at IS 'When this step ended';
 COMMENT ON COLUMN agentcrm.source_load.started_at IS 'When the phase began';
 COMMENT ON COLUMN agentcrm.source_load.reconcile IS 'True: gives way to events, and looks only at keys that no waiting event explains, so that what it finds was missed';
-COMMENT ON COLUMN agentcrm.source_load.cause IS 'Why all is read: attach, alter_source, resync, reconcile, go_live, schedule, server start, capture off, lost keys, other server or adopt';
+COMMENT ON COLUMN agentcrm.source_load.cause IS 'Why all is read: attach, alter_source, resync, reconcile, go_live, schedule, server start, capture off, lost keys, other server, tables changed or adopt';
 COMMENT ON COLUMN agentcrm.source_load.begun_at IS 'When it was asked for';
 COMMENT ON COLUMN agentcrm.source_load.looked IS 'Keys of the application compared so far';
 COMMENT ON COLUMN agentcrm.source_load.missing IS 'Keys found so far that were not stored';
@@ -132,7 +139,7 @@ COMMENT ON TABLE agentcrm.reconcile_log IS 'What each complete reading of a part
 COMMENT ON COLUMN agentcrm.reconcile_log.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.reconcile_log.part IS 'Part that was read';
 COMMENT ON COLUMN agentcrm.reconcile_log.reading IS 'Number of the reading of this part; grows';
-COMMENT ON COLUMN agentcrm.reconcile_log.cause IS 'Why: attach, alter_source, resync, reconcile, schedule, server start, capture off, lost keys, other server or adopt';
+COMMENT ON COLUMN agentcrm.reconcile_log.cause IS 'Why: attach, alter_source, resync, reconcile, schedule, server start, capture off, lost keys, other server, tables changed or adopt';
 COMMENT ON COLUMN agentcrm.reconcile_log.reconcile IS 'True: what it found had been missed; false: it may count keys whose change was still waiting in the queue';
 COMMENT ON COLUMN agentcrm.reconcile_log.at IS 'When it ended, by the engine''s clock; the next scheduled one counts from here';
 COMMENT ON COLUMN agentcrm.reconcile_log.took IS 'Time from its being asked for to its end';
@@ -148,6 +155,10 @@ CREATE TABLE agentcrm.server_start (
 COMMENT ON TABLE agentcrm.server_start IS 'Internal: the run of the server that the sources were last reconciled for; runs that follow a clean stop count as one';
 COMMENT ON COLUMN agentcrm.server_start.only_row IS 'There is one row';
 COMMENT ON COLUMN agentcrm.server_start.life IS 'When that run, or the first of those that count as one, began';
+
+CREATE FUNCTION agentcrm.key_class(type oid) RETURNS text
+	LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'agentcrm_key_class';
+COMMENT ON FUNCTION agentcrm.key_class(oid) IS 'Internal: what kind of key a column of this type holds; ids stay the same within a class';
 
 CREATE FUNCTION agentcrm.capture() RETURNS trigger
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_capture';

@@ -200,17 +200,18 @@ SELECT pg_catalog.jsonb_build_object('lines', count(*), 'orders', count(DISTINCT
 	'no_client', count(*) FILTER (WHERE client_text IS NULL), 'no_product', count(*) FILTER (WHERE product_text IS NULL), 'no_time', count(*) FILTER (WHERE ordered_at IS NULL),
 	'no_quantity', count(*) FILTER (WHERE quantity IS NULL), 'no_amount', count(*) FILTER (WHERE amount IS NULL),
 	'bad_kind', min(kind) FILTER (WHERE kind NOT IN ('sale', 'return')),
-	'not_asked', min(coalesce(order_text, 'NULL')) FILTER (WHERE asked_text IS NULL))
+	'not_asked', min(coalesce(order_text, 'NULL')) FILTER (WHERE asked_text IS NULL
+		AND NOT EXISTS (SELECT FROM unnest(%3$s) AS k (%4$s) WHERE %5$s = order_key)))
 FROM (SELECT q.*, coalesce(kind = 'return', quantity < 0) AS is_return
-	FROM (SELECT CASE WHEN client_key IS NOT NULL THEN client_key::text END AS client_text, order_key::text AS order_text,
+	FROM (SELECT CASE WHEN client_key IS NOT NULL THEN client_key::text END AS client_text, order_key::text AS order_text, order_key,
 			CASE WHEN product_key IS NOT NULL THEN product_key::text END AS product_text, ordered_at::timestamptz AS ordered_at,
-			quantity::numeric AS quantity, amount::numeric AS amount, %s AS kind
-		FROM (%s
+			quantity::numeric AS quantity, amount::numeric AS amount, %1$s AS kind
+		FROM (%2$s
 ) AS given) AS q) AS r
-LEFT JOIN (SELECT %s AS asked_text FROM unnest(%s) AS k (%s)) AS asked ON asked_text = order_text$q$,
+LEFT JOIN (SELECT (%5$s)::text AS asked_text FROM unnest(%3$s) AS k (%4$s)) AS asked ON asked_text = order_text$q$,
 		CASE WHEN columns ? 'kind' THEN 'kind::text' ELSE 'NULL::text' END, part ->> 'query',
-		CASE WHEN cardinality(keys) = 1 THEN 'k1::text' ELSE format('ROW(%s)::text', string_agg('k' || i, ', ' ORDER BY i)) END,
-		string_agg('$' || i, ', ' ORDER BY i), string_agg('k' || i, ', ' ORDER BY i)), agentcrm.part_array(part, 'types'), keys)
+		string_agg('$' || i, ', ' ORDER BY i), string_agg('k' || i, ', ' ORDER BY i),
+		CASE WHEN cardinality(keys) = 1 THEN 'k1' ELSE format('ROW(%s)', string_agg('k' || i, ', ' ORDER BY i)) END), agentcrm.part_array(part, 'types'), keys)
 	FROM generate_subscripts(keys, 1) i
 $$;
 COMMENT ON FUNCTION agentcrm.attach_count(jsonb, jsonb, jsonb, text[]) IS 'Internal: what the order query gives for some keys';

@@ -39,13 +39,14 @@ COMMENT ON FUNCTION agentcrm.attach_line_remarks(jsonb, bigint) IS 'Internal: re
 
 CREATE FUNCTION agentcrm.attach_index_remarks(spec jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(jsonb_agg(DISTINCT format('%s has no index on (%s): each read by key scans the table', agentcrm.relation_name(r),
-		(SELECT string_agg(quote_ident(k), ', ') FROM unnest(key) k))), '[]')
+	SELECT coalesce(jsonb_agg(DISTINCT format('%1$s has no index on (%2$s): each read by key scans the table. CREATE INDEX%3$s ON %1$s (%2$s)', agentcrm.relation_name(r),
+		(SELECT string_agg(quote_ident(k), ', ' ORDER BY i) FROM unnest(key) WITH ORDINALITY AS a(k, i)),
+		CASE WHEN (SELECT relkind FROM pg_class WHERE oid = r) = 'p' THEN '' ELSE ' CONCURRENTLY' END)), '[]')
 	FROM (SELECT (w ->> 'relation')::oid::regclass AS r, agentcrm.part_array(w, 'key') AS key
 		FROM jsonb_array_elements((spec -> 'watches') || (spec -> 'parts')) w) AS t
 	WHERE NOT agentcrm.has_index(r, key, false)
 $$;
-COMMENT ON FUNCTION agentcrm.attach_index_remarks(jsonb) IS 'Internal: remarks on keys without an index';
+COMMENT ON FUNCTION agentcrm.attach_index_remarks(jsonb) IS 'Internal: remarks on keys without an index, with the statement that makes it (a partitioned table''s cannot be made concurrently)';
 
 -- Tables that the order query reads, by its plan; a partition stands for its root.
 CREATE FUNCTION agentcrm.attach_unwatched(reader jsonb, spec jsonb) RETURNS jsonb
@@ -73,19 +74,21 @@ END $$;
 COMMENT ON FUNCTION agentcrm.attach_unwatched(jsonb, jsonb) IS 'Internal: remarks on tables that are read but not watched';
 
 
-CREATE FUNCTION agentcrm.attach_check_arguments(reader jsonb, spec jsonb) RETURNS void
+CREATE FUNCTION agentcrm.attach_check_argument(reader jsonb, a jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	a jsonb;
-	what text;
+	what text := 'argument ' || (a ->> 'argument');
 BEGIN
-	FOR a IN SELECT e FROM jsonb_array_elements(spec -> 'arguments') e LOOP
-		what := 'argument ' || (a ->> 'argument');
-		PERFORM agentcrm.attach_check_type(what, a ->> 'wanted',
-			(agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.pg_typeof((%1$s\n))::oid) FROM (SELECT 1) AS one LEFT JOIN (%2$s) ON false AND (%1$s\n) IS NOT NULL',
-				a ->> 'expression', a ->> 'from'), NULL, NULL) #>> '{}')::oid);
-	END LOOP;
+	PERFORM agentcrm.attach_check_type(what, a ->> 'wanted',
+		(agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.pg_typeof((%1$s\n))::oid) FROM (SELECT 1) AS one LEFT JOIN (%2$s) ON false AND (%1$s\n) IS NOT NULL',
+			a ->> 'expression', a ->> 'from'), NULL, NULL) #>> '{}')::oid);
 END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_argument(jsonb, jsonb) IS 'Internal: parses an expression alone and checks its type';
+
+CREATE FUNCTION agentcrm.attach_check_arguments(reader jsonb, spec jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT agentcrm.attach_check_argument(reader, a) FROM jsonb_array_elements(spec -> 'arguments') a
+$$;
 COMMENT ON FUNCTION agentcrm.attach_check_arguments(jsonb, jsonb) IS 'Internal: parses each expression alone and checks its type';
 
 CREATE FUNCTION agentcrm.attach_check_part(reader jsonb, spec jsonb, part jsonb, most bigint) RETURNS jsonb

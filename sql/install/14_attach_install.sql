@@ -110,6 +110,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.check_triggers_owned(int) IS 'Internal: refuses a caller who could not drop the triggers';
 
+CREATE FUNCTION agentcrm.part_classes(part jsonb) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(agentcrm.key_class(t) ORDER BY i)
+	FROM unnest(agentcrm.column_types((part ->> 'relation')::oid, agentcrm.part_array(part, 'key'))) WITH ORDINALITY AS a(t, i)
+$$;
+COMMENT ON FUNCTION agentcrm.part_classes(jsonb) IS 'Internal: what kind of keys a part has';
+
+CREATE FUNCTION agentcrm.columns_by_number(relation regclass) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(CASE WHEN NOT attisdropped THEN attname::text END ORDER BY attnum) FROM pg_attribute WHERE attrelid = relation AND attnum > 0
+$$;
+COMMENT ON FUNCTION agentcrm.columns_by_number(regclass) IS 'Internal: columns of a table by their numbers; NULL for dropped ones';
+
 -- The part numbers of an altered source stay with their names: unread events hold them.  Gives the last watch before the new ones.
 CREATE FUNCTION agentcrm.attach_rows(source int, spec jsonb) RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -117,15 +130,15 @@ DECLARE
 	last_part int := (SELECT coalesce(max(part), 0) FROM agentcrm.source_part p WHERE p.source_id = source);
 	last_watch int := (SELECT coalesce(max(watch), 0) FROM agentcrm.source_watch w WHERE w.source_id = source);
 BEGIN
-	INSERT INTO agentcrm.source_part AS old (source_id, part, name, kind, query, key_schema, key_table, key_columns)
-	SELECT source, last_part + row_number() OVER (ORDER BY i), p ->> 'name', p ->> 'kind', p ->> 'query', n.nspname, c.relname, agentcrm.part_array(p, 'key')
+	INSERT INTO agentcrm.source_part AS old (source_id, part, name, kind, query, key_schema, key_table, key_columns, key_classes)
+	SELECT source, last_part + row_number() OVER (ORDER BY i), p ->> 'name', p ->> 'kind', p ->> 'query', n.nspname, c.relname, agentcrm.part_array(p, 'key'), agentcrm.part_classes(p)
 	FROM jsonb_array_elements(spec -> 'parts') WITH ORDINALITY AS a(p, i)
 	JOIN pg_class c ON c.oid = (p ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
 	ON CONFLICT (source_id, name) DO UPDATE SET kind = excluded.kind, query = excluded.query,
-		key_schema = excluded.key_schema, key_table = excluded.key_table, key_columns = excluded.key_columns;
+		key_schema = excluded.key_schema, key_table = excluded.key_table, key_columns = excluded.key_columns, key_classes = excluded.key_classes;
 
-	INSERT INTO agentcrm.source_watch (source_id, watch, part, schema_name, table_name, key_columns)
-	SELECT source, last_watch + row_number() OVER (ORDER BY i), p.part, n.nspname, c.relname, agentcrm.part_array(w, 'key')
+	INSERT INTO agentcrm.source_watch (source_id, watch, part, schema_name, table_name, key_columns, columns)
+	SELECT source, last_watch + row_number() OVER (ORDER BY i), p.part, n.nspname, c.relname, agentcrm.part_array(w, 'key'), agentcrm.columns_by_number(c.oid)
 	FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i)
 	JOIN agentcrm.source_part p ON p.source_id = source AND p.name = w ->> 'part'
 	JOIN pg_class c ON c.oid = (w ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace;

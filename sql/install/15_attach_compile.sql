@@ -77,11 +77,27 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.option_table(jsonb, text) IS 'Internal: a table argument';
 
+-- Equal numbers, texts, uuids and dates read alike, unless a collation or a blank-padded type takes different texts for one.
+CREATE FUNCTION agentcrm.spelled_alike(here regclass, here_columns text[], there regclass, there_columns text[]) RETURNS boolean
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bool_and(CASE WHEN h.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
+			THEN t.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
+		WHEN h.type IN ('text'::regtype, 'varchar'::regtype) THEN t.type IN ('text'::regtype, 'varchar'::regtype) AND h.collisdeterministic AND t.collisdeterministic
+		ELSE h.type = t.type AND (h.type IN ('uuid'::regtype, 'date'::regtype) OR h.type = 'bpchar'::regtype AND h.collisdeterministic AND t.collisdeterministic) END)
+	FROM unnest(here_columns, there_columns) AS k(h, t)
+	CROSS JOIN LATERAL (SELECT agentcrm.base_type(a.atttypid) AS type, c.collisdeterministic FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation
+		WHERE a.attrelid = here AND a.attname = k.h) AS h
+	CROSS JOIN LATERAL (SELECT agentcrm.base_type(a.atttypid) AS type, c.collisdeterministic FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation
+		WHERE a.attrelid = there AND a.attname = k.t) AS t
+$$;
+COMMENT ON FUNCTION agentcrm.spelled_alike(regclass, text[], regclass, text[]) IS 'Internal: whether columns that hold equal keys hold the same texts';
+
 /*
  * How an order reaches the row of another table (client, product, rep): by the
  * one foreign key from the order or the line, the nearer first; where several
  * lead there, the argument's plain column tells which; where none does, the
- * argument's expression is the key of that row.
+ * argument's expression is the key of that row.  Where a foreign key may
+ * be spelled otherwise than the key it leads to, that row's own key is read.
  */
 CREATE FUNCTION agentcrm.attach_link(argument text, expression text, alias text, target regclass, near regclass, near_alias text, far regclass, far_alias text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -108,7 +124,9 @@ BEGIN
 		END IF;
 	END IF;
 	IF way IS NOT NULL THEN
-		RETURN jsonb_build_object('key', way -> 'target', 'expression', agentcrm.sql_key(way ->> 'alias', agentcrm.part_array(way, 'columns')),
+		RETURN jsonb_build_object('key', way -> 'target', 'expression', CASE WHEN agentcrm.spelled_alike(CASE way ->> 'alias' WHEN near_alias THEN near ELSE far END,
+				agentcrm.part_array(way, 'columns'), target, agentcrm.part_array(way, 'target'))
+			THEN agentcrm.sql_key(way ->> 'alias', agentcrm.part_array(way, 'columns')) ELSE agentcrm.sql_key(alias, agentcrm.part_array(way, 'target')) END,
 			'join', agentcrm.sql_match(alias, agentcrm.part_array(way, 'target'), way ->> 'alias', agentcrm.part_array(way, 'columns')),
 			'alias', way -> 'alias', 'columns', way -> 'columns');
 	END IF;

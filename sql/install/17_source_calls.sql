@@ -37,7 +37,8 @@ DECLARE
 BEGIN
 	IF EXISTS (SELECT FROM agentcrm.source_part p JOIN pg_class c ON c.oid = (now_part ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.source_id = source.source_id AND p.kind = 'order'
-		AND (p.key_schema, p.key_table, p.key_columns) = (n.nspname, c.relname, agentcrm.part_array(now_part, 'key'))) THEN
+		AND (p.key_schema, p.key_table, p.key_columns, p.key_classes)
+			= (n.nspname, c.relname, agentcrm.part_array(now_part, 'key'), agentcrm.part_classes(now_part))) THEN
 		RETURN;
 	END IF;
 	PERFORM agentcrm.source_retract(source.source_id);
@@ -82,7 +83,7 @@ COMMENT ON FUNCTION agentcrm.alter_install(agentcrm.source, jsonb) IS 'Internal:
 
 CREATE FUNCTION agentcrm.source_works(source_name text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	UPDATE agentcrm.source s SET state = agentcrm.working_state(s), problem = NULL WHERE s.name = source_name AND s.state <> 'paused'
+	UPDATE agentcrm.source s SET state = agentcrm.working_state(s), problem = NULL, unfit = false WHERE s.name = source_name AND s.state <> 'paused'
 $$;
 COMMENT ON FUNCTION agentcrm.source_works(text) IS 'Internal: lifts a source''s problem, unless somebody has paused it';
 
@@ -170,6 +171,10 @@ DECLARE
 	totals jsonb;
 BEGIN
 	PERFORM agentcrm.attach_check_unwritten();
+	IF source.options -> 'feeds' ? feed THEN
+		RETURN QUERY SELECT * FROM agentcrm.alter_run(source_name, jsonb_build_object('feeds', source.options -> 'feeds' || jsonb_build_object(feed, given)), NULL, false);
+		RETURN;
+	END IF;
 	IF EXISTS (SELECT FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name = feed) THEN
 		PERFORM agentcrm.attach_refuse(format('source "%s" has a %s feed already', source_name, feed), state => '42710');
 	END IF;
@@ -194,7 +199,7 @@ LANGUAGE sql AS $$
 	SELECT * FROM agentcrm.feed_run(source, feed, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('query', query, 'watch', watch, 'key', key)))
 $$;
 COMMENT ON FUNCTION agentcrm.attach_feed(text, text, text, jsonb, text[]) IS
-'Adds a client, product or rep feed to a source; key names the watched table that lists all keys, where several are watched';
+'Adds a client, product or rep feed to a source, or replaces one that was added so; key names the watched table that lists all keys, where several are watched';
 
 -- What the agents bid so far was withheld: all clients are looked at again.  A load that is under way does it itself.
 CREATE FUNCTION agentcrm.start_assessment(source agentcrm.source) RETURNS void

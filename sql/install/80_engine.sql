@@ -177,7 +177,7 @@ BEGIN
 		PERFORM agentcrm.worker_paused(false);
 		RETURN;
 	END IF;
-	UPDATE agentcrm.source s SET problem = NULL, state = agentcrm.working_state(s)
+	UPDATE agentcrm.source s SET problem = NULL, unfit = false, state = agentcrm.working_state(s)
 		WHERE name = what AND state IN ('paused', 'broken');
 	IF FOUND THEN
 		UPDATE agentcrm.event_failed f SET retry_at = agentcrm.clock() FROM agentcrm.source s

@@ -27,7 +27,9 @@
 #include "utils/rel.h"
 
 #include "agentcrm.h"
+#include "distinct.h"
 #include "engine/load.h"
+#include "engine/mapping.h"
 #include "engine/note.h"
 #include "engine/step.h"
 #include "execute/execute.h"
@@ -228,30 +230,12 @@ load_any(void)
 
 /* ---- phases ---- */
 
+/* Keys cannot be had, or chunk after chunk fails. */
 static void
 source_is_broken(Source *source, const ErrorData *error, TimestampTz now)
 {
-	Oid			types[2] = {INT4OID, TEXTOID};
-	Datum		values[2] = {Int32GetDatum(source->source_id), CStringGetTextDatum(error->message)};
-
-	SPI_connect();
-	SPI_execute_with_args("UPDATE agentcrm.source SET state = 'broken', problem = $2 WHERE source_id = $1",
-						  2, types, values, NULL, false, 0);
-	SPI_finish();
-	error_record(psprintf("source %s", source->name), source->source_id, error, now);
-	ereport(WARNING,
-			(errcode(error->sqlerrcode),
-			 errmsg("source \"%s\" cannot be read: %s", source->name, error->message),
-			 errhint("Mend the cause and call agentcrm.resync, or change the mapping with agentcrm.alter_source.")));
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
+	if (!mapping_failed(source, now))
+		mapping_break(source, error, error->message, false, now);
 }
 
 /* Clients of the lines of changes, before or after, ascending. */
@@ -259,7 +243,6 @@ static int
 clients_of(const LedgerChange *changes, int n_changes, int64 **clients)
 {
 	int			n = 0;
-	int			kept = 0;
 
 	for (int i = 0; i < n_changes; i++)
 		n += changes[i].n_before + changes[i].n_after;
@@ -272,11 +255,7 @@ clients_of(const LedgerChange *changes, int n_changes, int64 **clients)
 		for (int k = 0; k < changes[i].n_after; k++)
 			(*clients)[n++] = changes[i].after[k].client_id;
 	}
-	qsort(*clients, n, sizeof(int64), compare_ids);
-	for (int i = 0; i < n; i++)
-		if (kept == 0 || (*clients)[kept - 1] != (*clients)[i])
-			(*clients)[kept++] = (*clients)[i];
-	return kept;
+	return distinct_ids(*clients, n);
 }
 
 /* Some orders are not counted into the product profiles yet. */
@@ -445,6 +424,8 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		return;
 	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, load, keys, n_looked, now);
+	if (source->state == SOURCE_BROKEN)
+		return;
 	load->done += n;
 	load->looked += n;
 	if (n == limit)
@@ -525,7 +506,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	int			limit = note_limit(NOTE_LOAD, chunk_size(load));
 	int64		last = 0;
 	int			n = next_stored(source, part, load, limit, &last, keys);
-	ErrorData  *error = source_existing_keys(source, part, keys, n, exists);
+	ErrorData  *error = source_existing_keys(source, part, keys, n, true, exists);
 
 	if (error)
 	{
@@ -539,6 +520,8 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		return;
 	note_work(NOTE_LOAD, load->load_no, n);
 	read_keys(source, part, load, keys, gone, now);
+	if (source->state == SOURCE_BROKEN)
+		return;
 	load->done += n;
 	if (n == limit)
 	{

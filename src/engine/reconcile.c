@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "agentcrm.h"
+#include "distinct.h"
 #include "engine/engine.h"
 #include "engine/load.h"
 #include "engine/reconcile.h"
@@ -187,12 +188,6 @@ reconcile_lost(TimestampTz now)
 
 /* ---- keys that wait in the queue ---- */
 
-static int
-compare_keys(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
 /* Add the orders that waiting rows of a touching table concern. */
 static int
 add_touched(Source *source, SourcePart *touch, const QueueEvent *events, int n, const char ***waiting, int n_waiting)
@@ -237,9 +232,10 @@ reconcile_leave_out_waiting(Source *source, SourcePart *part, const char **keys,
 				n_waiting = add_touched(source, &source->parts[p], events, n_events, &waiting, n_waiting);
 	if (n_waiting == 0)
 		return true;
-	qsort(waiting, n_waiting, sizeof(char *), compare_keys);
+	source_add_spellings(source, part, &waiting, &n_waiting);
+	n_waiting = distinct_keys(waiting, n_waiting);
 	for (int i = 0; i < *n; i++)
-		if (bsearch(&keys[i], waiting, n_waiting, sizeof(char *), compare_keys) == NULL)
+		if (!distinct_has_key(waiting, n_waiting, keys[i]))
 			keys[kept++] = keys[i];
 	*n = kept;
 	return true;

@@ -19,6 +19,7 @@
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -28,6 +29,7 @@
 
 #include "agentcrm.h"
 #include "engine/engine.h"
+#include "engine/mapping.h"
 #include "engine/shmem.h"
 #include "engine/step.h"
 #include "engine/worker.h"
@@ -102,7 +104,7 @@ unpin_path(int level)
 	AtEOXact_GUC(false, level);
 }
 
-/* An ERROR when a step in this session could not read a source: its keys would count as failed. */
+/* An ERROR when a step in this session could not read a source though the worker could; a role that is gone breaks its source. */
 static void
 check_rights(void)
 {
@@ -110,7 +112,8 @@ check_rights(void)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	source_refresh();
 	for (int i = 0; i < source_count(); i++)
-		source_check_reader(source_nth(i));
+		if (OidIsValid(get_role_oid(source_nth(i)->run_as, true)))
+			source_check_reader(source_nth(i));
 	PopActiveSnapshot();
 }
 
@@ -178,6 +181,7 @@ agentcrm_run(PG_FUNCTION_ARGS)
 	check_crashes();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	check_rights();
+	mapping_look_again();
 	for (int64 i = 0; i < max_steps; i++)
 	{
 		StepResult	result;

@@ -22,8 +22,10 @@
 #include "utils/rel.h"
 
 #include "agentcrm.h"
+#include "distinct.h"
 #include "engine/reconcile.h"
 #include "engine/engine.h"
+#include "engine/mapping.h"
 #include "engine/note.h"
 #include "engine/shmem.h"
 #include "engine/step.h"
@@ -130,16 +132,36 @@ step_failed(ErrorData *error)
 
 /* ---- reading ---- */
 
+/* Events whose keys were read are done with; a key that failed is set aside as the order writes it. */
+static void
+settle_events(const QueueEvent *events, int n, const char **keys, int n_keys, ErrorData **errors, TimestampTz now)
+{
+	for (int i = 0; i < n; i++)
+		if (events[i].attempts > 0 && (i >= n_keys || errors[i] == NULL || strcmp(events[i].key, keys[i]) != 0))
+			queue_forgive(&events[i]);
+	for (int k = 0; k < n_keys; k++)
+		if (errors[k])
+		{
+			QueueEvent	event = {.source_id = events[0].source_id, .part = events[0].part, .key = keys[k]};
+
+			for (int i = 0; i < n; i++)
+				if (strcmp(events[i].key, keys[k]) == 0)
+					event.attempts = events[i].attempts;
+			queue_fail(&event, errors[k], now);
+		}
+}
+
 /*
  * Read the orders of some keys into the ledger.  When the read fails it is
  * halved until the key to blame is alone; that one goes to event_failed.
  */
 static int
-read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
+read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, bool whole, TimestampTz now,
 			LedgerChange **changes)
 {
 	const char **keys = palloc(sizeof(char *) * n);
-	ErrorData **errors = palloc0(sizeof(ErrorData *) * n);
+	int			n_keys = n;
+	ErrorData **errors;
 	MappedLine *lines;
 	int			n_lines;
 	int			n_changes;
@@ -147,13 +169,17 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, T
 
 	for (int i = 0; i < n; i++)
 		keys[i] = events[i].key;
-	error = source_read_orders(source, part, keys, n, &lines, &n_lines);
+	error = source_read_orders(source, part, &keys, &n_keys, &lines, &n_lines);
+	*changes = palloc(sizeof(LedgerChange));
+	/* only before anything is written: it breaks the source off */
+	if (error && whole && mapping_failed(source, now))
+		return 0;
 	if (error && n > 1)
 	{
 		LedgerChange *left;
 		LedgerChange *right;
-		int			n_left = read_orders(source, part, events, n / 2, now, &left);
-		int			n_right = read_orders(source, part, events + n / 2, n - n / 2, now, &right);
+		int			n_left = read_orders(source, part, events, n / 2, false, now, &left);
+		int			n_right = read_orders(source, part, events + n / 2, n - n / 2, false, now, &right);
 
 		*changes = palloc(sizeof(LedgerChange) * Max(n_left + n_right, 1));
 		memcpy(*changes, left, sizeof(LedgerChange) * n_left);
@@ -163,37 +189,12 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, T
 	if (error)
 	{
 		queue_fail(&events[0], error, now);
-		*changes = palloc(sizeof(LedgerChange));
 		return 0;
 	}
-	n_changes = ledger_apply(source, part, keys, n, lines, n_lines, now, changes, errors);
-	for (int i = 0; i < n; i++)
-		if (errors[i])
-			queue_fail(&events[i], errors[i], now);
-		else if (events[i].attempts > 0)
-			queue_forgive(&events[i]);
+	errors = palloc0(sizeof(ErrorData *) * Max(n_keys, 1));
+	n_changes = ledger_apply(source, part, keys, n_keys, lines, n_lines, now, changes, errors);
+	settle_events(events, n, keys, n_keys, errors, now);
 	return n_changes;
-}
-
-/* Distinct keys as events. */
-static int
-compare_keys(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-static int
-distinct_keys(const char **keys, int n)
-{
-	int			kept = 0;
-
-	if (n == 0)
-		return 0;
-	qsort(keys, n, sizeof(char *), compare_keys);
-	for (int i = 1; i < n; i++)
-		if (strcmp(keys[kept], keys[i]) != 0)
-			keys[++kept] = keys[i];
-	return kept + 1;
 }
 
 /* Read orders by their own keys, or by the keys of rows that touch them. */
@@ -209,7 +210,7 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	ErrorData  *error;
 
 	if (part->kind == PART_ORDER)
-		return read_orders(source, part, events, n, now, changes);
+		return read_orders(source, part, events, n, true, now, changes);
 
 	touching = palloc(sizeof(char *) * n);
 	for (int i = 0; i < n; i++)
@@ -217,9 +218,11 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	error = source_read_touched(source, part, touching, n, &orders, &n_orders);
 	if (error)
 	{
+		*changes = palloc(sizeof(LedgerChange));
+		if (mapping_failed(source, now))
+			return 0;
 		for (int i = 0; i < n; i++)
 			queue_fail(&events[i], error, now);
-		*changes = palloc(sizeof(LedgerChange));
 		return 0;
 	}
 	for (int i = 0; i < n; i++)
@@ -235,13 +238,13 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	{
 		.source_id = source->source_id, .part = order_part->part, .key = orders[i]
 	};
-	return read_orders(source, order_part, order_events, n_orders, now, changes);
+	return read_orders(source, order_part, order_events, n_orders, true, now, changes);
 }
 
-/* Read attributes of some keys, adding up what they changed; halved on failure like orders. */
-int
-step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
-			   FeedFound *found, int64 **clients)
+/* Halved on failure like orders. */
+static int
+read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, bool whole, TimestampTz now,
+		  FeedFound *found, int64 **clients)
 {
 	const char **keys = palloc(sizeof(char *) * n);
 	FeedRow    *rows;
@@ -251,12 +254,15 @@ step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n
 	for (int i = 0; i < n; i++)
 		keys[i] = events[i].key;
 	error = source_read_feed(source, part, keys, n, &rows, &n_rows);
+	*clients = palloc(sizeof(int64));
+	if (error && whole && mapping_failed(source, now))
+		return 0;
 	if (error && n > 1)
 	{
 		int64	   *left;
 		int64	   *right;
-		int			n_left = step_read_feed(source, part, events, n / 2, now, found, &left);
-		int			n_right = step_read_feed(source, part, events + n / 2, n - n / 2, now, found, &right);
+		int			n_left = read_feed(source, part, events, n / 2, false, now, found, &left);
+		int			n_right = read_feed(source, part, events + n / 2, n - n / 2, false, now, found, &right);
 
 		*clients = palloc(sizeof(int64) * Max(n_left + n_right, 1));
 		memcpy(*clients, left, sizeof(int64) * n_left);
@@ -266,13 +272,20 @@ step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n
 	if (error)
 	{
 		queue_fail(&events[0], error, now);
-		*clients = palloc(sizeof(int64));
 		return 0;
 	}
 	for (int i = 0; i < n; i++)
 		if (events[i].attempts > 0)
 			queue_forgive(&events[i]);
 	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, found, clients);
+}
+
+/* Read attributes of some keys, adding up what they changed. */
+int
+step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
+			   FeedFound *found, int64 **clients)
+{
+	return read_feed(source, part, events, n, true, now, found, clients);
 }
 
 /* ---- from the ledger to recommendations ---- */
@@ -332,15 +345,6 @@ step_assess(const int64 *clients, int n, bool event, const char *cause, Timestam
 	profile_store_state(snapshots, n_snapshots, cause);
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
-}
-
 /* ---- events ---- */
 
 typedef struct ClientList
@@ -362,18 +366,13 @@ add_clients(ClientList *list, const int64 *ids, int n)
 	list->n += n;
 }
 
-static int
-distinct_clients(ClientList *list)
+/* Keep what cannot be read now: until the next step where the mapping was just followed, else until the source goes on. */
+static void
+park(Source *source, const QueueEvent *events, int n, TimestampTz now)
 {
-	int			kept = 0;
-
-	if (list->n == 0)
-		return 0;
-	qsort(list->ids, list->n, sizeof(int64), compare_ids);
-	for (int i = 1; i < list->n; i++)
-		if (list->ids[i] != list->ids[kept])
-			list->ids[++kept] = list->ids[i];
-	return kept + 1;
+	for (int i = 0; i < n; i++)
+		queue_park(&events[i], source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken",
+				   now, source->followed ? now : DT_NOEND);
 }
 
 /* The events of one part of one source. */
@@ -397,8 +396,7 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		return;					/* detached meanwhile */
 	if (source->state == SOURCE_PAUSED || source->state == SOURCE_BROKEN)
 	{
-		for (int i = 0; i < n; i++)
-			queue_park(&events[i], source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken", now);
+		park(source, events, n, now);
 		return;
 	}
 	if (part->kind == PART_FEED)
@@ -410,6 +408,8 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 
 		n_touched = step_apply(source, changes, n_changes, now, &touched);
 	}
+	if (source->state == SOURCE_BROKEN)
+		park(source, events, n, now);
 	/* a source being loaded is assessed when it is loaded */
 	if (source->state != SOURCE_LOADING && n_touched > 0)
 		add_clients(clients, touched, n_touched);
@@ -466,7 +466,7 @@ step_events(TimestampTz now, bool *drained)
 			store_sync();
 			work_on_part(&events[from], to - from, now, &clients);
 		}
-		clients.n = distinct_clients(&clients);
+		clients.n = distinct_ids(clients.ids, clients.n);
 		step_assess(clients.ids, clients.n, true, "order", now);
 	}
 	queue_finish(batch, clients.n, started, GetCurrentTimestamp());
@@ -512,7 +512,7 @@ step_due(TimestampTz now, int at_once)
 	if (n > 0)
 	{
 		note_work(NOTE_DUE, 0, n);
-		qsort(ids, n, sizeof(int64), compare_ids);
+		n = distinct_ids(ids, n);
 		step_assess(ids, n, false, "time", now);
 	}
 	return n > 0 || expired > 0;
@@ -588,6 +588,9 @@ step_run(void)
 	source_refresh();
 	load_refresh();
 	if (recover_step(now))
+		return STEP_WORKED;
+	worked = mapping_step(now);
+	if (worked)
 		return STEP_WORKED;
 	worked = step_reconcile(now);
 

@@ -24,6 +24,7 @@
 #include "utils/snapmgr.h"
 
 #include "agentcrm.h"
+#include "engine/mapping.h"
 #include "engine/step.h"
 #include "profile/profile.h"
 #include "store.h"
@@ -71,31 +72,16 @@ difference_add(DifferenceSink *sink, const char *what, const char *key, const ch
 
 typedef struct Excluded
 {
-	QueueEvent *events;			/* sorted by source, part, key */
+	QueueEvent *events;			/* in the order of queue_compare_events */
 	int			n;
 } Excluded;
 
 static bool
 is_excluded(const Excluded *excluded, int32 source_id, int16 part, const char *key)
 {
-	int			low = 0;
-	int			high = excluded->n;
+	QueueEvent	event = {.source_id = source_id, .part = part, .key = key};
 
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-		const QueueEvent *event = &excluded->events[middle];
-		int			c = event->source_id != source_id ? (event->source_id < source_id ? -1 : 1) :
-		event->part != part ? (event->part < part ? -1 : 1) : strcmp(event->key, key);
-
-		if (c == 0)
-			return true;
-		if (c < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
+	return bsearch(&event, excluded->events, excluded->n, sizeof(QueueEvent), queue_compare_events) != NULL;
 }
 
 /* A whole source, or its orders, waits to be read again. */
@@ -110,52 +96,65 @@ awaits_resync(const Excluded *excluded, Source *source, SourcePart *part)
 		is_excluded(excluded, 0, QUEUE_PART_RESYNC, "");
 }
 
-static int
-compare_excluded(const void *a, const void *b)
+/* The waiting keys of a part. */
+static const char **
+waiting_keys(const Excluded *excluded, Source *source, SourcePart *part, int *n)
 {
-	const QueueEvent *x = a;
-	const QueueEvent *y = b;
+	const char **keys = palloc_extended(sizeof(char *) * Max(excluded->n, 1), MCXT_ALLOC_HUGE);
 
-	if (x->source_id != y->source_id)
-		return x->source_id < y->source_id ? -1 : 1;
-	if (x->part != y->part)
-		return x->part < y->part ? -1 : 1;
-	return strcmp(x->key, y->key);
+	*n = 0;
+	for (int i = 0; i < excluded->n; i++)
+		if (excluded->events[i].source_id == source->source_id && excluded->events[i].part == part->part)
+			keys[(*n)++] = excluded->events[i].key;
+	return keys;
+}
+
+static void
+exclude(Excluded *excluded, Source *source, SourcePart *part, const char **keys, int n)
+{
+	excluded->events = repalloc_huge(excluded->events, sizeof(QueueEvent) * Max(excluded->n + n, 1));
+	for (int i = 0; i < n; i++)
+		excluded->events[excluded->n++] = (QueueEvent)
+	{
+		.source_id = source->source_id, .part = part->part, .key = keys[i]
+	};
+	qsort(excluded->events, excluded->n, sizeof(QueueEvent), queue_compare_events);
+}
+
+/* What a watched table spells otherwise than the part does waits all the same. */
+static void
+exclude_spellings(Excluded *excluded, Source *source, SourcePart *part)
+{
+	int			n;
+	const char **keys = waiting_keys(excluded, source, part, &n);
+
+	source_add_spellings(source, part, &keys, &n);
+	exclude(excluded, source, part, keys, n);
 }
 
 /* Waiting keys of rows that touch orders leave out those orders, too; false when all may be touched. */
 static bool
 exclude_touched(Excluded *excluded, Source *source, SourcePart *orders)
 {
-	int			n_events = excluded->n;
-
 	for (int p = 0; p < source->n_parts; p++)
 	{
 		SourcePart *part = &source->parts[p];
-		const char **keys = palloc(sizeof(char *) * Max(n_events, 1));
+		const char **keys;
 		const char **touched;
-		int			n = 0;
+		int			n;
 		int			n_touched;
 
 		if (part->kind != PART_TOUCH)
 			continue;
 		if (awaits_resync(excluded, source, part))
 			return false;
-		for (int i = 0; i < n_events; i++)
-			if (excluded->events[i].source_id == source->source_id && excluded->events[i].part == part->part)
-				keys[n++] = excluded->events[i].key;
+		keys = waiting_keys(excluded, source, part, &n);
 		if (n == 0)
 			continue;
 		if (source_read_touched(source, part, keys, n, &touched, &n_touched))
 			return false;
-		excluded->events = repalloc_huge(excluded->events, sizeof(QueueEvent) * (excluded->n + n_touched));
-		for (int i = 0; i < n_touched; i++)
-			excluded->events[excluded->n++] = (QueueEvent)
-		{
-			.source_id = source->source_id, .part = orders->part, .key = touched[i]
-		};
+		exclude(excluded, source, orders, touched, n_touched);
 	}
-	qsort(excluded->events, excluded->n, sizeof(QueueEvent), compare_excluded);
 	return true;
 }
 
@@ -175,8 +174,9 @@ walk_chunk(Source *source, SourcePart *part, const char **keys, int n_keys, Orde
 	MappedLine *mapped;
 	int			n_mapped;
 	int			next = 0;
-	ErrorData  *error = source_read_orders(source, part, keys, n_keys, &mapped, &n_mapped);
+	ErrorData  *error = source_read_orders(source, part, &keys, &n_keys, &mapped, &n_mapped);
 
+	/* keys are now as the orders write them */
 	if (error)
 	{
 		/* a key that cannot be read is either known to have failed, or an error */
@@ -434,18 +434,24 @@ agentcrm_verify(PG_FUNCTION_ARGS)
 	for (int i = 0; i < source_count(); i++)
 	{
 		Source	   *source = source_nth(i);
+		ErrorData  *error = source_try(source);
 
-		for (int p = 0; p < source->n_parts; p++)
+		sink.source = source->name;
+		if (error)
+			difference_add(&sink, "source", NULL, NULL, "a mapping that fits the application's tables", error->message);
+		for (int p = 0; p < source->n_parts && error == NULL; p++)
 		{
 			SourcePart *part = &source->parts[p];
 			VerifyState state = {.sink = &sink, .excluded = &excluded, .part = part};
 
 			if (awaits_resync(&excluded, source, part) || source_is_reading(source, part))
 				continue;
-			sink.source = source->name;
+			if (part->kind == PART_ORDER && !exclude_touched(&excluded, source, part))
+				continue;
+			exclude_spellings(&excluded, source, part);
 			if (part->kind == PART_FEED)
 				verify_feed(source, part, &excluded, &sink);
-			if (part->kind != PART_ORDER || !exclude_touched(&excluded, source, part))
+			if (part->kind != PART_ORDER)
 				continue;
 			state.seen = seen_create(CurrentMemoryContext, 1024, NULL);
 			walk_orders(source, part, verify_order, &state);
@@ -539,6 +545,7 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 	Totals		totals = {.amount = {number(0), number(0)}, .cxt = CurrentMemoryContext};
 	Source	   *source;
 	SourcePart *part = NULL;
+	ErrorData  *error;
 	Oid			types[1] = {INT4OID};
 	Datum		values[1];
 	Datum		stored[7];
@@ -553,6 +560,16 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 			part = &source->parts[p];
 	if (part == NULL)
 		elog(ERROR, "source \"%s\" has no orders", source->name);
+	error = source_try(source);
+	if (error)
+	{
+		char	   *problem = mapping_problem(source, error);
+
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("source \"%s\" cannot be read: %s", source->name, error->message),
+				 errhint("%s", problem)));
+	}
 	totals.clients = seen_create(CurrentMemoryContext, 1024, NULL);
 	walk_orders(source, part, add_order, &totals);
 

@@ -16,6 +16,7 @@
 #include "utils/snapmgr.h"
 
 #include "columns.h"
+#include "distinct.h"
 #include "execute/life.h"
 
 static const char answer_update[] =
@@ -48,22 +49,12 @@ bought_before(const LedgerChange *change, int64 client_id)
 	return false;
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* The distinct clients of new sales. */
 static int
 buying_clients(const LedgerChange *changes, int n_changes, int64 **clients)
 {
 	Size		lines = 0;
 	int			n = 0;
-	int			distinct = 0;
 
 	for (int i = 0; i < n_changes; i++)
 		lines += changes[i].n_after;
@@ -77,11 +68,7 @@ buying_clients(const LedgerChange *changes, int n_changes, int64 **clients)
 				!bought_before(&changes[i], line->client_id))
 				(*clients)[n++] = line->client_id;
 		}
-	qsort(*clients, n, sizeof(int64), compare_ids);
-	for (int i = 0; i < n; i++)
-		if (distinct == 0 || (*clients)[distinct - 1] != (*clients)[i])
-			(*clients)[distinct++] = (*clients)[i];
-	return distinct;
+	return distinct_ids(*clients, n);
 }
 
 /* Does a line of the new document meet the demand that the recommendation was after? */

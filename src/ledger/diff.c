@@ -310,7 +310,7 @@ find_kept(Source *source, SourcePart *part, const char **keys, int n_keys, const
 		}
 	if (n == 0 || (!source->keep_deleted && source->archive_before == NULL))
 		return;
-	error = source_existing_keys(source, part, empty, n, exists);
+	error = source_existing_keys(source, part, empty, n, false, exists);
 	if (error)
 		ReThrowError(error);
 	for (int i = 0; i < n; i++)

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "distinct.h"
 #include "ledger/entity.h"
 #include "source/source.h"
 
@@ -263,15 +264,6 @@ store_reps(Source *source, FeedRow *rows, int n, FeedFound *found)
 					6, types, values, found);
 }
 
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
-}
-
 /* Entities whose keys the feed no longer gives are no longer active. */
 static int
 deactivate(const char *feed, Source *source, SourcePart *part, const char **keys, int n_keys,
@@ -281,17 +273,18 @@ deactivate(const char *feed, Source *source, SourcePart *part, const char **keys
 	Datum		values[2];
 	int64	   *given = palloc(sizeof(int64) * Max(n_rows, 1));
 	ArrayBuilder gone = new_array(INT8OID, n_keys);
+	int			n_given;
 	int			n_gone = 0;
 	int			n_new;
 
 	for (int i = 0; i < n_rows; i++)
 		given[i] = rows[i].id;
-	qsort(given, n_rows, sizeof(int64), compare_ids);
+	n_given = distinct_ids(given, n_rows);
 	for (int i = 0; i < n_keys; i++)
 	{
 		int64		id = source_key_identity(source, part, keys[i]);
 
-		if (bsearch(&id, given, n_rows, sizeof(int64), compare_ids) == NULL)
+		if (!distinct_has_id(given, n_given, id))
 			gone.values[n_gone++] = Int64GetDatum(id);
 	}
 	if (n_gone == 0)

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "distinct.h"
 #include "profile/delta.h"
 #include "profile/fold.h"
 #include "profile/population.h"
@@ -34,15 +35,6 @@ typedef struct TouchedLine
 	const LedgerLine *line;
 	bool		before;
 } TouchedLine;
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		l = *(const int64 *) a;
-	int64		r = *(const int64 *) b;
-
-	return l < r ? -1 : l > r;
-}
 
 /* The stored state of a product of the client being folded incrementally. */
 static bool
@@ -343,16 +335,12 @@ profile_refold(const int64 *client_ids, int n_clients, int32 loading_source)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(caller, "agentcrm profile", ALLOCSET_DEFAULT_SIZES);
 	int64	   *ids;
-	int			n = 0;
+	int			n;
 
 	MemoryContextSwitchTo(work);
 	ids = palloc(Max(n_clients, 1) * sizeof(int64));
 	memcpy(ids, client_ids, n_clients * sizeof(int64));
-	qsort(ids, n_clients, sizeof(int64), compare_ids);
-	for (int i = 0; i < n_clients; i++)
-		if (n == 0 || ids[n - 1] != ids[i])
-			ids[n++] = ids[i];
-
+	n = distinct_ids(ids, n_clients);
 	apply.deltas = deltas_create();
 	refold_clients(&apply, ids, n);
 	deltas_write(apply.deltas);

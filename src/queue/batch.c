@@ -182,8 +182,9 @@ read_table(ReadState *state, int number)
 	return whole;
 }
 
-static int
-compare_events(const void *a, const void *b)
+/* The order of events: source, part, key. */
+int
+queue_compare_events(const void *a, const void *b)
 {
 	const QueueEvent *x = a;
 	const QueueEvent *y = b;
@@ -203,9 +204,9 @@ make_distinct(QueueEvent *events, int n)
 
 	if (n == 0)
 		return 0;
-	qsort(events, n, sizeof(QueueEvent), compare_events);
+	qsort(events, n, sizeof(QueueEvent), queue_compare_events);
 	for (int i = 1; i < n; i++)
-		if (compare_events(&events[kept], &events[i]) == 0)
+		if (queue_compare_events(&events[kept], &events[i]) == 0)
 			events[kept].attempts = Max(events[kept].attempts, events[i].attempts);
 		else
 			events[++kept] = events[i];

@@ -65,13 +65,13 @@ queue_fail_for_good(const QueueEvent *event, const ErrorData *error, TimestampTz
 	record(event, error, now, DT_NOEND);
 }
 
-/* Keep a key of a source that must not be read now; agentcrm.resume or resync tries it again. */
+/* Keep a key of a source that must not be read now; what lets the source go on tries it again, should retry_at be infinite. */
 void
-queue_park(const QueueEvent *event, const char *reason, TimestampTz now)
+queue_park(const QueueEvent *event, const char *reason, TimestampTz now, TimestampTz retry_at)
 {
 	ErrorData	error = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, .message = unconstify(char *, reason)};
 
-	record(event, &error, now, DT_NOEND);
+	record(event, &error, now, retry_at);
 }
 
 /* Fill in how often the keys of events have failed before. */

@@ -50,14 +50,16 @@ extern bool queue_rotate(TimestampTz now);
 
 /* Keys that failed: recorded, read when due, forgotten on success. */
 extern void queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now);
-extern void queue_park(const QueueEvent *event, const char *reason, TimestampTz now);
+extern void queue_park(const QueueEvent *event, const char *reason, TimestampTz now, TimestampTz retry_at);
 extern void queue_fail_for_good(const QueueEvent *event, const ErrorData *error, TimestampTz now);
 extern void queue_count_attempts(QueueEvent *events, int n);	/* of keys that failed before, so that success is noticed */
 extern void queue_forgive(const QueueEvent *event);
 extern QueueEvent *queue_failed_due(TimestampTz now, int limit, int *n);
 extern TimestampTz queue_next_retry(void);
 
-/* Distinct events not consumed under the active snapshot, failed keys included. */
+/* By source, part and key: for qsort and bsearch. */
+extern int	queue_compare_events(const void *a, const void *b);
+/* Distinct events not consumed under the active snapshot, failed keys included; in that order. */
 extern QueueEvent *queue_pending(int *n);
 
 #endif

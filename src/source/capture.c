@@ -133,7 +133,8 @@ resolve_watch(void *arg)
 	store_scan_end(scan);
 	store_close(store);
 	PopActiveSnapshot();
-	watch->valid = true;
+	/* what was not found may be there in the next transaction, under another name */
+	watch->valid = !watch->broken;
 	*(Watch *) hash_search(watches, &watch->key, HASH_ENTER, NULL) = *watch;
 }
 

@@ -34,13 +34,26 @@ parse_state(const char *state)
 	elog(ERROR, "unknown state of a source: %s", state);
 }
 
+static char **
+read_texts(Datum array, int *n)
+{
+	Datum	   *elems;
+	char	  **texts;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elems, NULL, n);
+	texts = palloc(sizeof(char *) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		texts[i] = TextDatumGetCString(elems[i]);
+	return texts;
+}
+
 static void
 read_part(SourcePart *part, HeapTuple tuple, TupleDesc desc)
 {
-	Datum		values[8];
-	bool		isnull[8];
-	Datum	   *columns;
+	Datum		values[9];
+	bool		isnull[9];
 	char	   *kind;
+	int			n_classes;
 
 	heap_deform_tuple(tuple, desc, values, isnull);
 	memset(part, 0, sizeof(*part));
@@ -51,16 +64,13 @@ read_part(SourcePart *part, HeapTuple tuple, TupleDesc desc)
 	part->query = TextDatumGetCString(values[4]);
 	part->key_schema = TextDatumGetCString(values[5]);
 	part->key_table = TextDatumGetCString(values[6]);
-	deconstruct_array(DatumGetArrayTypeP(values[7]), TEXTOID, -1, false, TYPALIGN_INT,
-					  &columns, NULL, &part->n_columns);
-	if (part->n_columns < 1 || part->n_columns > KEY_MAX_COLUMNS)
+	part->key_columns = read_texts(values[7], &part->n_columns);
+	part->key_classes = read_texts(values[8], &n_classes);
+	if (part->n_columns < 1 || part->n_columns > KEY_MAX_COLUMNS || n_classes != part->n_columns)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("part \"%s\" has %d key columns, from 1 to %d are possible",
 						part->name, part->n_columns, KEY_MAX_COLUMNS)));
-	part->key_columns = palloc(sizeof(char *) * part->n_columns);
-	for (int i = 0; i < part->n_columns; i++)
-		part->key_columns[i] = TextDatumGetCString(columns[i]);
 }
 
 static void
@@ -150,8 +160,8 @@ source_refresh(void)
 	fresh = MemoryContextAlloc(cache_cxt, sizeof(Source *));
 	while ((tuple = store_next(scan)) != NULL)
 	{
-		Datum		values[15];
-		bool		isnull[15];
+		Datum		values[16];
+		bool		isnull[16];
 		Source	   *source;
 
 		heap_deform_tuple(tuple, RelationGetDescr(store_relation(store)), values, isnull);
@@ -160,6 +170,7 @@ source_refresh(void)
 			source = make_source(values, isnull);
 		source->state = parse_state(TextDatumGetCString(values[8]));
 		source->deliver = DatumGetBool(values[9]);
+		source->unfit = DatumGetBool(values[15]);
 		source->live_at = isnull[14] ? DT_NOBEGIN : DatumGetTimestampTz(values[14]);
 		fresh = repalloc(fresh, sizeof(Source *) * (n + 1));
 		fresh[n++] = source;

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
@@ -22,6 +23,8 @@
 #include "utils/uuid.h"
 
 #include "source/key.h"
+
+PG_FUNCTION_INFO_V1(agentcrm_key_class);
 
 /* Look up how values of a type are rendered; domains count as their base type. */
 void
@@ -45,6 +48,27 @@ key_column_init(KeyColumn *column, Oid type)
 		default:
 			column->direct = false;
 	}
+}
+
+/* number, text, or the type's qualified name. */
+const char *
+key_class(Oid type)
+{
+	char		category;
+	bool		preferred;
+
+	type = getBaseType(type);
+	if (type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID)
+		return "number";
+	get_type_category_preferred(type, &category, &preferred);
+	return category == TYPCATEGORY_STRING ? "text" : format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/* agentcrm.key_class(type): the same for the checks of attach. */
+Datum
+agentcrm_key_class(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(key_class(PG_GETARG_OID(0))));
 }
 
 static bool

@@ -33,6 +33,8 @@ typedef struct KeyText
 
 extern const char *key_text(KeyText *key);
 
+/* Keys of one class keep their ids when their column's type changes within it. */
+extern const char *key_class(Oid type);
 extern void key_column_init(KeyColumn *column, Oid type);
 
 /* Append one value of a direct type; false when it does not fit into size bytes or is toasted. */

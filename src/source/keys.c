@@ -14,6 +14,7 @@
 #include "source/part.h"
 #include "source/restricted.h"
 #include "source/result.h"
+#include "source/spelling.h"
 
 typedef struct KeyWork
 {
@@ -22,6 +23,7 @@ typedef struct KeyWork
 	int			n_keys;
 	const char *after;
 	int			limit;
+	bool		exactly;
 	bool	   *exists;
 	const char **found;
 	int			n_found;
@@ -171,12 +173,11 @@ source_count_keys(Source *source, SourcePart *part, int64 *count)
 	return error;
 }
 
+/* The keys of the key relation that equal some keys, as they are written there. */
 static void
-find_existing(Source *source, void *arg, MemoryContext result_cxt)
+look_up_keys(Source *source, KeyWork *work, MemoryContext result_cxt)
 {
-	KeyWork    *work = arg;
 	SourcePart *part = work->part;
-	struct keymap_hash *map = keymap_make(work->keys, work->n_keys);
 	Datum		arrays[KEY_MAX_COLUMNS];
 	Oid			types[KEY_MAX_COLUMNS];
 	StringInfoData sql;
@@ -185,7 +186,8 @@ find_existing(Source *source, void *arg, MemoryContext result_cxt)
 	part_resolve(source, part);
 	part_key_arrays(part, work->keys, work->n_keys, arrays);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT DISTINCT %s FROM %s WHERE (%s) IN (SELECT * FROM unnest(", columns,
+	/* what is written in several ways would be one for a DISTINCT */
+	appendStringInfo(&sql, "SELECT %s%s FROM %s WHERE (%s) IN (SELECT * FROM unnest(", part->loose ? "" : "DISTINCT ", columns,
 					 quote_qualified_identifier(part->key_schema, part->key_table), columns);
 	for (int c = 0; c < part->n_columns; c++)
 	{
@@ -195,18 +197,101 @@ find_existing(Source *source, void *arg, MemoryContext result_cxt)
 	appendStringInfoString(&sql, "))");
 	SPI_execute_with_args(sql.data, part->n_columns, types, arrays, NULL, true, 0);
 	collect_keys(work, result_cxt);
-	for (int i = 0; i < work->n_found; i++)
-		work->exists[keymap_number(map, work->found[i])] = true;
+}
+
+static void
+find_existing(Source *source, void *arg, MemoryContext result_cxt)
+{
+	KeyWork    *work = arg;
+	Spellings  *found;
+
+	look_up_keys(source, work, result_cxt);
+	found = spellings_make(work->part, work->found, work->n_found, !work->exactly);
+	for (int i = 0; i < work->n_keys; i++)
+		work->exists[i] = work->exactly ? spellings_has(found, work->keys[i]) : spellings_find(found, work->keys[i]) >= 0;
 }
 
 /* Which of the keys exist in the part's key relation. */
 ErrorData *
-source_existing_keys(Source *source, SourcePart *part, const char **keys, int n_keys, bool *exists)
+source_existing_keys(Source *source, SourcePart *part, const char **keys, int n_keys, bool exactly, bool *exists)
 {
-	KeyWork		work = {.part = part, .keys = keys, .n_keys = n_keys, .exists = exists};
+	KeyWork		work = {.part = part, .keys = keys, .n_keys = n_keys, .exactly = exactly, .exists = exists};
 
 	memset(exists, 0, sizeof(bool) * n_keys);
 	return restricted_run(source, find_existing, &work);
+}
+
+static void
+add_spellings(Source *source, void *arg, MemoryContext result_cxt)
+{
+	look_up_keys(source, arg, result_cxt);
+}
+
+/* Add the keys of the key relation that equal some keys; a key that cannot be read has no others. */
+void
+source_add_spellings(Source *source, SourcePart *part, const char ***keys, int *n_keys)
+{
+	KeyWork		work = {.part = part, .keys = *keys, .n_keys = *n_keys};
+	int			n = *n_keys;
+
+	if (n == 0)
+		return;
+	if (restricted_run(source, add_spellings, &work) == NULL)
+	{
+		const char **all = palloc_extended(sizeof(char *) * (n + work.n_found), MCXT_ALLOC_HUGE);
+
+		memcpy(all, *keys, sizeof(char *) * n);
+		memcpy(all + n, work.found, sizeof(char *) * work.n_found);
+		*keys = all;
+		*n_keys = n + work.n_found;
+	}
+	else if (n > 1)
+	{
+		const char **left = *keys;
+		const char **right = *keys + n / 2;
+		int			n_left = n / 2;
+		int			n_right = n - n / 2;
+
+		source_add_spellings(source, part, &left, &n_left);
+		source_add_spellings(source, part, &right, &n_right);
+		*keys = palloc_extended(sizeof(char *) * (n_left + n_right), MCXT_ALLOC_HUGE);
+		memcpy(*keys, left, sizeof(char *) * n_left);
+		memcpy(*keys + n_left, right, sizeof(char *) * n_right);
+		*n_keys = n_left + n_right;
+	}
+}
+
+/* See source.h. */
+ErrorData *
+source_try(Source *source)
+{
+	const char *none[1] = {""};
+
+	for (int i = 0; i < source->n_parts; i++)
+	{
+		SourcePart *part = &source->parts[i];
+		const char **keys = none;
+		void	   *rows;
+		int			n_keys = 0;
+		int			n_rows;
+		ErrorData  *error = NULL;
+
+		switch (part->kind)
+		{
+			case PART_ORDER:
+				error = source_read_orders(source, part, &keys, &n_keys, (MappedLine **) &rows, &n_rows);
+				break;
+			case PART_FEED:
+				error = source_read_feed(source, part, keys, 0, (FeedRow **) &rows, &n_rows);
+				break;
+			case PART_TOUCH:
+				error = source_read_touched(source, part, keys, 0, (const char ***) &rows, &n_rows);
+				break;
+		}
+		if (error)
+			return error;
+	}
+	return NULL;
 }
 
 /* Whether the part's ids are the keys themselves; the part has been read before. */

@@ -16,6 +16,7 @@
 #include "source/part.h"
 #include "source/restricted.h"
 #include "source/result.h"
+#include "source/spelling.h"
 
 typedef struct OrderColumns
 {
@@ -34,7 +35,7 @@ typedef struct OrderColumns
 typedef struct OrderWork
 {
 	SourcePart *part;
-	const char **keys;
+	const char **keys;			/* as asked for, then as found */
 	int			n_keys;
 	MappedLine *lines;
 	int			n_lines;
@@ -44,16 +45,16 @@ static OrderColumns
 find_order_columns(void)
 {
 	OrderColumns c = {
-		.client = result_column("client_key", true),
-		.order = result_column("order_key", true),
-		.line = result_column("line_key", false),
-		.product = result_column("product_key", false),
-		.rep = result_column("rep_key", false),
-		.at = result_column("ordered_at", true),
-		.quantity = result_column("quantity", true),
-		.amount = result_column("amount", true),
-		.margin = result_column("margin", false),
-		.kind = result_column("kind", false)
+		.client = result_column("client_key", true, WANTED_ANY),
+		.order = result_column("order_key", true, WANTED_ANY),
+		.line = result_column("line_key", false, WANTED_ANY),
+		.product = result_column("product_key", false, WANTED_ANY),
+		.rep = result_column("rep_key", false, WANTED_ANY),
+		.at = result_column("ordered_at", true, WANTED_TIME),
+		.quantity = result_column("quantity", true, WANTED_NUMBER),
+		.amount = result_column("amount", true, WANTED_NUMBER),
+		.margin = result_column("margin", false, WANTED_NUMBER),
+		.kind = result_column("kind", false, WANTED_ANY)
 	};
 
 	return c;
@@ -78,10 +79,7 @@ get_time(Source *source, const ResultRow *row, const ResultColumn *column)
 			at = DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, source->zone, value));
 			break;
 		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"ordered_at\" of the mapping is of type %s, a date or timestamp is expected",
-							format_type_be(column->type))));
+			elog(ERROR, "column \"ordered_at\" is no time");
 	}
 	if (TIMESTAMP_NOT_FINITE(at))
 		ereport(ERROR,
@@ -168,19 +166,72 @@ map_line(Source *source, const OrderColumns *c, const ResultRow *row, MappedLine
 	return true;
 }
 
+/*
+ * An order that the query gave under several keys is one, under the least of
+ * them: the others have no lines, so that what is stored under them goes.
+ */
+static void
+settle_spellings(Source *source, OrderWork *work, const Spellings *s)
+{
+	int		   *chosen = palloc(sizeof(int) * Max(s->n, 1));
+
+	memset(chosen, -1, sizeof(int) * s->n);
+	for (int i = 0; i < work->n_lines; i++)
+	{
+		int			k = work->lines[i].key_no;
+		int		   *best = &chosen[s->same[k]];
+
+		if (*best < 0 || strcmp(s->keys[k], s->keys[*best]) < 0)
+			*best = k;
+	}
+	for (int i = 0; i < work->n_lines; i++)
+	{
+		int			best = chosen[s->same[work->lines[i].key_no]];
+
+		if (best != work->lines[i].key_no)
+		{
+			work->lines[i].key_no = best;
+			work->lines[i].line.order_id = key_identity(source->namespace, &(KeyText) {.text = s->keys[best]});
+		}
+	}
+}
+
+static int
+key_number(Spellings *s, const char *key)
+{
+	int			number = spellings_find(s, key);
+
+	if (number < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("the mapping's query returned key \"%s\", which was not asked for", key),
+				 errhint("The query must filter on its key parameters.")));
+	return number;
+}
+
 static void
 read_orders(Source *source, void *arg, MemoryContext result_cxt)
 {
 	OrderWork  *work = arg;
 	OrderColumns columns;
-	struct keymap_hash *map = keymap_make(work->keys, work->n_keys);
+	Spellings  *spellings;
+	MemoryContext spi_cxt;
+	const char **asked;
+	int			n_asked;
 	ResultRow	row;
 	int64		last_order = 0;
 	bool		last_is_integer = false;
 	TimestampTz last_at = DT_NOBEGIN;
 	DateADT		last_day = 0;
 
-	part_execute(source, work->part, work->keys, work->n_keys);
+	part_resolve(source, work->part);
+	spi_cxt = MemoryContextSwitchTo(result_cxt);
+	work->keys = spelling_own(work->part, work->keys, &work->n_keys);
+	spellings = spellings_make(work->part, work->keys, work->n_keys, false);
+	MemoryContextSwitchTo(spi_cxt);
+	/* equal keys are asked for once: a query that joins them would give their lines twice */
+	asked = spellings_firsts(spellings, &n_asked);
+	part_execute(source, work->part, asked, n_asked);
 	columns = find_order_columns();
 	row = result_new_row();
 	key_fix_settings();			/* the query is over: keys are rendered alike everywhere */
@@ -204,7 +255,7 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 		}
 		else
 		{
-			mapped->key_no = keymap_number(map, key_text(&order));
+			mapped->key_no = key_number(spellings, key_text(&order));
 			mapped->line.order_id = key_identity(source->namespace, &order);
 			last_order = order.integer;
 			last_is_integer = order.is_integer;
@@ -217,16 +268,25 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 		mapped->line.ordered_on = last_day;
 		work->n_lines++;
 	}
+	if (spellings->same)
+		settle_spellings(source, work, spellings);
+	work->keys = spellings->keys;
+	work->n_keys = spellings->n;
 }
 
-/* The lines of the orders of some keys. */
+/* The lines of the orders of some keys; the keys become the orders' own. */
 ErrorData *
-source_read_orders(Source *source, SourcePart *part, const char **keys, int n_keys,
+source_read_orders(Source *source, SourcePart *part, const char ***keys, int *n_keys,
 				   MappedLine **lines, int *n_lines)
 {
-	OrderWork	work = {.part = part, .keys = keys, .n_keys = n_keys};
+	OrderWork	work = {.part = part, .keys = *keys, .n_keys = *n_keys};
 	ErrorData  *error = restricted_run(source, read_orders, &work);
 
+	if (error == NULL)
+	{
+		*keys = work.keys;
+		*n_keys = work.n_keys;
+	}
 	*lines = work.lines;
 	*n_lines = work.n_lines;
 	return error;

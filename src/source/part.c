@@ -9,13 +9,13 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "source/part.h"
+#include "source/spelling.h"
 
 /* Find the types of the key columns; as the source's role, which must see the relation. */
 void
@@ -36,20 +36,59 @@ part_resolve(Source *source, SourcePart *part)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s.%s\" does not exist", part->key_schema, part->key_table)));
+	part->loose = false;
 	for (int i = 0; i < part->n_columns; i++)
 	{
 		AttrNumber	attno = get_attnum(relid, part->key_columns[i]);
+		int32		typmod;
 
 		if (attno == InvalidAttrNumber)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column \"%s\" of relation \"%s.%s\" does not exist",
 							part->key_columns[i], part->key_schema, part->key_table)));
-		part->column_types[i] = get_atttype(relid, attno);
+		get_atttypetypmodcoll(relid, attno, &part->column_types[i], &typmod, &part->collations[i]);
 		key_column_init(&part->columns[i], part->column_types[i]);
+		if (strcmp(key_class(part->column_types[i]), part->key_classes[i]) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("key column \"%s\" of \"%s.%s\" is of type %s, under which keys have other ids than under %s",
+							part->key_columns[i], part->key_schema, part->key_table,
+							format_type_be(part->column_types[i]), part->key_classes[i])));
+		part->loose |= spelling_is_loose(&part->columns[i], part->collations[i]);
 	}
 	part->relid = relid;
 	part->resolved = true;
+}
+
+/* Ready to read texts as values of the key columns. */
+void
+part_reader_init(KeyReader *reader, SourcePart *part)
+{
+	reader->part = part;
+	for (int c = 0; c < part->n_columns; c++)
+	{
+		Oid			input;
+
+		getTypeInputInfo(part->column_types[c], &input, &reader->ioparam[c]);
+		fmgr_info(input, &reader->input[c]);
+	}
+}
+
+/* The values of a key. */
+void
+part_read_key(KeyReader *reader, const char *key, Datum *values)
+{
+	SourcePart *part = reader->part;
+	char	   *texts[KEY_MAX_COLUMNS];
+
+	if (!key_split(key, part->n_columns, texts))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("key \"%s\" of part \"%s\" does not have %d columns",
+						key, part->name, part->n_columns)));
+	for (int c = 0; c < part->n_columns; c++)
+		values[c] = InputFunctionCall(&reader->input[c], texts[c], reader->ioparam[c], -1);
 }
 
 /* One typed array per key column. */
@@ -57,32 +96,26 @@ void
 part_key_arrays(SourcePart *part, const char **keys, int n_keys, Datum *arrays)
 {
 	Datum	   *elems[KEY_MAX_COLUMNS];
+	KeyReader	reader;
 
+	part_reader_init(&reader, part);
 	for (int c = 0; c < part->n_columns; c++)
 		elems[c] = palloc(sizeof(Datum) * Max(n_keys, 1));
+	for (int i = 0; i < n_keys; i++)
+	{
+		Datum		values[KEY_MAX_COLUMNS];
+
+		part_read_key(&reader, keys[i], values);
+		for (int c = 0; c < part->n_columns; c++)
+			elems[c][i] = values[c];
+	}
 	for (int c = 0; c < part->n_columns; c++)
 	{
-		Oid			input;
-		Oid			ioparam;
-		FmgrInfo	flinfo;
 		int16		typlen;
 		bool		typbyval;
 		char		typalign;
 
-		getTypeInputInfo(part->column_types[c], &input, &ioparam);
-		fmgr_info(input, &flinfo);
 		get_typlenbyvalalign(part->column_types[c], &typlen, &typbyval, &typalign);
-		for (int i = 0; i < n_keys; i++)
-		{
-			char	   *texts[KEY_MAX_COLUMNS];
-
-			if (!key_split(keys[i], part->n_columns, texts))
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-						 errmsg("key \"%s\" of part \"%s\" does not have %d columns",
-								keys[i], part->name, part->n_columns)));
-			elems[c][i] = InputFunctionCall(&flinfo, texts[c], ioparam, -1);
-		}
 		arrays[c] = PointerGetDatum(construct_array(elems[c], n_keys, part->column_types[c],
 													typlen, typbyval, typalign));
 	}
@@ -130,52 +163,3 @@ part_key_is_integer(SourcePart *part)
 	return part->n_columns == 1 &&
 		(type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID);
 }
-
-
-typedef struct KeyEntry
-{
-	const char *key;
-	int			key_no;
-	uint32		status;
-} KeyEntry;
-
-#define SH_PREFIX keymap
-#define SH_ELEMENT_TYPE KeyEntry
-#define SH_KEY_TYPE const char *
-#define SH_KEY key
-#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key), strlen(key))
-#define SH_EQUAL(tb, a, b) (strcmp((a), (b)) == 0)
-#define SH_SCOPE static inline
-#define SH_DEFINE
-#define SH_DECLARE
-#include "lib/simplehash.h"
-
-/* Numbers of keys by their texts. */
-keymap_hash *
-keymap_make(const char **keys, int n_keys)
-{
-	keymap_hash *map = keymap_create(CurrentMemoryContext, n_keys, NULL);
-
-	for (int i = 0; i < n_keys; i++)
-	{
-		bool		found;
-
-		keymap_insert(map, keys[i], &found)->key_no = i;
-	}
-	return map;
-}
-
-/* The number of a key that was asked for. */
-int
-keymap_number(keymap_hash *map, const char *key)
-{
-	KeyEntry   *entry = keymap_lookup(map, key);
-
-	if (entry == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("the mapping's query returned key \"%s\", which was not asked for", key),
-				 errhint("The query must filter on its key parameters.")));
-	return entry->key_no;
-}
-

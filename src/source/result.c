@@ -15,10 +15,28 @@
 
 #include "source/result.h"
 
+static bool
+type_serves(Oid type, ResultWanted wanted)
+{
+	switch (wanted)
+	{
+		case WANTED_NUMBER:
+			return type == NUMERICOID || type == INT2OID || type == INT4OID || type == INT8OID ||
+				type == FLOAT4OID || type == FLOAT8OID;
+		case WANTED_TIME:
+			return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID;
+		case WANTED_BOOLEAN:
+			return type == BOOLOID;
+		default:
+			return true;
+	}
+}
+
 /* Find a column by its name; number 0 when it is absent and not required. */
 ResultColumn
-result_column(const char *name, bool required)
+result_column(const char *name, bool required, ResultWanted wanted)
 {
+	static const char *const expected[] = {"", "a number", "a date or timestamp", "boolean"};
 	TupleDesc	desc = SPI_tuptable->tupdesc;
 	ResultColumn		column = {0};
 
@@ -29,6 +47,11 @@ result_column(const char *name, bool required)
 			column.type = getBaseType(TupleDescAttr(desc, i)->atttypid);
 			column.composite = column.type == RECORDOID || get_typtype(column.type) == TYPTYPE_COMPOSITE;
 			key_column_init(&column.key, column.type);
+			if (!type_serves(column.type, wanted))
+				ereport(ERROR,
+						(errcode(ERRCODE_DATATYPE_MISMATCH),
+						 errmsg("column \"%s\" of the mapping is of type %s, %s is expected",
+								name, format_type_be(column.type), expected[wanted])));
 			return column;
 		}
 	if (required)
@@ -170,10 +193,7 @@ result_numeric(const ResultRow *row, const ResultColumn *column, const char *nam
 			number = DatumGetNumeric(DirectFunctionCall1(float8_numeric, value));
 			break;
 		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" of the mapping is of type %s, a number is expected",
-							name, format_type_be(column->type))));
+			elog(ERROR, "column \"%s\" is no number", name);
 	}
 	if (numeric_is_nan(number) || numeric_is_inf(number))
 		ereport(ERROR,
@@ -188,11 +208,6 @@ result_bool(const ResultRow *row, const ResultColumn *column, bool absent)
 {
 	if (result_is_null(row, column))
 		return absent;
-	if (column->type != BOOLOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("a column of the feed is of type %s, boolean is expected",
-						format_type_be(column->type))));
 	return DatumGetBool(result_value(row, column));
 }
 

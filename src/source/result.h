@@ -23,7 +23,16 @@ typedef struct ResultRow
 	bool	   *isnull;
 } ResultRow;
 
-extern ResultColumn result_column(const char *name, bool required);
+/* What a column must hold; another type is an error whatever the rows are. */
+typedef enum ResultWanted
+{
+	WANTED_ANY,
+	WANTED_NUMBER,
+	WANTED_TIME,
+	WANTED_BOOLEAN
+} ResultWanted;
+
+extern ResultColumn result_column(const char *name, bool required, ResultWanted wanted);
 extern ResultRow result_new_row(void);
 extern void result_row(ResultRow *row, uint64 n);
 extern bool result_is_null(const ResultRow *row, const ResultColumn *column);

@@ -43,10 +43,13 @@ typedef struct SourcePart
 	char	   *key_table;
 	int			n_columns;
 	char	  **key_columns;
+	char	  **key_classes;	/* as of attach: see key_class() */
 	Oid			relid;			/* of the key relation, once resolved */
 	bool		resolved;		/* the following are known; reset when the relation changes */
 	Oid			column_types[KEY_MAX_COLUMNS];	/* as declared */
+	Oid			collations[KEY_MAX_COLUMNS];
 	KeyColumn	columns[KEY_MAX_COLUMNS];
+	bool		loose;			/* keys may be equal though their texts differ */
 	SPIPlanPtr	plan;
 } SourcePart;
 
@@ -67,6 +70,8 @@ typedef struct Source
 	SourceState state;
 	bool		deliver;
 	TimestampTz live_at;		/* DT_NOBEGIN: never */
+	bool		unfit;			/* broken until its mapping fits again */
+	bool		followed;		/* the stored mapping is newer than this one */
 	int			n_parts;
 	SourcePart *parts;
 	MemoryContext cxt;
@@ -120,21 +125,26 @@ extern SourcePart *source_part_named(Source *source, const char *name);
  * the query or in a row comes back as ErrorData, NULL when all went well;
  * results live in the caller's memory context.
  */
-extern ErrorData *source_read_orders(Source *source, SourcePart *part, const char **keys, int n_keys,
+/* The keys come back as the orders write them; those under which there is no order now have no line. */
+extern ErrorData *source_read_orders(Source *source, SourcePart *part, const char ***keys, int *n_keys,
 									 MappedLine **lines, int *n_lines);
 extern ErrorData *source_read_feed(Source *source, SourcePart *part, const char **keys, int n_keys,
 								   FeedRow **rows, int *n_rows);
 extern ErrorData *source_read_touched(Source *source, SourcePart *part, const char **keys, int n_keys,
 									  const char ***order_keys, int *n_orders);
+/* The error of reading no keys at all, which is the mapping's; NULL when it fits. */
+extern ErrorData *source_try(Source *source);
 /* An ERROR when the current role may not act as the source's role. */
 extern void source_check_reader(Source *source);
 /* Up to limit keys of a part after a key (NULL: from the first), in key order. */
 extern ErrorData *source_list_keys(Source *source, SourcePart *part, const char *after, int limit,
 								   const char ***keys, int *n_keys);
 extern ErrorData *source_count_keys(Source *source, SourcePart *part, int64 *count);
-/* Which of the keys exist in the part's key relation. */
+/* Which of the keys exist in the part's key relation, exactly so or as one that equals them. */
 extern ErrorData *source_existing_keys(Source *source, SourcePart *part, const char **keys, int n_keys,
-									   bool *exists);
+									   bool exactly, bool *exists);
+/* The keys and all in the key relation that equal one of them. */
+extern void source_add_spellings(Source *source, SourcePart *part, const char ***keys, int *n_keys);
 /* The id of a key given in canonical text. */
 extern int64 source_key_identity(Source *source, SourcePart *part, const char *key);
 /* Whether the part's ids are the keys themselves. */

@@ -97,7 +97,9 @@ SELECT is((SELECT string_agg(name, ', ' ORDER BY client_id) FROM agentcrm.client
 UPDATE app.clients SET name = 'Eve' WHERE client_id = 5;
 CALL agentcrm.run();
 SELECT is((SELECT name FROM agentcrm.client WHERE client_id = 5), 'Eve', 'and their new ones');
-SELECT matches(pg_temp.feed(format('%L, %L, %L, %L', 'q', 'client', :feed, '{"app.clients": ["client_id"]}')), '^42710: attach: source "q" has a client feed already', 'a feed is given once');
+SELECT count(*) FROM agentcrm.attach_feed('q', 'client', replace(:feed, 'name FROM', 'upper(name) AS name FROM'), '{"app.clients": ["client_id"]}') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT name FROM agentcrm.client WHERE client_id = 5), 'EVE', 'a feed given again replaces the first');
 
 -- resync
 SELECT is(pg_temp.answer($$SELECT agentcrm.resync('nothing')$$), '42704: source "nothing" does not exist', 'resync: unknown source');

@@ -1,0 +1,28 @@
+/*
+ * mapping.h
+ *		A mapping that no longer fits the application's tables, inside the engine.
+ */
+#ifndef AGENTCRM_MAPPING_H
+#define AGENTCRM_MAPPING_H
+
+#include "source/source.h"
+
+/*
+ * A read of the source has failed: whether its mapping is to blame, and no
+ * row.  Then the source is broken for the rest of this step, and for longer
+ * where its mapping could not be followed.
+ */
+extern bool mapping_failed(Source *source, TimestampTz now);
+
+/* Set a source aside; unfit: until its mapping fits again. */
+extern void mapping_break(Source *source, const ErrorData *error, const char *problem, bool unfit, TimestampTz now);
+
+/* What is wrong with a mapping, and the call that mends it. */
+extern char *mapping_problem(Source *source, const ErrorData *error);
+
+/* Let sources go on whose mapping fits again; true when there was one. */
+extern bool mapping_step(TimestampTz now);
+/* The next step looks at broken sources, whatever the clock says. */
+extern void mapping_look_again(void);
+
+#endif
