@@ -183,10 +183,10 @@ COMMENT ON FUNCTION agentcrm.mending_call(agentcrm.source, jsonb, text[]) IS 'In
 -- What keeps the reading role from reading, whatever the mapping says.
 CREATE FUNCTION agentcrm.reader_problem(source agentcrm.source) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN r.oid IS NULL THEN format('role "%s", as which the source is read, does not exist: SELECT agentcrm.alter_source(%L, run_as => ''...'')', source.run_as, source.name)
+	SELECT CASE WHEN r.oid IS NULL THEN format('role "%s" does not exist, as which the source is read: SELECT agentcrm.alter_source(%L, run_as => ''...'')', source.run_as, source.name)
 		WHEN NOT pg_has_role(r.oid, 'MEMBER') THEN format('role "%s" may not act as "%s", as which the source is read: GRANT %I TO %I', current_user, source.run_as, source.run_as, current_user)
-		ELSE (SELECT format('role "%s", as which the source is read, may not read %s: GRANT USAGE ON SCHEMA %I TO %I; GRANT SELECT ON %s TO %I', source.run_as, agentcrm.relation_name(c.oid),
-				w.schema_name, source.run_as, agentcrm.relation_name(c.oid), source.run_as)
+		ELSE (SELECT format('role "%s", as which the source is read, may not read %s: GRANT %s TO %I', source.run_as, agentcrm.relation_name(c.oid),
+				CASE WHEN has_schema_privilege(r.oid, n.oid, 'USAGE') THEN 'SELECT ON ' || agentcrm.relation_name(c.oid) ELSE format('USAGE ON SCHEMA %I', n.nspname) END, source.run_as)
 			FROM agentcrm.source_watch w JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
 			WHERE w.source_id = source.source_id AND NOT (has_schema_privilege(r.oid, n.oid, 'USAGE')
 				AND (has_table_privilege(r.oid, c.oid, 'SELECT') OR has_any_column_privilege(r.oid, c.oid, 'SELECT'))) ORDER BY w.watch LIMIT 1) END
@@ -218,7 +218,7 @@ BEGIN
 	END IF;
 	before := agentcrm.unfit_arguments(source, source.options);
 	after := CASE WHEN suggested = source.options THEN before ELSE agentcrm.unfit_arguments(source, suggested) END;
-	SELECT string_agg(format('%s is %s now', concat_ws('.', quote_ident(r.schema_name), quote_ident(r.table_name), quote_ident(r.was)), r.becomes), ', ' ORDER BY r.was) INTO names
+	SELECT string_agg(format('%s is %s now', concat_ws('.', quote_ident(r.schema_name), quote_ident(r.table_name), quote_ident(r.was)), CASE WHEN r.was IS NULL THEN r.becomes ELSE quote_ident(r.becomes) END), ', ' ORDER BY r.was) INTO names
 	FROM (SELECT DISTINCT schema_name, table_name, was, becomes FROM agentcrm.renamed(source.source_id)) r;
 	RETURN coalesce(before.message, error) || coalesce(' (' || names || ')', '') || ': ' || agentcrm.mending_call(source, suggested, after.arguments);
 END $$;
