@@ -1,22 +1,29 @@
 -- source/: a mapping that no longer fits the application's tables: what was renamed is followed or named, and the call that mends it is written out
 
+-- By the catalog alone: to_regclass refuses a caller who may not use the schema.
+CREATE FUNCTION agentcrm.relation_named(schema_name text, table_name text) RETURNS oid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT c.oid FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid WHERE n.nspname = schema_name AND c.relname = table_name
+$$;
+COMMENT ON FUNCTION agentcrm.relation_named(text, text) IS 'Internal: a relation by its name; NULL when there is none';
+
 -- What watched tables and their columns are called now that are no longer called as at attach.  Column numbers and the trigger's
 -- place are good only in the database of the attach, where the trigger's name still has its table's oid.
 CREATE FUNCTION agentcrm.renamed(source int) RETURNS TABLE (relation regclass, schema_name text, table_name text, was text, becomes text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH watched AS (
-		SELECT DISTINCT c.oid, w.schema_name, w.table_name, w.columns, format('%I.%I', w.schema_name, w.table_name) AS named, n.nspname AS schema_now, c.relname AS name_now
+		SELECT DISTINCT c.oid, w.schema_name, w.table_name, w.columns, agentcrm.relation_named(w.schema_name, w.table_name) AS named
 		FROM agentcrm.source_watch w JOIN pg_trigger t ON t.tgname = format('agentcrm_%s_%s_%s', w.source_id, w.watch, t.tgrelid) AND t.tgfoid = 'agentcrm.capture'::regproc
-		JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_class c ON c.oid = t.tgrelid
 		-- its partitions have such triggers, too
 		WHERE w.source_id = source AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_trigger p ON p.tgrelid = i.inhparent WHERE i.inhrelid = c.oid
 			AND p.tgname = format('agentcrm_%s_%s_%s', w.source_id, w.watch, p.tgrelid)))
 	SELECT w.oid::regclass, w.schema_name, w.table_name, k.name, a.attname::text
 	FROM watched w CROSS JOIN unnest(w.columns) WITH ORDINALITY AS k(name, number) JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum = k.number
-	WHERE k.name <> a.attname AND NOT a.attisdropped AND (to_regclass(w.named) IS NULL OR to_regclass(w.named) = w.oid)
+	WHERE k.name <> a.attname AND NOT a.attisdropped AND coalesce(w.named, w.oid) = w.oid
 	AND NOT EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = w.oid AND o.attname = k.name)
 	UNION ALL
-	SELECT w.oid::regclass, w.schema_name, w.table_name, NULL, agentcrm.relation_name(w.oid) FROM watched w WHERE to_regclass(w.named) IS NULL
+	SELECT w.oid::regclass, w.schema_name, w.table_name, NULL, agentcrm.relation_name(w.oid) FROM watched w WHERE w.named IS NULL
 $$;
 COMMENT ON FUNCTION agentcrm.renamed(int) IS 'Internal: columns (was) and tables (was is NULL) of a source that have another name than at attach, and that name';
 
@@ -183,13 +190,17 @@ COMMENT ON FUNCTION agentcrm.mending_call(agentcrm.source, jsonb, text[]) IS 'In
 -- What keeps the reading role from reading, whatever the mapping says.
 CREATE FUNCTION agentcrm.reader_problem(source agentcrm.source) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN r.oid IS NULL THEN format('role "%s", as which the source is read, does not exist: SELECT agentcrm.alter_source(%L, run_as => ''...'')', source.run_as, source.name)
-		WHEN NOT pg_has_role(r.oid, 'MEMBER') THEN format('role "%s" may not act as "%s", as which the source is read: GRANT %I TO %I', current_user, source.run_as, source.run_as, current_user)
-		ELSE (SELECT format('role "%s", as which the source is read, may not read %s: GRANT USAGE ON SCHEMA %I TO %I; GRANT SELECT ON %s TO %I', source.run_as, agentcrm.relation_name(c.oid),
-				w.schema_name, source.run_as, agentcrm.relation_name(c.oid), source.run_as)
+	SELECT CASE WHEN r.oid IS NULL THEN format('role "%s" does not exist, as which the source is read: SELECT agentcrm.alter_source(%L, run_as => ''...'')', source.run_as, source.name)
+		WHEN NOT pg_has_role(r.oid, 'MEMBER') THEN format('role "%s" may not read source "%s" as role "%s": GRANT %I TO %I', current_user, source.name, source.run_as, source.run_as, current_user)
+		ELSE coalesce((SELECT format('row-level security of %s hides rows from role "%s": SELECT agentcrm.alter_source(%L, run_as => ''...''), a role that has BYPASSRLS', agentcrm.relation_name(c.oid), source.run_as, source.name)
+			FROM agentcrm.source_watch w JOIN pg_class c ON c.oid = agentcrm.relation_named(w.schema_name, w.table_name)
+			WHERE w.source_id = source.source_id AND c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
+			ORDER BY w.watch LIMIT 1),
+			(SELECT format('role "%s", as which the source is read, may not read %s: GRANT %s TO %I', source.run_as, agentcrm.relation_name(c.oid),
+				CASE WHEN has_schema_privilege(r.oid, n.oid, 'USAGE') THEN 'SELECT ON ' || agentcrm.relation_name(c.oid) ELSE format('USAGE ON SCHEMA %I', n.nspname) END, source.run_as)
 			FROM agentcrm.source_watch w JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
 			WHERE w.source_id = source.source_id AND NOT (has_schema_privilege(r.oid, n.oid, 'USAGE')
-				AND (has_table_privilege(r.oid, c.oid, 'SELECT') OR has_any_column_privilege(r.oid, c.oid, 'SELECT'))) ORDER BY w.watch LIMIT 1) END
+				AND (has_table_privilege(r.oid, c.oid, 'SELECT') OR has_any_column_privilege(r.oid, c.oid, 'SELECT'))) ORDER BY w.watch LIMIT 1)) END
 	FROM (SELECT) AS one LEFT JOIN pg_roles r ON r.rolname = source.run_as
 $$;
 COMMENT ON FUNCTION agentcrm.reader_problem(agentcrm.source) IS 'Internal: what the reading role lacks';
@@ -198,7 +209,7 @@ CREATE FUNCTION agentcrm.class_problem(source agentcrm.source) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT format('the key (%s) of %I.%I is %s now and was %s: its rows would get other ids; to read them anew: SELECT agentcrm.alter_source(%L)', array_to_string(p.key_columns, ', '),
 		p.key_schema, p.key_table, array_to_string(k.classes, ', '), array_to_string(p.key_classes, ', '), source.name)
-	FROM agentcrm.source_part p CROSS JOIN LATERAL (SELECT agentcrm.part_classes(jsonb_build_object('relation', to_regclass(format('%I.%I', p.key_schema, p.key_table))::oid, 'key', p.key_columns))) AS k(classes)
+	FROM agentcrm.source_part p CROSS JOIN LATERAL (SELECT agentcrm.part_classes(jsonb_build_object('relation', agentcrm.relation_named(p.key_schema, p.key_table), 'key', p.key_columns))) AS k(classes)
 	WHERE p.source_id = source.source_id AND cardinality(k.classes) = cardinality(p.key_classes) AND k.classes <> p.key_classes ORDER BY p.part LIMIT 1
 $$;
 COMMENT ON FUNCTION agentcrm.class_problem(agentcrm.source) IS 'Internal: a key whose type is of another kind than at attach';
@@ -218,7 +229,7 @@ BEGIN
 	END IF;
 	before := agentcrm.unfit_arguments(source, source.options);
 	after := CASE WHEN suggested = source.options THEN before ELSE agentcrm.unfit_arguments(source, suggested) END;
-	SELECT string_agg(format('%s is %s now', concat_ws('.', quote_ident(r.schema_name), quote_ident(r.table_name), quote_ident(r.was)), r.becomes), ', ' ORDER BY r.was) INTO names
+	SELECT string_agg(format('%s is %s now', concat_ws('.', quote_ident(r.schema_name), quote_ident(r.table_name), quote_ident(r.was)), CASE WHEN r.was IS NULL THEN r.becomes ELSE quote_ident(r.becomes) END), ', ' ORDER BY r.was) INTO names
 	FROM (SELECT DISTINCT schema_name, table_name, was, becomes FROM agentcrm.renamed(source.source_id)) r;
 	RETURN coalesce(before.message, error) || coalesce(' (' || names || ')', '') || ': ' || agentcrm.mending_call(source, suggested, after.arguments);
 END $$;

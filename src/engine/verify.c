@@ -17,6 +17,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -420,6 +421,15 @@ verify_feed(Source *source, SourcePart *part, const Excluded *excluded, Differen
 	MemoryContextDelete(chunk_cxt);
 }
 
+/* Why the application's tables cannot be read through the mapping, NULL when they can; an ERROR when only the caller may not. */
+static ErrorData *
+try_source(Source *source)
+{
+	if (OidIsValid(get_role_oid(source->run_as, true)))
+		source_check_reader(source);
+	return source_try(source);
+}
+
 /* agentcrm.verify(): every difference between state and recompute. */
 Datum
 agentcrm_verify(PG_FUNCTION_ARGS)
@@ -434,7 +444,7 @@ agentcrm_verify(PG_FUNCTION_ARGS)
 	for (int i = 0; i < source_count(); i++)
 	{
 		Source	   *source = source_nth(i);
-		ErrorData  *error = source_try(source);
+		ErrorData  *error = try_source(source);
 
 		sink.source = source->name;
 		if (error)
@@ -560,7 +570,7 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 			part = &source->parts[p];
 	if (part == NULL)
 		elog(ERROR, "source \"%s\" has no orders", source->name);
-	error = source_try(source);
+	error = try_source(source);
 	if (error)
 	{
 		char	   *problem = mapping_problem(source, error);

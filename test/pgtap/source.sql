@@ -152,7 +152,7 @@ SELECT matches(pg_temp.alter($$'q', query => 'SELECT 1'$$), 'attach: query', 'qu
 SELECT count(*) FROM agentcrm.alter_source('q', query => replace(:query, 'l.qty * l.price', '10 * l.qty')) \g /dev/null
 CALL agentcrm.run();
 SELECT is((SELECT amount FROM agentcrm.ledger WHERE order_id = 4 AND product_id = 1), 20::numeric, 'alter_source: all is read with the new query');
-SELECT is((SELECT name FROM agentcrm.client WHERE client_id = 5), 'Eve', 'the feed stays');
+SELECT is((SELECT name FROM agentcrm.client WHERE client_id = 5), 'EVE', 'the feed stays');
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify after alter_source');
 
 -- attach, in an identity namespace of its own

@@ -98,7 +98,7 @@ well('and back', 'shop');
 
 sql('ALTER TABLE shop.orders RENAME rate TO "Pace"');
 $id = order_written('a column inside an expression is renamed');
-broken('a column inside an expression is renamed', 'shop', qr{^argument amount: column o\.rate does not exist \(shop\.orders\.rate is Pace now\): SELECT agentcrm\.alter_source\('shop', amount => 'l\.qty \* l\.price / o\."Pace"'\)$});
+broken('a column inside an expression is renamed', 'shop', qr{^argument amount: column o\.rate does not exist \(shop\.orders\.rate is "Pace" now\): SELECT agentcrm\.alter_source\('shop', amount => 'l\.qty \* l\.price / o\."Pace"'\)$});
 is(sql(q{SELECT expected || '|' || found FROM agentcrm.verify() WHERE source = 'shop' AND what = 'source'}), "a mapping that fits the application's tables|column o.rate does not exist", 'verify() says it in a row');
 is(sql('SELECT count(*) FROM agentcrm.verify()'), '1', 'and goes on with others');
 my (undef, undef, $err) = $node->psql($db, q{SELECT * FROM agentcrm.compare('shop')});
@@ -170,7 +170,7 @@ my (undef, undef, $dropped) = $node->psql($db, q{INSERT INTO shop.orders (order_
 unlike($dropped, qr/ERROR/, 'a table is dropped: the application goes on');
 broken('a table is dropped', 'shop', qr/argument lines: relation shop\.lines does not exist: SELECT agentcrm\.alter_source\('shop', lines => '\.\.\.'\)$/);
 is(sql(q{SELECT count(*) FROM agentcrm.verify() WHERE what <> 'source'}), '0', 'a table is dropped: verify() does not fail');
-sql(q{ALTER TABLE shop.copy RENAME TO lines; ALTER TABLE shop.lines OWNER TO app});
+sql(q{ALTER TABLE shop.copy RENAME TO lines; ALTER TABLE shop.lines OWNER TO app, ADD FOREIGN KEY (order_id) REFERENCES shop.orders NOT VALID});
 sql(q{INSERT INTO shop.lines VALUES ('7001', 1, 1, 1, '1')});
 wait_until($node, $db, q{SELECT state = 'live' AND remark ~ 'a trigger is missing on shop.lines.*alter_source' FROM agentcrm.status WHERE name = 'shop'}, 'a table made again: read again, and the missing trigger is told');
 sql(q{UPDATE shop.lines SET qty = 50 WHERE order_id = '7'});
@@ -184,7 +184,7 @@ well('with its triggers', 'shop');
 
 sql('ALTER TABLE shop.extra RENAME id TO "No."; ALTER TABLE shop.extra RENAME total TO net');
 sql(q{INSERT INTO shop.extra VALUES (51, 1, '2026-01-01', 51)});
-broken('a query', 'extra', qr/column "id" does not exist|column e\.id does not exist/);
+broken('a query', 'extra', qr/argument key: column id of shop\.extra does not exist .*SELECT agentcrm\.alter_source\('extra', key => .*, query => .* e\."No\." = ANY .*, watch => /s);
 sql(call('extra'));
 well('a query: the call, as it was given', 'extra');
 is(sql('SELECT sum(amount) FROM agentcrm.ledger WHERE source_id = 2'), sql('SELECT sum(net) FROM shop.extra'), 'a query: all is counted');
@@ -201,7 +201,7 @@ is(sql('SELECT name FROM agentcrm.product WHERE product_id = 1'), 'changed', 'a 
 sql(q{CREATE ROLE reader; GRANT USAGE ON SCHEMA shop TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA shop TO reader; SELECT FROM agentcrm.alter_source('extra', run_as => 'reader')});
 well('read by a role with a grant', 'extra');
 sql('REVOKE SELECT ON shop.extra FROM reader; UPDATE shop.extra SET net = 8 WHERE "No." = 8');
-broken('a revoked grant', 'extra', qr/role "reader", as which the source is read, may not read shop\.extra: .*GRANT SELECT ON shop\.extra TO reader/);
+broken('a revoked grant', 'extra', qr/role "reader", as which the source is read, may not read shop\.extra: GRANT SELECT ON shop\.extra TO reader/);
 sql('GRANT SELECT ON shop.extra TO reader');
 well('a grant comes back: by itself', 'extra');
 
