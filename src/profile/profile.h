@@ -14,6 +14,9 @@
 
 #define PROFILE_QUANTITIES 8
 
+/* No money is more: one absurd amount must not make the arithmetic of all clients overflow. */
+#define PROFILE_MOST_MONEY 1e100
+
 /* One product of one client; the columns of agentcrm.client_product. */
 typedef struct ClientProduct
 {
