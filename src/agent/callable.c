@@ -281,8 +281,17 @@ agentcrm_register_agent(PG_FUNCTION_ARGS)
 	Datum		values[6];
 	char	   *schema;
 	char	   *name;
-	Jsonb	   *params = PG_GETARG_JSONB_P(3);
+	Jsonb	   *params;
 
+	for (int i = 0; i < 4; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("name, objective, function and params must not be null")));
+	params = PG_GETARG_JSONB_P(3);
+	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an agent needs a name")));
 	check_function(PG_GETARG_OID(2), &schema, &name);
 	if (!JB_ROOT_IS_OBJECT(params))
 		ereport(ERROR,
