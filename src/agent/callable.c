@@ -133,17 +133,6 @@ money(double value)
 							   Int32GetDatum(4));
 }
 
-static Datum
-uses_jsonb(double minutes)
-{
-	JsonbParseState *state = NULL;
-
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	if (minutes > 0)
-		json_number(&state, "rep_minutes", minutes);
-	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
-}
-
 static void
 put_proposal(ReturnSetInfo *rsinfo, const Bid *bid)
 {
@@ -175,7 +164,7 @@ put_proposal(ReturnSetInfo *rsinfo, const Bid *bid)
 		v[11] = Float8GetDatum(bid->p_claim);
 		v[12] = money(bid->margin);
 		v[13] = money(bid->cost);
-		v[14] = uses_jsonb(bid->minutes);
+		v[14] = JsonbPGetDatum(bid_uses(bid));
 		v[15] = TimestampTzGetDatum(bid->valid_until);
 		v[18] = PointerGetDatum(bid->evidence);
 		nulls[9] = nulls[10] = nulls[12] = nulls[13] = nulls[14] = nulls[15] = false;

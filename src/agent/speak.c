@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "agent/speak.h"
+#include "json.h"
 
 /* A phone call by the client's rep. */
 Offer
@@ -88,18 +89,7 @@ agent_order_margin(const ClientSnapshot *client, const Population *population, c
 double
 agent_gain(double p0, double margin)
 {
-	return (effect_apply(p0, ASSUMED_THETA) - p0) * margin;
-}
-
-/* Probability that the client's next order holds the product (level 0). */
-double
-agent_inclusion(const ClientSnapshot *client, const ClientProduct *product)
-{
-	const ProductInfo *info = profile_product(product->product_id);
-	double		missed = client->profile.n_orders - product->last_order_no;
-
-	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed),
-					   info != NULL ? info->share : 0, client->profile.n_orders);
+	return (effect_apply(p0, EFFECT_ASSUMED) - p0) * margin;
 }
 
 /* Probability of an order within so many days of today if nothing is done, as the shared baseline reckons it. */
@@ -223,69 +213,6 @@ say_days(double days)
 	return psprintf("%.0f %s", whole, whole == 1 ? "day" : "days");
 }
 
-static void
-json_key(JsonbParseState **state, const char *name)
-{
-	JsonbValue	v;
-
-	v.type = jbvString;
-	v.val.string.val = unconstify(char *, name);
-	v.val.string.len = strlen(name);
-	(void) pushJsonbValue(state, WJB_KEY, &v);
-}
-
-/* "name": "value", or null. */
-void
-json_text(JsonbParseState **state, const char *name, const char *value)
-{
-	JsonbValue	v;
-
-	json_key(state, name);
-	if (value == NULL)
-		v.type = jbvNull;
-	else
-	{
-		v.type = jbvString;
-		v.val.string.val = pstrdup(value);
-		v.val.string.len = strlen(value);
-	}
-	(void) pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-/* "name": numeric */
-void
-json_numeric(JsonbParseState **state, const char *name, Numeric value)
-{
-	JsonbValue	v;
-
-	json_key(state, name);
-	v.type = jbvNumeric;
-	v.val.numeric = value;
-	(void) pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-/* "name": value with six significant digits, which is more than any model here knows. */
-void
-json_number(JsonbParseState **state, const char *name, double value)
-{
-	char		text[64];
-
-	if (!isfinite(value))
-	{
-		json_text(state, name, NULL);
-		return;
-	}
-	if (value == rint(value) && fabs(value) < 1e9)
-	{
-		json_numeric(state, name, int64_to_numeric((int64) value));
-		return;
-	}
-	snprintf(text, sizeof(text), "%.6g", value);
-	json_numeric(state, name,
-				 DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-													 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
-}
-
 /* Opens the evidence: columns of agentcrm.profile() that show the figures, for this client at its as_of, and what is joined to it. */
 void
 evidence_begin(Evidence *e, const ClientSnapshot *client, const char *columns, const char *more)
@@ -298,7 +225,7 @@ evidence_begin(Evidence *e, const ClientSnapshot *client, const char *columns, c
 	json_key(&e->state, "parameters");
 	(void) pushJsonbValue(&e->state, WJB_BEGIN_OBJECT, NULL);
 	json_text(&e->state, "effect", "assumed");
-	json_number(&e->state, "theta", ASSUMED_THETA);
+	json_number(&e->state, "theta", EFFECT_ASSUMED);
 }
 
 /* A parameter that entered the decision. */

@@ -20,13 +20,6 @@ enum
 	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_MINUTES = 17, ATT_STATUS = 18, ATT_AS_OF = 23
 };
 
-/* The day of a moment, in UTC, as the snapshots count days. */
-DateADT
-day_of(TimestampTz at)
-{
-	return (DateADT) (at / USECS_PER_DAY - (at % USECS_PER_DAY < 0 ? 1 : 0));
-}
-
 /* open, shown, agreed, snoozed: the client may still be approached for it */
 bool
 status_stands(const char *status)

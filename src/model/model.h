@@ -103,6 +103,8 @@ extern double repeat_rate(double f1, double q, double n);
 
 /* ---- what an action changes (effect.c) ---- */
 
+#define EFFECT_ASSUMED 0.20		/* prior mean of an action's effect, log odds */
+
 extern double effect_apply(double p0, double theta);
 
 #endif							/* AGENTCRM_MODEL_H */
