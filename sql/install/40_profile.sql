@@ -428,7 +428,7 @@ SELECT v.stage, count(*) AS clients, round(100.0 * count(*) / sum(count(*)) OVER
 FROM agentcrm.client_360 v
 GROUP BY v.stage
 ORDER BY array_position('{prospect,new,one_off,growing,regular,won_back,declining,at_risk,dormant,lost}', v.stage);
-COMMENT ON VIEW agentcrm.portfolio IS 'Clients, orders and net amount by lifecycle stage';
+COMMENT ON VIEW agentcrm.portfolio IS 'Clients, net amount and expected amount by lifecycle stage';
 COMMENT ON COLUMN agentcrm.portfolio.stage IS 'Lifecycle stage; NULL before the first assessment';
 COMMENT ON COLUMN agentcrm.portfolio.clients IS 'Clients';
 COMMENT ON COLUMN agentcrm.portfolio.clients_pct IS 'Share of all clients, %';

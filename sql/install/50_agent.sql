@@ -19,7 +19,7 @@ COMMENT ON COLUMN agentcrm.agent.function_name IS 'Name of its function';
 COMMENT ON COLUMN agentcrm.agent.registrar IS 'Role that registered it and under whose rights it runs';
 COMMENT ON COLUMN agentcrm.agent.mode IS 'active, shadow (bids are recorded, never awarded) or paused';
 COMMENT ON COLUMN agentcrm.agent.params IS 'Parameters by name';
-COMMENT ON COLUMN agentcrm.agent.min_data IS 'Least data it needs, by name; below it refuses';
+COMMENT ON COLUMN agentcrm.agent.min_data IS 'Least data it needs, by name, for people to read; what makes it refuse are its own parameters';
 COMMENT ON COLUMN agentcrm.agent.problem IS 'Why it was paused, if it failed';
 
 CREATE TYPE agentcrm.bid_proposal AS (
@@ -97,11 +97,11 @@ Arguments and errors as agentcrm.portfolio_agent.
 Example: SELECT kind, action, reason FROM agentcrm.retention_agent(ARRAY[42], ''2026-03-01'')';
 
 CREATE FUNCTION agentcrm.register_agent(name text, objective text, function regprocedure, params jsonb DEFAULT '{}')
-	RETURNS void STRICT LANGUAGE c SET search_path = pg_catalog, pg_temp
+	RETURNS void LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_register_agent';
 COMMENT ON FUNCTION agentcrm.register_agent(text, text, regprocedure, jsonb) IS
 'Registers a function as an agent, or registers it anew under the same name, active and without its old problem. The caller becomes the registrar: the agent runs under the registrar''s rights, read-only, with search_path pg_catalog, and within params.time_limit_ms (5000) and params.memory_limit_mb (256), which also bounds its temporary files.
 name: name of the agent. objective: acquire, grow, retain, serve or protect. function: declared (client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal. params: handed to it as call -> ''params''.
-Whoever may write agentcrm.agent decides whose rights agents run under: grant that to nobody but operators. Errors: a function of another signature, params that are no object, an unknown objective.
+Whoever may write agentcrm.agent decides whose rights agents run under: grant that to nobody but operators. Errors: a null argument, an empty name, a function of another signature, params that are no object, an unknown objective.
 Example: SELECT agentcrm.register_agent(''birthday'', ''retain'', ''crm.birthday_agent(bigint[], timestamptz, jsonb)'')';
 REVOKE ALL ON FUNCTION agentcrm.register_agent(text, text, regprocedure, jsonb) FROM PUBLIC;

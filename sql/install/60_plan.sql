@@ -63,7 +63,7 @@ COMMENT ON TABLE agentcrm.bid IS 'Bids of the agents, awarded or not, with the r
 COMMENT ON TABLE agentcrm.bid_rest IS 'Bids of all times that have no partition of their own';
 COMMENT ON COLUMN agentcrm.bid.client_id IS 'Client';
 COMMENT ON COLUMN agentcrm.bid.as_of IS 'Moment of the round';
-COMMENT ON COLUMN agentcrm.bid.bid_id IS 'Hash of client, round, agent, action and demand';
+COMMENT ON COLUMN agentcrm.bid.bid_id IS 'Hash of client, round, agent, action, product and demand';
 COMMENT ON COLUMN agentcrm.bid.round_id IS 'Round';
 COMMENT ON COLUMN agentcrm.bid.agent IS 'Agent';
 COMMENT ON COLUMN agentcrm.bid.action IS 'call, visit, message, order_suggestion, programme or check';

@@ -36,7 +36,7 @@ CREATE INDEX recommendation_expires_at_idx ON agentcrm.recommendation (expires_a
 CREATE INDEX recommendation_rep_id_due_on_idx ON agentcrm.recommendation (rep_id, due_on) WHERE status IN ('open', 'shown', 'agreed', 'snoozed');
 COMMENT ON TABLE agentcrm.recommendation IS 'What agentcrm recommends to do for a client, and what became of it';
 COMMENT ON COLUMN agentcrm.recommendation.client_id IS 'Client';
-COMMENT ON COLUMN agentcrm.recommendation.recommendation_id IS 'Hash of client, round, agent, action and demand: the id of its bid';
+COMMENT ON COLUMN agentcrm.recommendation.recommendation_id IS 'Hash of client, round, agent, action, product and demand: the id of its bid';
 COMMENT ON COLUMN agentcrm.recommendation.rep_id IS 'Rep who is to do it; NULL where none is known';
 COMMENT ON COLUMN agentcrm.recommendation.agent IS 'Agent whose bid was accepted';
 COMMENT ON COLUMN agentcrm.recommendation.action IS 'call, visit, message, order_suggestion, programme or check';

@@ -85,6 +85,8 @@ extern void bid_sink_init(BidSink *sink);	/* in the current memory context */
 
 extern Bid *bid_new(BidSink *sink);
 
+extern Jsonb *bid_uses(const Bid *bid); /* resource -> amount */
+
 typedef void (*AgentFunction) (const ClientSnapshot *clients, int n_clients, const Population *population,
 							   const AgentCall *call, BidSink *sink);
 

@@ -15,6 +15,7 @@
 #include "utils/numeric.h"
 
 #include "agent/speak.h"
+#include "json.h"
 
 /* Weight of a quantity per purchase that came after it. */
 #define QUANTITY_DECAY 0.8
@@ -102,7 +103,7 @@ basket_usual(const ClientSnapshot *client, int most, double floor, BasketLine *l
 		line.info = profile_product(line.product->product_id);
 		if (line.info == NULL || !line.info->active)
 			continue;
-		line.p = agent_inclusion(client, line.product);
+		line.p = profile_inclusion(client, line.product);
 		if (line.p < floor || (n == most && !line_before(&line, &lines[n - 1])))
 			continue;
 		line.quantity = basket_quantity(line.product, line.info);

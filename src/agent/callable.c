@@ -133,17 +133,6 @@ money(double value)
 							   Int32GetDatum(4));
 }
 
-static Datum
-uses_jsonb(double minutes)
-{
-	JsonbParseState *state = NULL;
-
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	if (minutes > 0)
-		json_number(&state, "rep_minutes", minutes);
-	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
-}
-
 static void
 put_proposal(ReturnSetInfo *rsinfo, const Bid *bid)
 {
@@ -175,7 +164,7 @@ put_proposal(ReturnSetInfo *rsinfo, const Bid *bid)
 		v[11] = Float8GetDatum(bid->p_claim);
 		v[12] = money(bid->margin);
 		v[13] = money(bid->cost);
-		v[14] = uses_jsonb(bid->minutes);
+		v[14] = JsonbPGetDatum(bid_uses(bid));
 		v[15] = TimestampTzGetDatum(bid->valid_until);
 		v[18] = PointerGetDatum(bid->evidence);
 		nulls[9] = nulls[10] = nulls[12] = nulls[13] = nulls[14] = nulls[15] = false;
@@ -281,8 +270,17 @@ agentcrm_register_agent(PG_FUNCTION_ARGS)
 	Datum		values[6];
 	char	   *schema;
 	char	   *name;
-	Jsonb	   *params = PG_GETARG_JSONB_P(3);
+	Jsonb	   *params;
 
+	for (int i = 0; i < 4; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("name, objective, function and params must not be null")));
+	params = PG_GETARG_JSONB_P(3);
+	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an agent needs a name")));
 	check_function(PG_GETARG_OID(2), &schema, &name);
 	if (!JB_ROOT_IS_OBJECT(params))
 		ereport(ERROR,

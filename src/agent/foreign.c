@@ -20,6 +20,7 @@
 
 #include "agent/registry.h"
 #include "agent/speak.h"
+#include "json.h"
 
 #define PROPOSAL_COLUMNS "client_id, kind, action, channel, product_id, basket, quantity, programme_id, demand_category, " \
 	"demand_from, demand_to, p_claim, margin, cost, uses, valid_until, reason_code, reason, evidence, next_look_at"
@@ -178,22 +179,19 @@ call_jsonb(const Agent *agent, const AgentCall *call)
 	JsonbParseState *state = NULL;
 	JsonbValue	v;
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	json_begin(&state);
 	json_numeric(&state, "round", int64_to_numeric(call->round_id));
 	json_number(&state, "iteration", 1);
 	json_numeric(&state, "seed", int64_to_numeric(call->seed));
 	json_number(&state, "horizon_days", call->horizon_days);
 	json_number(&state, "margin_rate", call->margin_rate);
 	json_number(&state, "false_alarm_rate", call->false_alarm_rate);
-	v.type = jbvString;
-	v.val.string.val = "params";
-	v.val.string.len = strlen("params");
-	(void) pushJsonbValue(&state, WJB_KEY, &v);
+	json_key(&state, "params");
 	v.type = jbvBinary;
 	v.val.binary.data = &agent->params->root;
 	v.val.binary.len = VARSIZE(agent->params) - VARHDRSZ;
 	(void) pushJsonbValue(&state, WJB_VALUE, &v);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return json_end(&state);
 }
 
 static Datum

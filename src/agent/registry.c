@@ -23,6 +23,7 @@
 
 #include "agent/registry.h"
 #include "agent/speak.h"
+#include "json.h"
 
 PG_FUNCTION_INFO_V1(agentcrm_agent_changed);
 
@@ -213,6 +214,18 @@ bid_new(BidSink *sink)
 	}
 	memset(&sink->bids[sink->n], 0, sizeof(Bid));
 	return &sink->bids[sink->n++];
+}
+
+/* The means that a bid uses: resource -> amount. */
+Jsonb *
+bid_uses(const Bid *bid)
+{
+	JsonbParseState *state = NULL;
+
+	json_begin(&state);
+	if (bid->minutes > 0)
+		json_number(&state, "rep_minutes", bid->minutes);
+	return json_end(&state);
 }
 
 /* Call every agent that is not paused; a failing one leaves the bids of the others alone. */

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "agent/speak.h"
+#include "json.h"
 
 /* A phone call by the client's rep. */
 Offer
@@ -48,13 +49,16 @@ offer_suggestion(const AgentCall *call)
 	return (Offer) {"order_suggestion", "app", agent_param(call, "suggestion_cost", 0.02), 0};
 }
 
-static double
-to_double(Numeric n)
+/* Money to reckon with; what no order can be worth counts as the most that one can. */
+double
+agent_money(Numeric amount)
 {
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(n)));
+	double		value = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(amount)));
+
+	return fmax(-PROFILE_MOST_MONEY, fmin(value, PROFILE_MOST_MONEY));
 }
 
-/* Margin as a share of amount: the client's own where the ledger has margins, else the configured rate. */
+/* Margin as a share of net amount, returns deducted from both: the client's own where the ledger has margins, else the configured rate. */
 double
 agent_margin_share(const ClientSnapshot *client, const AgentCall *call)
 {
@@ -62,10 +66,10 @@ agent_margin_share(const ClientSnapshot *client, const AgentCall *call)
 
 	if (p->n_orders > 0 && p->margin != NULL && p->amount != NULL)
 	{
-		double		amount = to_double(p->amount);
+		double		amount = agent_money(p->amount) + agent_money(p->returned);
 
 		if (amount > 0)
-			return fmin(1.0, fmax(0.0, to_double(p->margin) / amount));
+			return fmin(1.0, fmax(0.0, agent_money(p->margin) / amount));
 	}
 	return call->margin_rate;
 }
@@ -85,18 +89,7 @@ agent_order_margin(const ClientSnapshot *client, const Population *population, c
 double
 agent_gain(double p0, double margin)
 {
-	return (effect_apply(p0, ASSUMED_THETA) - p0) * margin;
-}
-
-/* Probability that the client's next order holds the product (level 0). */
-double
-agent_inclusion(const ClientSnapshot *client, const ClientProduct *product)
-{
-	const ProductInfo *info = profile_product(product->product_id);
-	double		missed = client->profile.n_orders - product->last_order_no;
-
-	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed),
-					   info != NULL ? info->share : 0, client->profile.n_orders);
+	return (effect_apply(p0, EFFECT_ASSUMED) - p0) * margin;
 }
 
 /* Probability of an order within so many days of today if nothing is done, as the shared baseline reckons it. */
@@ -220,69 +213,6 @@ say_days(double days)
 	return psprintf("%.0f %s", whole, whole == 1 ? "day" : "days");
 }
 
-static void
-json_key(JsonbParseState **state, const char *name)
-{
-	JsonbValue	v;
-
-	v.type = jbvString;
-	v.val.string.val = unconstify(char *, name);
-	v.val.string.len = strlen(name);
-	(void) pushJsonbValue(state, WJB_KEY, &v);
-}
-
-/* "name": "value", or null. */
-void
-json_text(JsonbParseState **state, const char *name, const char *value)
-{
-	JsonbValue	v;
-
-	json_key(state, name);
-	if (value == NULL)
-		v.type = jbvNull;
-	else
-	{
-		v.type = jbvString;
-		v.val.string.val = pstrdup(value);
-		v.val.string.len = strlen(value);
-	}
-	(void) pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-/* "name": numeric */
-void
-json_numeric(JsonbParseState **state, const char *name, Numeric value)
-{
-	JsonbValue	v;
-
-	json_key(state, name);
-	v.type = jbvNumeric;
-	v.val.numeric = value;
-	(void) pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-/* "name": value with six significant digits, which is more than any model here knows. */
-void
-json_number(JsonbParseState **state, const char *name, double value)
-{
-	char		text[64];
-
-	if (!isfinite(value))
-	{
-		json_text(state, name, NULL);
-		return;
-	}
-	if (value == rint(value) && fabs(value) < 1e9)
-	{
-		json_numeric(state, name, int64_to_numeric((int64) value));
-		return;
-	}
-	snprintf(text, sizeof(text), "%.6g", value);
-	json_numeric(state, name,
-				 DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-													 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
-}
-
 /* Opens the evidence: columns of agentcrm.profile() that show the figures, for this client at its as_of, and what is joined to it. */
 void
 evidence_begin(Evidence *e, const ClientSnapshot *client, const char *columns, const char *more)
@@ -295,7 +225,7 @@ evidence_begin(Evidence *e, const ClientSnapshot *client, const char *columns, c
 	json_key(&e->state, "parameters");
 	(void) pushJsonbValue(&e->state, WJB_BEGIN_OBJECT, NULL);
 	json_text(&e->state, "effect", "assumed");
-	json_number(&e->state, "theta", ASSUMED_THETA);
+	json_number(&e->state, "theta", EFFECT_ASSUMED);
 }
 
 /* A parameter that entered the decision. */

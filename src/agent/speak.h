@@ -13,9 +13,6 @@
 /* Days of the demand window that every built-in agent bids for. */
 #define DEMAND_DAYS 14
 
-/* Assumed effect of an action on the log odds of the demand (prior mean). */
-#define ASSUMED_THETA 0.20
-
 typedef struct Offer
 {
 	const char *action;
@@ -29,10 +26,10 @@ extern Offer offer_visit(const AgentCall *call);
 extern Offer offer_message(const AgentCall *call);
 extern Offer offer_suggestion(const AgentCall *call);
 
+extern double agent_money(Numeric amount);
 extern double agent_margin_share(const ClientSnapshot *client, const AgentCall *call);
 extern double agent_order_margin(const ClientSnapshot *client, const Population *population, const AgentCall *call);
 extern double agent_gain(double p0, double margin);
-extern double agent_inclusion(const ClientSnapshot *client, const ClientProduct *product);
 extern double agent_order_within(const ClientSnapshot *client, const Population *population, int days);
 extern TimestampTz agent_days_later(const ClientSnapshot *client, double days);
 
@@ -59,10 +56,6 @@ extern void evidence_values(Evidence *e);
 extern void evidence_number(Evidence *e, const char *name, double value);
 extern void evidence_text(Evidence *e, const char *name, const char *value);
 extern Jsonb *evidence_end(Evidence *e);
-
-extern void json_text(JsonbParseState **state, const char *name, const char *value);
-extern void json_number(JsonbParseState **state, const char *name, double value);
-extern void json_numeric(JsonbParseState **state, const char *name, Numeric value);
 
 /* basket.c */
 typedef struct BasketLine

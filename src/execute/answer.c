@@ -82,7 +82,7 @@ line_answers(const LedgerLine *line, const Standing *s, TimestampTz recorded_at)
 	/* the source's own zone may still be on the day before the window's first */
 	if ((line->ordered_on < s->from && line->ordered_at <= s->as_of) || line->ordered_on >= s->to)
 		return false;
-	if (line->ordered_on <= day_of(s->as_of) && recorded_at <= s->as_of)
+	if (line->ordered_on <= period_day(s->as_of) && recorded_at <= s->as_of)
 		return false;
 	if (strcmp(s->category, "*") == 0)
 		return true;
@@ -113,7 +113,7 @@ static void
 run_update(Columns *c, SPIPlanPtr *plan, const char *sql, TimestampTz as_of, const char *reason)
 {
 	Oid			types[3] = {TIMESTAMPTZOID, DATEOID, TEXTOID};
-	Datum		values[3] = {TimestampTzGetDatum(as_of), DateADTGetDatum(day_of(as_of)), (Datum) 0};
+	Datum		values[3] = {TimestampTzGetDatum(as_of), DateADTGetDatum(period_day(as_of)), (Datum) 0};
 	MemoryContext cxt = CurrentMemoryContext;
 
 	if (reason != NULL)

@@ -15,7 +15,6 @@ typedef struct Standing
 	int			client_index;	/* into the ids asked for */
 	int64		client_id;
 	int64		recommendation_id;	/* the id of its bid */
-	int64		owner_id;		/* rep, 0 without one */
 	const char *agent;
 	const char *action;
 	const char *channel;		/* NULL: no contact */
@@ -23,7 +22,6 @@ typedef struct Standing
 	DateADT		from;
 	DateADT		to;
 	DateADT		due_on;
-	double		minutes;
 	TimestampTz as_of;
 	bool		standing;		/* open, shown, agreed or snoozed */
 	bool		declined;

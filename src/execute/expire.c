@@ -48,7 +48,7 @@ execute_expire(TimestampTz as_of, int limit)
 	int			n;
 
 	values[0] = TimestampTzGetDatum(as_of);
-	values[1] = DateADTGetDatum(day_of(as_of));
+	values[1] = DateADTGetDatum(period_day(as_of));
 	values[2] = Int32GetDatum(limit);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");

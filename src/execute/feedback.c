@@ -123,7 +123,7 @@ move_on(const Subject *s, int64 id, const Verdict *verdict, TimestampTz at)
 	values[0] = Int64GetDatum(s->client_id);
 	values[1] = Int64GetDatum(id);
 	values[2] = TimestampTzGetDatum(at);
-	values[3] = DateADTGetDatum(day_of(at));
+	values[3] = DateADTGetDatum(period_day(at));
 	values[4] = CStringGetTextDatum(verdict->name);
 	SPI_execute_with_args("WITH r AS (UPDATE agentcrm.recommendation t SET status = $5, updated_at = $3 "
 						  "WHERE t.client_id OPERATOR(pg_catalog.=) $1 "

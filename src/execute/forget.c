@@ -157,20 +157,28 @@ count_rows(const Erasure *list, int n, int64 client_id, int64 *counts)
 	}
 }
 
-/* Other clients lose their parent; one whose root it was becomes its own. */
+/* The client's branches have no parent any more; they and all below them get other roots. */
 static void
 orphan_branches(int64 client_id)
 {
 	Oid			types[1] = {INT8OID};
 	Datum		values[1] = {Int64GetDatum(client_id)};
+	int64	   *branches;
+	int			n;
 
-	SPI_execute_with_args("UPDATE agentcrm.client t SET "
-						  "parent_client_id = nullif(t.parent_client_id, $1), "
-						  "root_client_id = CASE WHEN t.root_client_id OPERATOR(pg_catalog.=) $1 THEN t.client_id "
-						  "ELSE t.root_client_id END "
-						  "WHERE t.parent_client_id OPERATOR(pg_catalog.=) $1 "
-						  "AND t.client_id OPERATOR(pg_catalog.<>) $1",
-						  1, types, values, NULL, false, 0);
+	if (SPI_execute_with_args("UPDATE agentcrm.client t SET parent_client_id = NULL "
+							  "WHERE t.parent_client_id OPERATOR(pg_catalog.=) $1 RETURNING t.client_id",
+							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE_RETURNING)
+		elog(ERROR, "could not update agentcrm.client");
+	n = (int) SPI_processed;
+	branches = palloc(sizeof(int64) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		branches[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	ledger_update_roots(branches, n);
 }
 
 /* agentcrm.forget(client_id): rows erased per table */

@@ -10,7 +10,6 @@
 #include "execute/execute.h"
 
 /* standing.c */
-extern DateADT day_of(TimestampTz at);
 extern bool status_stands(const char *status);
 extern int	standing_only(const int64 *client_ids, int n_clients, Standing **standings);
 

@@ -8,24 +8,15 @@
 
 #include "access/htup_details.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/numeric.h"
 
 #include "execute/life.h"
 #include "store.h"
 
 enum
 {
-	ATT_CLIENT_ID = 1, ATT_ID = 2, ATT_REP_ID = 3, ATT_AGENT = 4, ATT_ACTION = 5, ATT_CHANNEL = 6,
-	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_MINUTES = 17, ATT_STATUS = 18, ATT_AS_OF = 23
+	ATT_CLIENT_ID = 1, ATT_ID = 2, ATT_AGENT = 4, ATT_ACTION = 5, ATT_CHANNEL = 6,
+	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_STATUS = 18, ATT_AS_OF = 23
 };
-
-/* The day of a moment, in UTC, as the snapshots count days. */
-DateADT
-day_of(TimestampTz at)
-{
-	return (DateADT) (at / USECS_PER_DAY - (at % USECS_PER_DAY < 0 ? 1 : 0));
-}
 
 /* open, shown, agreed, snoozed: the client may still be approached for it */
 bool
@@ -47,7 +38,6 @@ fill_standing(Standing *s, const Datum *v, const bool *nulls, const char *status
 {
 	s->client_id = DatumGetInt64(v[ATT_CLIENT_ID - 1]);
 	s->recommendation_id = DatumGetInt64(v[ATT_ID - 1]);
-	s->owner_id = nulls[ATT_REP_ID - 1] ? 0 : DatumGetInt64(v[ATT_REP_ID - 1]);
 	s->agent = TextDatumGetCString(v[ATT_AGENT - 1]);
 	s->action = TextDatumGetCString(v[ATT_ACTION - 1]);
 	s->channel = nulls[ATT_CHANNEL - 1] ? NULL : TextDatumGetCString(v[ATT_CHANNEL - 1]);
@@ -55,7 +45,6 @@ fill_standing(Standing *s, const Datum *v, const bool *nulls, const char *status
 	s->from = DatumGetDateADT(v[ATT_FROM - 1]);
 	s->to = DatumGetDateADT(v[ATT_TO - 1]);
 	s->due_on = DatumGetDateADT(v[ATT_DUE_ON - 1]);
-	s->minutes = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, v[ATT_MINUTES - 1]));
 	s->as_of = DatumGetTimestampTz(v[ATT_AS_OF - 1]);
 	s->standing = status_stands(status);
 	s->declined = strcmp(status, "declined") == 0;

@@ -111,7 +111,7 @@ static const char upsert_clients[] =
 "   excluded.do_not_contact)"
 " RETURNING client_id, c.xmax = 0";
 
-/* Roots of the given clients and of all below them; 32 levels end a cycle. */
+/* 32 levels end a cycle. */
 static const char update_roots[] =
 "WITH RECURSIVE up(client_id, top, level) AS ("
 "  SELECT c.client_id, c.client_id, 0 FROM agentcrm.client c WHERE c.client_id = ANY ($1)"
@@ -127,6 +127,24 @@ static const char update_roots[] =
 "  FROM (SELECT DISTINCT ON (client_id) client_id, root FROM down ORDER BY client_id, level DESC) d"
 "  WHERE c.client_id = d.client_id AND c.root_client_id <> d.root RETURNING c.client_id, false";
 
+/* Find the roots of clients whose parents changed, and of all below them. */
+void
+ledger_update_roots(const int64 *clients, int n)
+{
+	Oid			types[1] = {INT8ARRAYOID};
+	ArrayBuilder ids = new_array(INT8OID, n);
+	Datum		values[1];
+	int64	   *moved;
+	int			n_new;
+
+	if (n == 0)
+		return;
+	for (int i = 0; i < n; i++)
+		ids.values[i] = Int64GetDatum(clients[i]);
+	values[0] = finish_array(&ids, n);
+	execute(update_roots, 1, types, values, &moved, &n_new);
+}
+
 static int
 store_clients(Source *source, FeedRow *rows, int n, TimestampTz now, FeedFound *found, int64 **changed)
 {
@@ -136,10 +154,6 @@ store_clients(Source *source, FeedRow *rows, int n, TimestampTz now, FeedFound *
 	Datum		values[12] = {Int32GetDatum(namespace), TimestampTzGetDatum(now)};
 	ArrayBuilder columns[9];
 	static const Oid element[9] = {INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, BOOLOID, BOOLOID};
-	Oid			root_types[1] = {INT8ARRAYOID};
-	ArrayBuilder ids;
-	Datum		root_values[1];
-	int64	   *moved;
 	int			n_changed;
 	int			n_new;
 
@@ -170,12 +184,7 @@ store_clients(Source *source, FeedRow *rows, int n, TimestampTz now, FeedFound *
 	found->added += n_new;
 	found->changed += n_changed - n_new;
 
-	ids = new_array(INT8OID, n_changed);
-	for (int i = 0; i < n_changed; i++)
-		ids.values[i] = Int64GetDatum((*changed)[i]);
-	root_values[0] = finish_array(&ids, n_changed);
-	if (n_changed > 0)
-		execute(update_roots, 1, root_types, root_values, &moved, &n_new);
+	ledger_update_roots(*changed, n_changed);
 	return n_changed;
 }
 

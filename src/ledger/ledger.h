@@ -83,6 +83,9 @@ extern int	ledger_store_feed(struct Source *source, const char *feed, const char
 							  struct SourcePart *part, struct FeedRow *rows, int n_rows, TimestampTz now,
 							  FeedFound *found, int64 **clients);
 
+/* Find the roots of clients whose parents changed, and of all below them. */
+extern void ledger_update_roots(const int64 *clients, int n);
+
 /* Report where a stored client, product or rep is not what its feed gives. */
 extern void ledger_check_feed(const struct Source *source, const char *feed, const struct FeedRow *row, DifferenceSink *sink);
 

@@ -88,7 +88,6 @@ extern double gap_alarm_probability(const GapPrior *prior, const GapStats *clien
 #define ALIVE_RETURN 0.02		/* assumed: share of clients gone who order again ... */
 #define ALIVE_RETURN_DAYS 14.0	/* ... within so many days */
 
-extern double alive_given_silence(double survival, double dropout);
 extern double alive_order_within(const GapPrior *prior, const GapStats *client,
 								 double elapsed, double horizon);
 
@@ -102,6 +101,8 @@ extern double decay_pow(double b, double n);
 extern double repeat_rate(double f1, double q, double n);
 
 /* ---- what an action changes (effect.c) ---- */
+
+#define EFFECT_ASSUMED 0.20		/* prior mean of an action's effect, log odds */
 
 extern double effect_apply(double p0, double theta);
 

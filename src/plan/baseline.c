@@ -12,35 +12,21 @@
 
 #include "plan/award.h"
 
-/* Prior mean of an action's effect in log odds; discounts are met with doubt. */
-#define THETA_ACTION 0.20
-#define THETA_PROGRAMME 0.0
+/* Discounts are met with doubt. */
+#define PROGRAMME_ASSUMED 0.0
 
 /* Assumed effect of an action on the log odds of a demand. */
 double
 baseline_theta(const char *action)
 {
-	return strcmp(action, "programme") == 0 ? THETA_PROGRAMME : THETA_ACTION;
-}
-
-static double
-inclusion(const ClientSnapshot *client, const ClientProduct *product, double share)
-{
-	double		missed = client->profile.n_orders - product->last_order_no;
-
-	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed), share, client->profile.n_orders);
-}
-
-static double
-share_of(const ProductInfo *info)
-{
-	return info != NULL ? info->share : 0;
+	return strcmp(action, "programme") == 0 ? PROGRAMME_ASSUMED : EFFECT_ASSUMED;
 }
 
 /* P(the client's next order holds the product): level 0, bought before or not. */
 static double
 product_inclusion(const ClientSnapshot *client, int64 product_id)
 {
+	const ProductInfo *info;
 	int			low = 0;
 	int			high = client->n_products;
 
@@ -54,8 +40,9 @@ product_inclusion(const ClientSnapshot *client, int64 product_id)
 			high = middle;
 	}
 	if (low < client->n_products && client->products[low].product_id == product_id)
-		return inclusion(client, &client->products[low], share_of(profile_product(product_id)));
-	return repeat_rate(0, share_of(profile_product(product_id)), client->profile.n_orders);
+		return profile_inclusion(client, &client->products[low]);
+	info = profile_product(product_id);
+	return repeat_rate(0, info != NULL ? info->share : 0, client->profile.n_orders);
 }
 
 /* P(the next order holds anything of the category), items taken as independent. */
@@ -69,7 +56,7 @@ category_inclusion(const ClientSnapshot *client, const char *category)
 		const ProductInfo *info = profile_product(client->products[i].product_id);
 
 		if (info != NULL && info->category != NULL && strcmp(info->category, category) == 0)
-			none *= 1 - inclusion(client, &client->products[i], info->share);
+			none *= 1 - profile_inclusion(client, &client->products[i]);
 	}
 	return 1 - none;
 }

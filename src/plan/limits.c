@@ -22,6 +22,9 @@
 
 #define REP_MINUTES "rep_minutes"
 
+/* Days after which a bid that the contact policy forbids may ask again at the latest. */
+#define LONGEST_WAIT 365
+
 typedef struct ContactPolicy
 {
 	char	   *channel;
@@ -294,7 +297,7 @@ contacts_from(const List *standings, const ContactPolicy *policy, DateADT from)
 		const Standing *s = lfirst(lc);
 
 		if (s->channel != NULL && counts_for(policy, s->channel) && s->due_on >= from &&
-			s->due_on < from + policy->per_days)
+			s->due_on - from < policy->per_days)
 			n++;
 	}
 	return n;
@@ -312,7 +315,7 @@ cap_reached(const List *standings, const ContactPolicy *policy, DateADT day)
 	{
 		const Standing *s = lfirst(lc);
 
-		if (s->due_on <= day && s->due_on > day - policy->per_days &&
+		if (s->due_on <= day && day - s->due_on < policy->per_days &&
 			contacts_from(standings, policy, s->due_on) >= policy->max_contacts)
 			return true;
 	}
@@ -354,12 +357,12 @@ limits_contact(Limits *limits, const Candidate *c, DateADT day, DateADT *free_on
 			continue;
 		if (cap_reached(standings, policy, day))
 		{
-			*free_on = day + Max(1, policy->per_days / 4);
+			*free_on = day + Min(Max(1, policy->per_days / 4), LONGEST_WAIT);
 			return "contact_cap";
 		}
 		if (too_close(standings, policy, bid, day))
 		{
-			*free_on = day + Max(1, policy->cooldown_days);
+			*free_on = day + Min(Max(1, policy->cooldown_days), LONGEST_WAIT);
 			return "cooldown";
 		}
 	}

@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "columns.h"
+#include "json.h"
 #include "plan/award.h"
 #include "store.h"
 
@@ -52,59 +53,16 @@ record_next_round(void)
 	return nextval_internal(store_relid("round_round_id_seq"), false);
 }
 
-static void
-push_key(JsonbParseState **state, const char *name)
-{
-	JsonbValue	v = {.type = jbvString};
-
-	v.val.string.val = unconstify(char *, name);
-	v.val.string.len = strlen(name);
-	(void) pushJsonbValue(state, WJB_KEY, &v);
-}
-
-static void
-push_numeric(JsonbParseState **state, const char *name, Numeric number)
-{
-	JsonbValue	v = {.type = jbvNumeric};
-
-	v.val.numeric = number;
-	push_key(state, name);
-	(void) pushJsonbValue(state, WJB_VALUE, &v);
-}
-
-static void
-push_double(JsonbParseState **state, const char *name, double number)
-{
-	push_numeric(state, name, DatumGetNumeric(DirectFunctionCall1(float8_numeric, Float8GetDatum(number))));
-}
-
-static Datum
-object_end(JsonbParseState **state)
-{
-	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(state, WJB_END_OBJECT, NULL)));
-}
-
-static Datum
-uses_of(const Bid *bid)
-{
-	JsonbParseState *state = NULL;
-
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	if (bid->minutes > 0)
-		push_double(&state, "rep_minutes", bid->minutes);
-	return object_end(&state);
-}
-
 static Datum
 models_of(const Population *population)
 {
 	JsonbParseState *state = NULL;
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_numeric(&state, "gap", int64_to_numeric(population->gap_model_id));
-	push_numeric(&state, "class", int64_to_numeric(population->class_model_id));
-	push_numeric(&state, "popularity", int64_to_numeric(population->popularity_model_id));
-	return object_end(&state);
+	json_begin(&state);
+	json_numeric(&state, "gap", int64_to_numeric(population->gap_model_id));
+	json_numeric(&state, "class", int64_to_numeric(population->class_model_id));
+	json_numeric(&state, "popularity", int64_to_numeric(population->popularity_model_id));
+	return JsonbPGetDatum(json_end(&state));
 }
 
 static void
@@ -125,7 +83,7 @@ set_offer(Columns *c, const Bid *bid)
 	columns_set(c, BID_FROM, DateADTGetDatum(bid->demand_from));
 	columns_set(c, BID_TO, DateADTGetDatum(bid->demand_to));
 	columns_set(c, BID_COST, Float8GetDatum(bid->cost));
-	columns_set(c, BID_USES, uses_of(bid));
+	columns_set(c, BID_USES, JsonbPGetDatum(bid_uses(bid)));
 	columns_set(c, BID_VALID_UNTIL, TimestampTzGetDatum(bid->valid_until));
 	columns_set_text(c, BID_REASON_CODE, bid->reason_code);
 	columns_set_text(c, BID_REASON, bid->reason);
@@ -194,13 +152,13 @@ limits_of(const AgentCall *call, const BidSink *sink)
 	int			looks;
 
 	count_kinds(sink, &refusals, &looks);
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_double(&state, "value_horizon", call->horizon_days);
-	push_double(&state, "margin_rate", call->margin_rate);
-	push_double(&state, "false_alarm_rate", call->false_alarm_rate);
-	push_numeric(&state, "refusals", int64_to_numeric(refusals));
-	push_numeric(&state, "looks", int64_to_numeric(looks));
-	push_key(&state, "agents");
+	json_begin(&state);
+	json_number(&state, "value_horizon", call->horizon_days);
+	json_number(&state, "margin_rate", call->margin_rate);
+	json_number(&state, "false_alarm_rate", call->false_alarm_rate);
+	json_numeric(&state, "refusals", int64_to_numeric(refusals));
+	json_numeric(&state, "looks", int64_to_numeric(looks));
+	json_key(&state, "agents");
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	foreach(lc, sink->answered)
 	{
@@ -209,7 +167,7 @@ limits_of(const AgentCall *call, const BidSink *sink)
 		(void) pushJsonbValue(&state, WJB_ELEM, &v);
 	}
 	(void) pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-	return object_end(&state);
+	return JsonbPGetDatum(json_end(&state));
 }
 
 /* Write the round itself.  Needs SPI. */

@@ -151,3 +151,14 @@ assess(const ClientProfile *profile, const Population *population, TimestampTz a
 	a->stage = stage_of(profile, prior, &limits, today);
 	a->next_look_at = look_time(next_look_day(profile, prior, &limits, today, a->stage), profile->client_id);
 }
+
+/* Probability that the client's next order holds a product bought before: level 0 of the repeat list. */
+double
+profile_inclusion(const ClientSnapshot *client, const ClientProduct *product)
+{
+	const ProductInfo *info = profile_product(product->product_id);
+	double		missed = client->profile.n_orders - product->last_order_no;
+
+	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed),
+					   info != NULL ? info->share : 0, client->profile.n_orders);
+}

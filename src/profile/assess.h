@@ -36,7 +36,6 @@ extern int	stage_new_days(const GapPrior *prior);
 extern bool stage_is_new(const ClientProfile *profile);
 
 /* period.c */
-extern DateADT period_day(TimestampTz at);
 extern DateADT period_month(DateADT month, int months);
 extern DateADT period_year_start(DateADT today);
 extern Numeric period_amount(const ClientProfile *profile, DateADT from, DateADT until);

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 
@@ -82,7 +83,11 @@ period_sums(const ClientProfile *profile, DateADT from, DateADT until)
 	Numeric		amount = period_amount(profile, from, until);
 
 	if (amount)
-		sums.amount = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(amount)));
+	{
+		double		value = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(amount)));
+
+		sums.amount = Max(-PROFILE_MOST_MONEY, Min(value, PROFILE_MOST_MONEY));
+	}
 	return sums;
 }
 

@@ -14,6 +14,9 @@
 
 #define PROFILE_QUANTITIES 8
 
+/* No money is more: one absurd amount must not make the arithmetic of all clients overflow. */
+#define PROFILE_MOST_MONEY 1e100
+
 /* One product of one client; the columns of agentcrm.client_product. */
 typedef struct ClientProduct
 {
@@ -183,6 +186,8 @@ extern const Population *profile_population(void);
 extern const ProductInfo *profile_product(int64 product_id);	/* NULL when unknown; valid until the next transaction */
 extern void profile_fit(TimestampTz as_of); /* new generations of gap, class and popularity */
 extern bool profile_fit_due(TimestampTz as_of); /* none yet, orders grown by a tenth, or a day gone by */
+extern double profile_inclusion(const ClientSnapshot *client, const ClientProduct *product);	/* P(the next order holds it) */
 extern const char *profile_stage_name(Stage stage);
+extern DateADT period_day(TimestampTz at);	/* the UTC day of a moment */
 
 #endif

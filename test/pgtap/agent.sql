@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(47);
+SELECT plan(49);
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
@@ -66,6 +66,8 @@ CREATE FUNCTION public.broken(client_ids bigint[], as_of timestamptz, call jsonb
 BEGIN DELETE FROM agentcrm.agent; RETURN; END $$;
 SELECT throws_ok($$SELECT agentcrm.register_agent('wrong', 'retain', 'pg_catalog.now()')$$, '42P13', NULL, 'another signature is refused');
 SELECT throws_ok($$SELECT agentcrm.register_agent('birthday', 'party', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '23514', NULL, 'an unknown objective is refused');
+SELECT throws_ok($$SELECT agentcrm.register_agent('birthday', NULL, 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22004', NULL, 'a null objective is refused');
+SELECT throws_ok($$SELECT agentcrm.register_agent('', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22023', NULL, 'so is an empty name');
 SELECT lives_ok($$SELECT agentcrm.register_agent('birthday', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)', '{"who": "the boss"}')$$, 'an agent is registered');
 SELECT lives_ok($$SELECT agentcrm.register_agent('broken', 'retain', 'public.broken(bigint[], timestamptz, jsonb)')$$, 'so is one that does what it must not');
 SET client_min_messages = error;

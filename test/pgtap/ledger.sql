@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(8);
+SELECT plan(12);
 
 -- what verify says of a line
 UPDATE agentcrm.ledger SET rep_id = 3 WHERE client_id = 7 AND order_id = (SELECT max(order_id) FROM agentcrm.ledger WHERE client_id = 7) AND line_no = 1;
@@ -28,6 +28,28 @@ INSERT INTO agentcrm.event_failed SELECT source_id, part, '12', 1, 'XX000', 'cou
 SELECT is((SELECT rows_erased FROM agentcrm.forget(12) WHERE table_name = 'event_failed'), 1::bigint, 'a failed read of the client''s attributes is forgotten, too');
 SELECT agentcrm.resync('trade') \g /dev/null
 CALL agentcrm.run();
+
+-- families
+UPDATE agentcrm.client SET parent_client_id = client_id - 1, root_client_id = 20 WHERE client_id BETWEEN 21 AND 23;
+SELECT count(*) FROM agentcrm.forget(20) \g /dev/null
+SELECT results_eq($$SELECT client_id, parent_client_id, root_client_id FROM agentcrm.client WHERE client_id BETWEEN 21 AND 23 ORDER BY 1$$,
+	$$VALUES (21::bigint, NULL::bigint, 21::bigint), (22, 21, 21), (23, 22, 21)$$, 'what was below a forgotten client has a new root, the grandchildren too');
+SELECT agentcrm.resync('trade') \g /dev/null
+CALL agentcrm.run();
+
+-- money: returns with their margin, and amounts beyond any
+CREATE TABLE trade.sale (sale_id int PRIMARY KEY, client_id int, on_day date, kind text, amount numeric, margin numeric);
+INSERT INTO trade.sale SELECT i, 60, date '2026-03-03' - 10 - 10 * i, 'sale', 100, 50 FROM generate_series(0, 19) i
+	UNION ALL SELECT 100 + i, 60, date '2026-02-20' - 30 * i, 'return', -100, -50 FROM generate_series(0, 4) i
+	UNION ALL SELECT 200 + i, 61, date '2026-03-03' - 10 - 10 * i, 'sale', 1e400, NULL FROM generate_series(0, 19) i;
+SELECT count(*) AS attached FROM agentcrm.attach('sales', orders => 'trade.sale', client => 'o.client_id', at => 'o.on_day', quantity => '1', amount => 'o.amount',
+	margin => 'o.margin', kind => 'o.kind', namespace => 'trade', time_zone => 'UTC', run_as => current_user) \gset
+CALL agentcrm.run();
+SELECT is((SELECT round(r.margin / p.order_value::numeric, 4) FROM agentcrm.reorder_agent(ARRAY[60], agentcrm.clock()) r, agentcrm.profile(ARRAY[60], agentcrm.clock()) p), 0.5,
+	'returns are deducted from margin and from amount alike');
+SELECT is((SELECT state || coalesce(': ' || problem, '') FROM agentcrm.source WHERE name = 'sales'), 'shadow', 'an absurd amount does not break the source');
+SELECT is_empty($$SELECT agent, problem FROM agentcrm.agent WHERE problem IS NOT NULL$$, 'nor an agent');
+SELECT agentcrm.detach('sales') \g /dev/null
 
 -- a second source of the same clients, which gives them other names
 CREATE TABLE trade.bill (bill_id int PRIMARY KEY, client_id int REFERENCES trade.client, on_day date, amount numeric, kind text DEFAULT 'sale');
