@@ -48,7 +48,8 @@ CREATE TABLE agentcrm.batch (
 	keys			int NOT NULL,
 	clients			int NOT NULL,
 	started_at		timestamptz NOT NULL,
-	finished_at		timestamptz NOT NULL
+	finished_at		timestamptz NOT NULL,
+	ledger_ms		double precision NOT NULL
 );
 COMMENT ON TABLE agentcrm.batch IS 'Finished batches of events; the row with the highest batch_no is the cursor. Never dumped: it means nothing in another server';
 COMMENT ON COLUMN agentcrm.batch.batch_no IS 'Number of the batch; grows';
@@ -63,6 +64,7 @@ COMMENT ON COLUMN agentcrm.batch.keys IS 'Distinct keys re-read';
 COMMENT ON COLUMN agentcrm.batch.clients IS 'Distinct clients touched';
 COMMENT ON COLUMN agentcrm.batch.started_at IS 'Start of the step';
 COMMENT ON COLUMN agentcrm.batch.finished_at IS 'End of the step, just before its commit';
+COMMENT ON COLUMN agentcrm.batch.ledger_ms IS 'Of the time between: reading the queue, reading its keys in the application''s tables, and bringing the ledger up to date, ms';
 
 CREATE TABLE agentcrm.event_failed (
 	source_id	int NOT NULL REFERENCES agentcrm.source ON DELETE CASCADE,

@@ -79,23 +79,57 @@ COMMENT ON COLUMN agentcrm.client_product.rate_fast IS 'Count decayed by .6 per 
 COMMENT ON COLUMN agentcrm.client_product.last_price IS 'Net amount per unit in the last such order, source currency';
 COMMENT ON COLUMN agentcrm.client_product.quantities IS 'Quantities of the last eight such orders, oldest first';
 
-CREATE TABLE agentcrm.product_profile (
-	product_id	bigint PRIMARY KEY,
-	buyers		int NOT NULL,
-	orders		bigint NOT NULL
+-- All clients buy the same products, so each batch changes many of these counters. Changes are appended and added up now and
+-- then: rows updated by every batch would collect dead versions while anybody holds a snapshot.
+CREATE TABLE agentcrm.product_count (
+	product_id	bigint NOT NULL,
+	month		date NOT NULL,
+	n			int NOT NULL,
+	PRIMARY KEY (product_id, month)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE agentcrm.product_profile IS 'Products sold: buyers and orders';
+COMMENT ON TABLE agentcrm.product_count IS 'What product_profile and product_month are made of, together with product_delta';
+COMMENT ON COLUMN agentcrm.product_count.product_id IS 'Product';
+COMMENT ON COLUMN agentcrm.product_count.month IS 'First day of the month; -infinity: buyers are counted, not orders';
+COMMENT ON COLUMN agentcrm.product_count.n IS 'Client orders of that month that hold the product; with -infinity, clients that have bought it';
+
+CREATE TABLE agentcrm.product_delta (
+	delta_no	bigint PRIMARY KEY,
+	first_no	bigint NOT NULL,
+	counters	int NOT NULL,
+	product_id	bigint[] NOT NULL,
+	month		date[] NOT NULL,
+	n			int[] NOT NULL
+);
+COMMENT ON TABLE agentcrm.product_delta IS 'Changes of product_count not yet added to it, a row for each batch; appended, and added up when some thousand have gathered';
+COMMENT ON COLUMN agentcrm.product_delta.delta_no IS 'Number of the row; grows';
+COMMENT ON COLUMN agentcrm.product_delta.first_no IS 'The first row that was not added up when this one was written';
+COMMENT ON COLUMN agentcrm.product_delta.counters IS 'Changed counters in the rows from that one to this one';
+COMMENT ON COLUMN agentcrm.product_delta.product_id IS 'Products; the following arrays run parallel';
+COMMENT ON COLUMN agentcrm.product_delta.month IS 'Months, as in product_count';
+COMMENT ON COLUMN agentcrm.product_delta.n IS 'What is to be added to their counters';
+
+CREATE VIEW agentcrm.product_profile AS
+SELECT product_id, coalesce(sum(n) FILTER (WHERE month = '-infinity'), 0)::int AS buyers,
+	coalesce(sum(n) FILTER (WHERE month > '-infinity'), 0) AS orders
+FROM (SELECT product_id, month, n FROM agentcrm.product_count
+	UNION ALL
+	SELECT u.product_id, u.month, u.n FROM agentcrm.product_delta d, unnest(d.product_id, d.month, d.n) AS u(product_id, month, n)) c
+GROUP BY product_id
+HAVING sum(n) FILTER (WHERE month = '-infinity') <> 0 OR sum(n) FILTER (WHERE month > '-infinity') <> 0;
+COMMENT ON VIEW agentcrm.product_profile IS 'Products sold: buyers and orders';
 COMMENT ON COLUMN agentcrm.product_profile.product_id IS 'Product';
 COMMENT ON COLUMN agentcrm.product_profile.buyers IS 'Clients that have bought the product';
 COMMENT ON COLUMN agentcrm.product_profile.orders IS 'Client orders that hold the product';
 
-CREATE TABLE agentcrm.product_month (
-	product_id	bigint NOT NULL,
-	month		date NOT NULL,
-	orders		int NOT NULL,
-	PRIMARY KEY (product_id, month)
-) WITH (fillfactor = 50);
-COMMENT ON TABLE agentcrm.product_month IS 'Orders that hold a product, per month';
+CREATE VIEW agentcrm.product_month AS
+SELECT product_id, month, sum(n)::int AS orders
+FROM (SELECT product_id, month, n FROM agentcrm.product_count
+	UNION ALL
+	SELECT u.product_id, u.month, u.n FROM agentcrm.product_delta d, unnest(d.product_id, d.month, d.n) AS u(product_id, month, n)) c
+WHERE month > '-infinity'
+GROUP BY product_id, month
+HAVING sum(n) <> 0;
+COMMENT ON VIEW agentcrm.product_month IS 'Orders that hold a product, per month';
 COMMENT ON COLUMN agentcrm.product_month.product_id IS 'Product';
 COMMENT ON COLUMN agentcrm.product_month.month IS 'First day of the month';
 COMMENT ON COLUMN agentcrm.product_month.orders IS 'Client orders of that month that hold the product';

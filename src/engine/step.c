@@ -14,6 +14,7 @@
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -375,15 +376,27 @@ park(Source *source, const QueueEvent *events, int n, TimestampTz now)
 				   now, source->followed ? now : DT_NOEND);
 }
 
-/* The events of one part of one source. */
+/* Milliseconds since a moment. */
+static double
+ms_since(instr_time from)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, from);
+	return INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* The events of one part of one source; adds the time until the ledger is up to date to ledger_ms. */
 static void
-work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clients)
+work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clients, double *ledger_ms)
 {
 	Source	   *source = source_get(events[0].source_id);
 	SourcePart *part;
 	FeedFound	found = {0};
 	int64	   *touched;
 	int			n_touched;
+	instr_time	begun;
 
 	if (events[0].part == QUEUE_PART_RESYNC)
 	{
@@ -399,13 +412,18 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		park(source, events, n, now);
 		return;
 	}
+	INSTR_TIME_SET_CURRENT(begun);
 	if (part->kind == PART_FEED)
+	{
 		n_touched = step_read_feed(source, part, events, n, now, &found, &touched);
+		*ledger_ms += ms_since(begun);
+	}
 	else
 	{
 		LedgerChange *changes;
 		int			n_changes = step_read_keys(source, part, events, n, now, &changes);
 
+		*ledger_ms += ms_since(begun);
 		n_touched = step_apply(source, changes, n_changes, now, &touched);
 	}
 	if (source->state == SOURCE_BROKEN)
@@ -437,7 +455,10 @@ step_events(TimestampTz now, bool *drained)
 	QueueEvent *events;
 	ClientList	clients = {0};
 	int			n;
+	double		ledger_ms;
+	instr_time	begun;
 
+	INSTR_TIME_SET_CURRENT(begun);
 	if (events_at_once == 0)
 		events_at_once = agentcrm_batch_size;
 	batch = queue_read(note_limit(NOTE_EVENTS, events_at_once), now);
@@ -448,6 +469,7 @@ step_events(TimestampTz now, bool *drained)
 		return false;
 	}
 	*drained = queue_batch_is_last(batch) && !blame_next;
+	ledger_ms = ms_since(begun);
 	events = queue_batch_events(batch, &n);
 	note_work(NOTE_EVENTS, queue_batch_number(batch), queue_batch_size(batch));
 	if (n == 1)
@@ -464,12 +486,12 @@ step_events(TimestampTz now, bool *drained)
 				 events[to].part == events[from].part; to++)
 				;
 			store_sync();
-			work_on_part(&events[from], to - from, now, &clients);
+			work_on_part(&events[from], to - from, now, &clients, &ledger_ms);
 		}
 		clients.n = distinct_ids(clients.ids, clients.n);
 		step_assess(clients.ids, clients.n, true, "order", now);
 	}
-	queue_finish(batch, clients.n, started, GetCurrentTimestamp());
+	queue_finish(batch, clients.n, started, GetCurrentTimestamp(), ledger_ms);
 	events_at_once = Min(events_at_once * 2, agentcrm_batch_size);
 	return true;
 }

@@ -1,9 +1,10 @@
 /*
  * delta.c
- *		Changes of product_profile and product_month, gathered and written once.
+ *		Changes of the products' counters, gathered and written once.
  *
- * One write per row and call, however many orders were counted.  Sums are
- * integers, so that the order of adding does not matter.
+ * They are appended to product_delta, and when many wait there, added to
+ * product_count, one write per row.  Sums are integers, so that the order of
+ * adding does not matter.
  */
 #include "postgres.h"
 
@@ -44,8 +45,6 @@ typedef struct DeltaEntry
 struct ProductDeltas
 {
 	delta_hash *hash;
-	Store	   *profiles;
-	Store	   *months;
 };
 
 /* An empty gathering. */
@@ -112,107 +111,85 @@ deltas_add_lines(ProductDeltas *deltas, const LedgerLine *lines, int n, int sign
 	pfree(held);
 }
 
-/* Replace, add or remove a row with a counter that reaches zero. */
-static void
-write_row(Store *store, HeapTuple row, Datum *values, int n_values, bool empty)
-{
-	bool		isnull[3] = {false, false, false};
-
-	Assert(n_values <= 3);
-	if (row && empty)
-		store_delete(store, &row->t_self);
-	else if (row)
-		store_update(store, &row->t_self, values, isnull);
-	else if (!empty)
-		store_insert(store, values, isnull);
-}
-
-static int64
-counter(HeapTuple row, Store *store, int column)
-{
-	bool		isnull;
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
-	Datum		value;
-
-	if (row == NULL)
-		return 0;
-	value = heap_getattr(row, column, desc, &isnull);
-	return TupleDescAttr(desc, column - 1)->attlen == 8 ? DatumGetInt64(value) : DatumGetInt32(value);
-}
-
-static void
-check_counter(int64 value, int64 product_id)
-{
-	if (value < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("counters of product " INT64_FORMAT " would become negative", product_id),
-				 errhint("The stored profiles do not agree with the ledger; agentcrm.verify() shows where.")));
-}
-
-static void
-write_month(ProductDeltas *deltas, const DeltaEntry *entry)
-{
-	Datum		key[2] = {Int64GetDatum(entry->key.product_id), DateADTGetDatum(entry->key.month)};
-	StoreScan  *scan = store_scan(deltas->months, "product_month_pkey", 2, key);
-	HeapTuple	row = store_next(scan);
-	int64		orders = counter(row, deltas->months, 3) + entry->delta;
-	Datum		values[3] = {key[0], key[1], Int32GetDatum(orders)};
-
-	check_counter(orders, entry->key.product_id);
-	write_row(deltas->months, row, values, 3, orders == 0);
-	store_scan_end(scan);
-}
-
-static void
-write_product(ProductDeltas *deltas, int64 product_id, int64 more_buyers, int64 more_orders)
-{
-	Datum		key = Int64GetDatum(product_id);
-	StoreScan  *scan;
-	HeapTuple	row;
-	int64		buyers,
-				orders;
-	Datum		values[3];
-
-	if (more_buyers == 0 && more_orders == 0)
-		return;
-	scan = store_scan(deltas->profiles, "product_profile_pkey", 1, &key);
-	row = store_next(scan);
-	buyers = counter(row, deltas->profiles, 2) + more_buyers;
-	orders = counter(row, deltas->profiles, 3) + more_orders;
-	check_counter(Min(buyers, orders), product_id);
-	values[0] = key;
-	values[1] = Int32GetDatum(buyers);
-	values[2] = Int64GetDatum(orders);
-	write_row(deltas->profiles, row, values, 3, buyers == 0 && orders == 0);
-	store_scan_end(scan);
-}
-
 static int
-compare_entries(const void *a, const void *b)
+compare_counters(const void *a, const void *b)
 {
-	const DeltaKey *l = &(*(DeltaEntry *const *) a)->key;
-	const DeltaKey *r = &(*(DeltaEntry *const *) b)->key;
+	const Counter *l = a;
+	const Counter *r = b;
 
 	if (l->product_id != r->product_id)
 		return l->product_id < r->product_id ? -1 : 1;
 	return l->month < r->month ? -1 : l->month > r->month;
 }
 
-/* All entries in order of product and month. */
-static DeltaEntry **
-sort_entries(ProductDeltas *deltas, int *n)
+/* What was gathered, in order of product and month, without what has cancelled out. */
+static Counter *
+gathered(ProductDeltas *deltas, int *n)
 {
-	DeltaEntry **entries = palloc(Max(deltas->hash->members, 1) * sizeof(DeltaEntry *));
+	Counter    *counters = palloc(Max(deltas->hash->members, 1) * sizeof(Counter));
 	delta_iterator iterator;
 	DeltaEntry *entry;
 
 	*n = 0;
 	delta_start_iterate(deltas->hash, &iterator);
 	while ((entry = delta_iterate(deltas->hash, &iterator)) != NULL)
-		entries[(*n)++] = entry;
-	qsort(entries, *n, sizeof(DeltaEntry *), compare_entries);
-	return entries;
+		if (entry->delta != 0)
+			counters[(*n)++] = (Counter)
+		{
+			entry->key.product_id, entry->key.month, entry->delta
+		};
+	qsort(counters, *n, sizeof(Counter), compare_counters);
+	return counters;
+}
+
+/*
+ * Add to a row of product_count; one that reaches zero is removed.  A sum below
+ * zero can only mean that somebody has changed the counters: it is stored, and
+ * verify() shows it, for the changes added up here are not one event's to blame.
+ */
+static void
+add_to_row(Store *store, const Counter *counter)
+{
+	Datum		values[3] = {Int64GetDatum(counter->product_id), DateADTGetDatum(counter->month), 0};
+	bool		isnull[3] = {false, false, false};
+	StoreScan  *scan = store_scan(store, "product_count_pkey", 2, values);
+	HeapTuple	row = store_next(scan);
+	int32		n = counter->n;
+	bool		no_value;
+
+	if (row)
+		n += DatumGetInt32(heap_getattr(row, 3, RelationGetDescr(store_relation(store)), &no_value));
+	values[2] = Int32GetDatum(n);
+	if (row && n == 0)
+		store_delete(store, &row->t_self);
+	else if (row)
+		store_update(store, &row->t_self, values, isnull);
+	else
+		store_insert(store, values, isnull);
+	store_scan_end(scan);
+}
+
+static void
+take_pending(const Counter *counter, void *arg)
+{
+	add_delta(arg, counter->product_id, counter->month, counter->n);
+}
+
+/* Add what was gathered, and what waits from earlier calls, to product_count. */
+static void
+add_up(ProductDeltas *deltas)
+{
+	Store	   *store;
+	Counter    *counters;
+	int			n;
+
+	pending_take(take_pending, deltas);
+	counters = gathered(deltas, &n);
+	store = store_open("product_count", RowExclusiveLock);
+	for (int i = 0; i < n; i++)
+		add_to_row(store, &counters[i]);
+	store_close(store);
+	pfree(counters);
 }
 
 /* Write what was gathered and forget it. */
@@ -220,33 +197,10 @@ void
 deltas_write(ProductDeltas *deltas)
 {
 	int			n;
-	DeltaEntry **entries = sort_entries(deltas, &n);
-	int			next;
+	Counter    *counters = gathered(deltas, &n);
 
-	if (n == 0)
-		return;
-	deltas->profiles = store_open("product_profile", RowExclusiveLock);
-	deltas->months = store_open("product_month", RowExclusiveLock);
-	for (int i = 0; i < n; i = next)
-	{
-		int64		product_id = entries[i]->key.product_id;
-		int64		buyers = 0,
-					orders = 0;
-
-		for (next = i; next < n && entries[next]->key.product_id == product_id; next++)
-		{
-			if (entries[next]->key.month == DATEVAL_NOBEGIN)
-				buyers += entries[next]->delta;
-			else if (entries[next]->delta != 0)
-			{
-				orders += entries[next]->delta;
-				write_month(deltas, entries[next]);
-			}
-		}
-		write_product(deltas, product_id, buyers, orders);
-	}
-	store_close(deltas->months);
-	store_close(deltas->profiles);
+	if (n > 0 && !pending_append(counters, n))
+		add_up(deltas);
 	delta_reset(deltas->hash);
-	pfree(entries);
+	pfree(counters);
 }

@@ -30,6 +30,7 @@
 
 #define HALF_LIFE_MONTHS 6.0
 #define POPULARITY_MONTHS 120	/* older orders weigh less than one in a million */
+#define ROWS_AT_ONCE 1000
 #define ABC_SHARE_A 0.80
 #define ABC_SHARE_B 0.95
 
@@ -261,15 +262,13 @@ insert_share(Store *store, int64 model_id, int64 product_id, double weight, doub
 static void
 write_shares(const Sample *sample, int64 model_id, DateADT month)
 {
-	Store	   *months = store_open("product_month", AccessShareLock);
+	Portal		portal = SPI_cursor_open_with_args(NULL, "SELECT product_id, month, orders FROM agentcrm.product_month ORDER BY 1, 2",
+												   0, NULL, NULL, NULL, true, 0);
 	Store	   *store = store_open("product_popularity", RowExclusiveLock);
-	TupleDesc	desc = RelationGetDescr(store_relation(months));
-	StoreScan  *scan = store_scan(months, "product_month_pkey", 0, NULL);
 	double		weights[POPULARITY_MONTHS];
 	double		total = 0,
 				weight = 0;
 	int64		product_id = 0;
-	HeapTuple	row;
 	bool		isnull;
 
 	for (int age = 0; age < POPULARITY_MONTHS; age++)
@@ -277,25 +276,30 @@ write_shares(const Sample *sample, int64 model_id, DateADT month)
 		weights[age] = exp2(-age / HALF_LIFE_MONTHS);
 		total += weights[age] * sample->orders[age];
 	}
-	while ((row = store_next(scan)) != NULL)
+	while (SPI_cursor_fetch(portal, true, ROWS_AT_ONCE), SPI_processed > 0)
 	{
-		int64		next = DatumGetInt64(heap_getattr(row, 1, desc, &isnull));
-		int			age = month_age(DatumGetDateADT(heap_getattr(row, 2, desc, &isnull)), month);
-
-		if (next != product_id)
+		for (uint64 i = 0; i < SPI_processed; i++)
 		{
-			insert_share(store, model_id, product_id, weight, total);
-			product_id = next;
-			weight = 0;
+			HeapTuple	row = SPI_tuptable->vals[i];
+			TupleDesc	desc = SPI_tuptable->tupdesc;
+			int64		next = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+			int			age = month_age(DatumGetDateADT(SPI_getbinval(row, desc, 2, &isnull)), month);
+
+			if (next != product_id)
+			{
+				insert_share(store, model_id, product_id, weight, total);
+				product_id = next;
+				weight = 0;
+			}
+			if (age >= 0 && age < POPULARITY_MONTHS)
+				weight += weights[age] * DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull));
 		}
-		if (age >= 0 && age < POPULARITY_MONTHS)
-			weight += weights[age] * DatumGetInt32(heap_getattr(row, 3, desc, &isnull));
+		SPI_freetuptable(SPI_tuptable);
 		CHECK_FOR_INTERRUPTS();
 	}
 	insert_share(store, model_id, product_id, weight, total);
-	store_scan_end(scan);
+	SPI_cursor_close(portal);
 	store_close(store);
-	store_close(months);
 }
 
 static void

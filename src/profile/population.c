@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
@@ -23,8 +24,8 @@
 /* Serves until there are enough clients: random buyers, one order in 30 days, very uncertain. */
 static const GapPrior weak_gap_prior = {.k = 1, .r = 2, .alpha = 30, .n_clients = 0};
 
-/* Look whether orders have grown by a tenth only after so many were folded. */
-#define GROWTH_LOOK_EVERY 1000
+/* Look whether sales have grown by a tenth only after so many orders were folded: counting them reads all counters. */
+#define GROWTH_LOOK_EVERY Max(1000, Min(fitted_sales / 200, INT_MAX / 2))
 
 typedef struct ShareEntry
 {
@@ -46,7 +47,7 @@ static int64 fitted_sales;		/* order x product pairs at the last fit */
 static HTAB *shares;			/* of generation current.popularity_model_id */
 static MemoryContext product_cxt;	/* this transaction's products */
 static HTAB *products;
-static int	orders_seen = GROWTH_LOOK_EVERY;
+static int	orders_seen = INT_MAX / 2;	/* the first look is at once */
 static bool callbacks_registered;
 
 static void
@@ -323,21 +324,18 @@ profile_product(int64 product_id)
 	return entry->known ? &entry->info : NULL;
 }
 
-/* Orders x products of the ledger, from the product profiles. */
+/* Orders x products of the ledger, from the product counters. */
 int64
 population_count_sales(void)
 {
-	Store	   *store = store_open("product_profile", AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
-	StoreScan  *scan = store_scan(store, "product_profile_pkey", 0, NULL);
-	HeapTuple	row;
-	int64		sales = 0;
 	bool		isnull;
+	int64		sales;
 
-	while ((row = store_next(scan)) != NULL)
-		sales += DatumGetInt64(heap_getattr(row, 3, desc, &isnull));
-	store_scan_end(scan);
-	store_close(store);
+	SPI_connect();
+	if (SPI_execute("SELECT coalesce(pg_catalog.sum(orders), 0) FROM agentcrm.product_month", true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not count sales");
+	sales = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
 	return sales;
 }
 

@@ -11,23 +11,21 @@
 
 #include "profile/profile.h"
 
+#define COUNTED \
+	"(SELECT product_id, date_trunc('month', ordered_on::timestamp)::date AS month," \
+	"	count(DISTINCT (client_id, source_id, order_id))::int AS n" \
+	" FROM agentcrm.ledger WHERE kind = 'sale' AND product_id IS NOT NULL GROUP BY 1, 2" \
+	" UNION ALL SELECT product_id, '-infinity', count(*)::int FROM agentcrm.client_product GROUP BY 1)"
+
 static const char *const statements[] = {
-	"DELETE FROM agentcrm.product_month m WHERE NOT EXISTS (SELECT FROM agentcrm.ledger l WHERE l.product_id = m.product_id"
-	" AND l.kind = 'sale' AND date_trunc('month', l.ordered_on::timestamp)::date = m.month)",
+	"DELETE FROM agentcrm.product_delta",
 
-	"INSERT INTO agentcrm.product_month AS m (product_id, month, orders)"
-	" SELECT product_id, date_trunc('month', ordered_on::timestamp)::date, count(DISTINCT (client_id, source_id, order_id))"
-	" FROM agentcrm.ledger WHERE kind = 'sale' AND product_id IS NOT NULL GROUP BY 1, 2"
-	" ON CONFLICT (product_id, month) DO UPDATE SET orders = excluded.orders WHERE m.orders <> excluded.orders",
+	"DELETE FROM agentcrm.product_count c WHERE (c.product_id, c.month) NOT IN"
+	" (SELECT t.product_id, t.month FROM " COUNTED " AS t)",
 
-	"DELETE FROM agentcrm.product_profile p WHERE NOT EXISTS (SELECT FROM agentcrm.product_month m WHERE m.product_id = p.product_id)",
-
-	"INSERT INTO agentcrm.product_profile AS p (product_id, buyers, orders)"
-	" SELECT product_id, coalesce(buyers, 0), orders"
-	" FROM (SELECT product_id, sum(orders)::bigint AS orders FROM agentcrm.product_month GROUP BY 1) AS m"
-	" LEFT JOIN (SELECT product_id, count(*) AS buyers FROM agentcrm.client_product GROUP BY 1) AS b USING (product_id)"
-	" ON CONFLICT (product_id) DO UPDATE SET buyers = excluded.buyers, orders = excluded.orders"
-	" WHERE (p.buyers, p.orders) IS DISTINCT FROM (excluded.buyers, excluded.orders)",
+	"INSERT INTO agentcrm.product_count AS c (product_id, month, n)"
+	" SELECT t.product_id, t.month, t.n FROM " COUNTED " AS t"
+	" ON CONFLICT (product_id, month) DO UPDATE SET n = excluded.n WHERE c.n <> excluded.n",
 };
 
 /* See profile.h. */

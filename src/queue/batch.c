@@ -79,8 +79,8 @@ cursor_is_foreign(int64 system_identifier, Datum seen)
 static void
 cursor_from_tuple(Cursor *cursor, HeapTuple tuple, TupleDesc desc)
 {
-	Datum		values[12];
-	bool		isnull[12];
+	Datum		values[13];
+	bool		isnull[13];
 
 	heap_deform_tuple(tuple, desc, values, isnull);
 	cursor->batch_no = DatumGetInt64(values[0]);
@@ -312,12 +312,12 @@ prune_batches(Store *store, int64 batch_no)
 
 /* Move the cursor past the batch, in the transaction that did its work. */
 void
-queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now)
+queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now, double ledger_ms)
 {
 	Store	   *store = store_open("batch", RowExclusiveLock);
 	Datum		target = batch->cursor.target ? batch->cursor.target : batch->now_seen;
-	Datum		values[12];
-	bool		isnull[12] = {false};
+	Datum		values[13];
+	bool		isnull[13] = {false};
 
 	values[0] = Int64GetDatum(batch->cursor.batch_no + 1);
 	if (batch->complete)
@@ -341,6 +341,7 @@ queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz no
 	values[9] = Int32GetDatum(clients);
 	values[10] = TimestampTzGetDatum(started);
 	values[11] = TimestampTzGetDatum(now);
+	values[12] = Float8GetDatum(ledger_ms);
 	store_insert(store, values, isnull);
 	prune_batches(store, batch->cursor.batch_no + 1);
 	store_close(store);

@@ -43,7 +43,7 @@ extern int	queue_batch_size(const QueueBatch *batch);	/* events and failed keys 
 extern int64 queue_batch_number(const QueueBatch *batch);
 extern bool queue_batch_discarded(const QueueBatch *batch); /* no cursor, or another server's: sources must be read again */
 extern bool queue_batch_is_last(const QueueBatch *batch);	/* no event that was visible when it was read is left after it */
-extern void queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now);
+extern void queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz now, double ledger_ms);
 
 /* Rotate the event tables and empty those that are consumed; true when it wrote. */
 extern bool queue_rotate(TimestampTz now);
