@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "access/tupdesc.h"
+
 #if PG_VERSION_NUM < 150000
 #error "agentcrm needs PostgreSQL 15 or later"
 #endif
@@ -41,6 +43,35 @@
 #define compat_may_become(member, role) member_can_set_role(member, role)
 #else
 #define compat_may_become(member, role) is_member_of_role(member, role)
+#endif
+
+/* An update says which indexes it asks for since 16, when summarizing ones stopped forbidding heap-only updates. */
+#if PG_VERSION_NUM >= 160000
+#define compat_heap_update(rel, tid, tuple, which) simple_heap_update(rel, tid, tuple, which)
+#define compat_is_left_out(info, which) ((which) == TU_Summarizing && !(info)->ii_Summarizing)
+#else
+typedef enum TU_UpdateIndexes
+{
+	TU_None,
+	TU_All
+} TU_UpdateIndexes;
+#define compat_heap_update(rel, tid, tuple, which) \
+	(simple_heap_update(rel, tid, tuple), *(which) = HeapTupleIsHeapOnly(tuple) ? TU_None : TU_All)
+#define compat_is_left_out(info, which) false
+#endif
+
+/* The first columns of a row type; before 18 a shorter one is a copy that says less. */
+#if PG_VERSION_NUM >= 180000
+#define compat_truncated_desc(desc, columns) CreateTupleDescTruncatedCopy(desc, columns)
+#else
+static inline TupleDesc
+compat_truncated_desc(TupleDesc desc, int columns)
+{
+	TupleDesc	copy = CreateTupleDescCopyConstr(desc);
+
+	copy->natts = columns;
+	return copy;
+}
 #endif
 
 #endif							/* AGENTCRM_COMPAT_H */

@@ -163,16 +163,15 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, T
 	}
 	if (error)
 	{
-		queue_fail(&events[0], error, now);
+		queue_fail(events, 1, error, now);
 		*changes = palloc(sizeof(LedgerChange));
 		return 0;
 	}
 	n_changes = ledger_apply(source, part, keys, n, lines, n_lines, now, changes, errors);
 	for (int i = 0; i < n; i++)
 		if (errors[i])
-			queue_fail(&events[i], errors[i], now);
-		else if (events[i].attempts > 0)
-			queue_forgive(&events[i]);
+			queue_fail(&events[i], 1, errors[i], now);
+	queue_forgive(events, n, errors);
 	return n_changes;
 }
 
@@ -218,14 +217,11 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	error = source_read_touched(source, part, touching, n, &orders, &n_orders);
 	if (error)
 	{
-		for (int i = 0; i < n; i++)
-			queue_fail(&events[i], error, now);
+		queue_fail(events, n, error, now);
 		*changes = palloc(sizeof(LedgerChange));
 		return 0;
 	}
-	for (int i = 0; i < n; i++)
-		if (events[i].attempts > 0)
-			queue_forgive(&events[i]);
+	queue_forgive(events, n, NULL);
 	n_orders = distinct_keys(orders, n_orders);
 	for (int i = 0; i < source->n_parts; i++)
 		if (source->parts[i].kind == PART_ORDER)
@@ -266,13 +262,11 @@ step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n
 	}
 	if (error)
 	{
-		queue_fail(&events[0], error, now);
+		queue_fail(events, 1, error, now);
 		*clients = palloc(sizeof(int64));
 		return 0;
 	}
-	for (int i = 0; i < n; i++)
-		if (events[i].attempts > 0)
-			queue_forgive(&events[i]);
+	queue_forgive(events, n, NULL);
 	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, found, clients);
 }
 
@@ -398,8 +392,7 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		return;					/* detached meanwhile */
 	if (source->state == SOURCE_PAUSED || source->state == SOURCE_BROKEN)
 	{
-		for (int i = 0; i < n; i++)
-			queue_park(&events[i], source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken", now);
+		queue_park(events, n, source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken", now);
 		return;
 	}
 	if (part->kind == PART_FEED)
@@ -425,7 +418,7 @@ blame(QueueBatch *batch, TimestampTz now)
 
 	for (int i = 0; i < n; i++)
 		if (events[i].part != QUEUE_PART_RESYNC)
-			queue_fail(&events[i], &blamed_error, now);
+			queue_fail(&events[i], 1, &blamed_error, now);
 	blame_next = false;
 }
 
@@ -482,7 +475,7 @@ due_clients(TimestampTz now, int limit, int64 *ids, TimestampTz *first)
 {
 	Store	   *store = store_open("client_state", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "client_state_next_look_at_idx", 0, NULL);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	HeapTuple	tuple;
 	int			n = 0;
 
@@ -584,6 +577,7 @@ step_run(void)
 	step_at = AT_OTHER;
 	/* the snapshot must not be older than the locks */
 	store_sync();
+	store_check_tables();
 	if (!is_whole())
 		return STEP_IDLE;
 	source_refresh();

@@ -131,7 +131,7 @@ static int64
 counter(HeapTuple row, Store *store, int column)
 {
 	bool		isnull;
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	Datum		value;
 
 	if (row == NULL)

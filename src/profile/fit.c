@@ -107,7 +107,7 @@ read_sample(DateADT today)
 		ClientProfile profile;
 		bool		free_row;
 
-		profile_from_row(ExecFetchSlotHeapTuple(slot, false, &free_row), RelationGetDescr(rel), &profile);
+		profile_from_row(ExecFetchSlotHeapTuple(slot, false, &free_row), store_desc(store), &profile);
 		if (profile.n_orders > 0)
 		{
 			MemoryContextSwitchTo(GetMemoryChunkContext(sample));
@@ -263,7 +263,7 @@ write_shares(const Sample *sample, int64 model_id, DateADT month)
 {
 	Store	   *months = store_open("product_month", AccessShareLock);
 	Store	   *store = store_open("product_popularity", RowExclusiveLock);
-	TupleDesc	desc = RelationGetDescr(store_relation(months));
+	TupleDesc	desc = store_desc(months);
 	StoreScan  *scan = store_scan(months, "product_month_pkey", 0, NULL);
 	double		weights[POPULARITY_MONTHS];
 	double		total = 0,

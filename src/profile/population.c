@@ -154,7 +154,7 @@ read_shares(int64 model_id)
 	Store	   *store = store_open("product_popularity", AccessShareLock);
 	Datum		key = Int64GetDatum(model_id);
 	StoreScan  *scan = store_scan(store, "product_popularity_pkey", 1, &key);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	HeapTuple	row;
 	bool		isnull;
 
@@ -217,7 +217,7 @@ read_generations(void)
 	{
 		if (n++ == 0 && current.gap.k == 0)
 			current.gap = weak_gap_prior;
-		read_generation(row, RelationGetDescr(store_relation(store)));
+		read_generation(row, store_desc(store));
 	}
 	if (n == 0)
 	{
@@ -266,7 +266,7 @@ static bool
 read_product(ProductInfo *info, int64 product_id)
 {
 	Store	   *store = store_open("product", AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	Datum		key = Int64GetDatum(product_id);
 	StoreScan  *scan = store_scan(store, "product_pkey", 1, &key);
 	HeapTuple	row = store_next(scan);
@@ -328,7 +328,7 @@ int64
 population_count_sales(void)
 {
 	Store	   *store = store_open("product_profile", AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	StoreScan  *scan = store_scan(store, "product_profile_pkey", 0, NULL);
 	HeapTuple	row;
 	int64		sales = 0;

@@ -80,7 +80,7 @@ static bool
 retract_change(Store *changes, const ClientSnapshot *client, const char **from)
 {
 	Datum		key[2] = {Int64GetDatum(client->client_id), TimestampTzGetDatum(client->as_of)};
-	TupleDesc	desc = RelationGetDescr(store_relation(changes));
+	TupleDesc	desc = store_desc(changes);
 	StoreScan  *scan = store_scan(changes, "stage_change_pkey", 2, key);
 	HeapTuple	row = store_next(scan);
 
@@ -114,7 +114,7 @@ static void
 store_client(Store *states, Store *changes, const ClientSnapshot *client, int64 model_id, const char *cause)
 {
 	Datum		key = Int64GetDatum(client->client_id);
-	TupleDesc	desc = RelationGetDescr(store_relation(states));
+	TupleDesc	desc = store_desc(states);
 	StoreScan  *scan = store_scan(states, "client_state_pkey", 1, &key);
 	HeapTuple	row = store_next(scan);
 	TimestampTz since = client->as_of;
