@@ -10,8 +10,6 @@
 
 #include "postgres.h"
 
-#include "access/tupdesc.h"
-
 #if PG_VERSION_NUM < 150000
 #error "agentcrm needs PostgreSQL 15 or later"
 #endif
@@ -58,20 +56,6 @@ typedef enum TU_UpdateIndexes
 #define compat_heap_update(rel, tid, tuple, which) \
 	(simple_heap_update(rel, tid, tuple), *(which) = HeapTupleIsHeapOnly(tuple) ? TU_None : TU_All)
 #define compat_is_left_out(info, which) false
-#endif
-
-/* The first columns of a row type; before 18 a shorter one is a copy that says less. */
-#if PG_VERSION_NUM >= 180000
-#define compat_truncated_desc(desc, columns) CreateTupleDescTruncatedCopy(desc, columns)
-#else
-static inline TupleDesc
-compat_truncated_desc(TupleDesc desc, int columns)
-{
-	TupleDesc	copy = CreateTupleDescCopyConstr(desc);
-
-	copy->natts = columns;
-	return copy;
-}
 #endif
 
 #endif							/* AGENTCRM_COMPAT_H */

@@ -29,7 +29,6 @@
 #include "utils/syscache.h"
 
 #include "agentcrm.h"
-#include "compat.h"
 #include "store.h"
 
 PG_FUNCTION_INFO_V1(agentcrm_obstacle);
@@ -80,13 +79,22 @@ store_shape(const char *table)
 	elog(ERROR, "table \"%s\" is not listed in store_shape.c", table);
 }
 
-/* The first columns of a relation; what was added behind them, and perhaps dropped again, is not looked at. */
+/* The first columns of a relation, while it is open; what was added behind them, and perhaps dropped again, is not looked at. */
 TupleDesc
 store_known_desc(Relation rel, int columns)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
+	TupleDesc	known;
+	Form_pg_attribute *attributes;
 
-	return desc->natts > columns ? compat_truncated_desc(desc, columns) : desc;
+	if (desc->natts <= columns)
+		return desc;
+	attributes = palloc(sizeof(Form_pg_attribute) * columns);
+	for (int i = 0; i < columns; i++)
+		attributes[i] = TupleDescAttr(desc, i);
+	known = CreateTupleDesc(columns, attributes);
+	known->constr = desc->constr;	/* values of columns that came after the rows */
+	return known;
 }
 
 /* ---- what was added ---- */
