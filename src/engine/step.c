@@ -483,7 +483,7 @@ due_clients(TimestampTz now, int limit, int64 *ids, TimestampTz *first)
 	while (n < limit && (tuple = store_next(scan)) != NULL)
 	{
 		bool		isnull;
-		TimestampTz at = DatumGetTimestampTz(heap_getattr(tuple, desc->natts, desc, &isnull));
+		TimestampTz at = DatumGetTimestampTz(heap_getattr(tuple, STATE_NEXT_LOOK_AT, desc, &isnull));
 
 		*first = Min(*first, at);
 		if (at > now)
