@@ -175,7 +175,7 @@ COMMENT ON COLUMN agentcrm.client_state.expected_orders IS 'Orders expected with
 COMMENT ON COLUMN agentcrm.client_state.expected_value IS 'Net amount expected within the value horizon, source currency';
 COMMENT ON COLUMN agentcrm.client_state.model_id IS 'Generation of the gap model used';
 COMMENT ON COLUMN agentcrm.client_state.next_look_at IS 'When the client is looked at again, if nothing happens before';
-COMMENT ON COLUMN agentcrm.client_state.answers IS 'What agents that did not bid answered at this assessment: array of {agent, code, reason} for a refusal, {agent, code: look, look_at} where an agent only wants to look again; NULL: all bid, or none was called';
+COMMENT ON COLUMN agentcrm.client_state.answers IS 'What agents that did not bid answered at this assessment: array of {agent, code, reason} for a refusal, {agent, look_on} where an agent only wants to look again, on that day; at most 16. NULL: all bid, or none was called';
 
 CREATE TABLE agentcrm.stage_change (
 	client_id	bigint NOT NULL,

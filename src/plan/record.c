@@ -191,13 +191,13 @@ push_answer(JsonbParseState **state, const Bid *bid)
 {
 	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 	push_text(state, "agent", bid->agent);
-	push_text(state, "code", bid->kind == BID_REFUSE ? bid->reason_code : "look");
+	push_text(state, "code", bid->reason_code);
 	push_text(state, "reason", bid->reason);
-	if (bid->next_look_at != 0)
+	if (!TIMESTAMP_NOT_FINITE(bid->next_look_at) && bid->next_look_at > 0)
 	{
-		char		at[MAXDATELEN + 1];
+		char		day[MAXDATELEN + 1];
 
-		push_text(state, "look_at", JsonEncodeDateTime(at, TimestampTzGetDatum(bid->next_look_at), TIMESTAMPTZOID, NULL));
+		push_text(state, "look_on", JsonEncodeDateTime(day, DateADTGetDatum(bid->next_look_at / USECS_PER_DAY), DATEOID, NULL));
 	}
 	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }

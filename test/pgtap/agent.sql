@@ -61,8 +61,8 @@ SELECT throws_ok($$SELECT agentcrm.retention_agent(ARRAY[1], agentcrm.clock(), '
 SELECT is_empty($$SELECT s.client_id, a.agent FROM agentcrm.client_state s, agentcrm.agent a
 	WHERE NOT EXISTS (SELECT FROM agentcrm.bid b WHERE b.client_id = s.client_id AND b.as_of = s.as_of AND b.agent = a.agent)
 	AND NOT EXISTS (SELECT FROM jsonb_array_elements(s.answers) x WHERE x ->> 'agent' = a.agent)$$, 'each agent bid for each client, or answered something else');
-SELECT is_empty($$SELECT s.client_id, x FROM agentcrm.client_state s, jsonb_to_recordset(s.answers) x(agent text, code text, reason text, look_at timestamptz)
-	WHERE CASE x.code WHEN 'look' THEN coalesce(x.look_at <= s.as_of, true) ELSE coalesce(x.reason, '') = '' END$$, 'a refusal has a reason, a look its time');
+SELECT is_empty($$SELECT s.client_id, x FROM agentcrm.client_state s, jsonb_to_recordset(s.answers) x(agent text, code text, reason text, look_on date)
+	WHERE CASE WHEN x.code IS NULL THEN coalesce(x.look_on < (s.as_of AT TIME ZONE 'UTC')::date, true) ELSE coalesce(x.reason, '') = '' END$$, 'a refusal has a reason, a look its day');
 SELECT isnt_empty($$SELECT FROM agentcrm.client_state s WHERE s.answers @> '[{"code": "insufficient"}]'$$, 'too little data is an answer');
 
 -- agents of one's own
