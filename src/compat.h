@@ -50,4 +50,19 @@
 #define compat_lock_if_free(tag, mode, local) LockAcquireExtended(tag, mode, false, true, true, local)
 #endif
 
+/* An update says which indexes it asks for since 16, when summarizing ones stopped forbidding heap-only updates. */
+#if PG_VERSION_NUM >= 160000
+#define compat_heap_update(rel, tid, tuple, which) simple_heap_update(rel, tid, tuple, which)
+#define compat_is_left_out(info, which) ((which) == TU_Summarizing && !(info)->ii_Summarizing)
+#else
+typedef enum TU_UpdateIndexes
+{
+	TU_None,
+	TU_All
+} TU_UpdateIndexes;
+#define compat_heap_update(rel, tid, tuple, which) \
+	(simple_heap_update(rel, tid, tuple), *(which) = HeapTupleIsHeapOnly(tuple) ? TU_None : TU_All)
+#define compat_is_left_out(info, which) false
+#endif
+
 #endif							/* AGENTCRM_COMPAT_H */

@@ -2,10 +2,9 @@
  * store.c
  *		Rows in and out of agentcrm's own tables without an executor.
  *
- * The catalog's own insert and update routines do what is wanted here: heap
- * access plus plain btree maintenance.  They know no partial or expression
- * index and no trigger, so tables that have such are written through SPI;
- * store_open refuses them.
+ * Heap access, constraints and index maintenance as the executor does them,
+ * for one row shape known beforehand.  What somebody added to a table and is
+ * not served here is refused by store_open (store_shape.c).
  */
 #include "postgres.h"
 
@@ -18,6 +17,7 @@
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -25,6 +25,7 @@
 #include "utils/typcache.h"
 
 #include "agentcrm.h"
+#include "compat.h"
 #include "store.h"
 
 /* Rows that go into one heap_multi_insert. */
@@ -33,7 +34,11 @@
 struct Store
 {
 	Relation	rel;
+	TupleDesc	desc;
 	CatalogIndexState indexes;
+	EState	   *estate;			/* only with partial or expression indexes, or somebody's CHECK */
+	bool		check;			/* there is such a CHECK */
+	TupleTableSlot *slot;		/* for a row that is not buffered */
 	MemoryContext cxt;			/* holds the buffered rows */
 	int			n_slots;		/* slots made so far */
 	int			n_buffered;
@@ -61,18 +66,30 @@ store_relid(const char *name)
 	return relid;
 }
 
-/* Every index must be one that the catalog routines maintain rightly. */
-static void
-check_indexes(Store *store)
+static bool
+needs_executor(Store *store)
 {
 	for (int i = 0; i < store->indexes->ri_NumIndices; i++)
 	{
 		IndexInfo  *info = store->indexes->ri_IndexRelationInfo[i];
 
 		if (info->ii_Predicate != NIL || info->ii_Expressions != NIL)
-			elog(ERROR, "table \"%s\" has a partial or expression index",
-				 RelationGetRelationName(store->rel));
+			return true;
 	}
+	return store->check;
+}
+
+static void
+open_for_writing(Store *store, const StoreShape *shape)
+{
+	TupleConstr *constr = RelationGetDescr(store->rel)->constr;
+
+	store_check(store->rel, shape);
+	store->indexes = CatalogOpenIndexes(store->rel);
+	store->cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm store", ALLOCSET_DEFAULT_SIZES);
+	store->check = constr != NULL && constr->num_check > shape->checks;
+	if (needs_executor(store))
+		store->estate = CreateExecutorState();
 }
 
 /* Open a table of schema agentcrm for reading and, with a write lock, for writing. */
@@ -80,15 +97,12 @@ Store *
 store_open(const char *table, LOCKMODE lockmode)
 {
 	Store	   *store = palloc0(sizeof(Store));
+	const StoreShape *shape = store_shape(table);
 
 	store->rel = table_open(store_relid(table), lockmode);
+	store->desc = store_known_desc(store->rel, shape->columns);
 	if (lockmode >= RowExclusiveLock)
-	{
-		store->indexes = CatalogOpenIndexes(store->rel);
-		check_indexes(store);
-		store->cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm store",
-										   ALLOCSET_DEFAULT_SIZES);
-	}
+		open_for_writing(store, shape);
 	return store;
 }
 
@@ -101,6 +115,10 @@ store_close(Store *store)
 		store_flush(store);
 		for (int i = 0; i < store->n_slots; i++)
 			ExecDropSingleTupleTableSlot(store->slots[i]);
+		if (store->slot)
+			ExecDropSingleTupleTableSlot(store->slot);
+		if (store->estate)
+			FreeExecutorState(store->estate);
 		CatalogCloseIndexes(store->indexes);
 		MemoryContextDelete(store->cxt);
 	}
@@ -115,10 +133,71 @@ store_relation(Store *store)
 	return store->rel;
 }
 
-/* Enter a row just written into all indexes, from the slot it was written from. */
-static void
-insert_index_entries(Store *store, TupleTableSlot *slot)
+/* Its columns, as far as this library knows them. */
+TupleDesc
+store_desc(Store *store)
 {
+	return store->desc;
+}
+
+/* Form a row; NOT NULL is checked here, for it costs nothing. */
+static HeapTuple
+form_row(Store *store, Datum *values, bool *isnull)
+{
+	for (int i = 0; i < store->desc->natts; i++)
+		if (isnull[i] && TupleDescAttr(RelationGetDescr(store->rel), i)->attnotnull)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+							NameStr(TupleDescAttr(RelationGetDescr(store->rel), i)->attname),
+							RelationGetRelationName(store->rel)),
+					 errtablecol(store->rel, i + 1)));
+	return heap_form_tuple(store->desc, values, isnull);
+}
+
+/* Somebody's CHECK; our own hold by how rows are made. */
+static void
+check_row(Store *store, TupleTableSlot *slot)
+{
+	if (!store->check)
+		return;
+	ExecConstraints(store->indexes, slot, store->estate);
+	ResetPerTupleExprContext(store->estate);
+}
+
+/* The slot for a row that is not buffered, with the row in it. */
+static TupleTableSlot *
+single_slot(Store *store, HeapTuple tuple)
+{
+	if (store->slot == NULL)
+	{
+		/* slots live as long as the store, whatever context the caller is in */
+		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(store));
+
+		store->slot = MakeSingleTupleTableSlot(RelationGetDescr(store->rel), &TTSOpsHeapTuple);
+		MemoryContextSwitchTo(old);
+	}
+	ExecStoreHeapTuple(tuple, store->slot, false);
+	return store->slot;
+}
+
+/* Whether the row in the slot belongs into the index. */
+static bool
+belongs(Store *store, IndexInfo *info)
+{
+	if (info->ii_Predicate == NIL)
+		return true;
+	if (info->ii_PredicateState == NULL)
+		info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, store->estate);
+	return ExecQual(info->ii_PredicateState, GetPerTupleExprContext(store->estate));
+}
+
+/* Enter a row just written into its indexes, from the slot it was written from. */
+static void
+insert_index_entries(Store *store, TupleTableSlot *slot, TU_UpdateIndexes which)
+{
+	if (store->estate)
+		GetPerTupleExprContext(store->estate)->ecxt_scantuple = slot;
 	for (int i = 0; i < store->indexes->ri_NumIndices; i++)
 	{
 		Relation	index = store->indexes->ri_IndexRelationDescs[i];
@@ -126,10 +205,15 @@ insert_index_entries(Store *store, TupleTableSlot *slot)
 		Datum		values[INDEX_MAX_KEYS];
 		bool		isnull[INDEX_MAX_KEYS];
 
-		FormIndexDatum(info, slot, NULL, values, isnull);
+		/* not ready: CREATE INDEX CONCURRENTLY has not begun to build it */
+		if (!info->ii_ReadyForInserts || compat_is_left_out(info, which) || !belongs(store, info))
+			continue;
+		FormIndexDatum(info, slot, store->estate, values, isnull);
 		index_insert(index, values, isnull, &slot->tts_tid, store->rel,
 					 index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
 	}
+	if (store->estate)
+		ResetPerTupleExprContext(store->estate);
 }
 
 /* Write the buffered rows; the catalog's own routine for many rows would make a slot for each. */
@@ -143,7 +227,7 @@ store_flush(Store *store)
 	old = MemoryContextSwitchTo(store->cxt);
 	heap_multi_insert(store->rel, store->slots, store->n_buffered, GetCurrentCommandId(true), 0, NULL);
 	for (int i = 0; i < store->n_buffered; i++)
-		insert_index_entries(store, store->slots[i]);
+		insert_index_entries(store, store->slots[i], TU_All);
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < store->n_buffered; i++)
 		ExecClearTuple(store->slots[i]);
@@ -151,19 +235,30 @@ store_flush(Store *store)
 	MemoryContextReset(store->cxt);
 }
 
+/* Insert a row alone: heap_multi_insert would not tell the index where a toasted row went. */
+static void
+insert_large(Store *store, HeapTuple tuple)
+{
+	TupleTableSlot *slot = single_slot(store, tuple);
+
+	check_row(store, slot);
+	simple_heap_insert(store->rel, tuple);
+	slot->tts_tid = tuple->t_self;
+	insert_index_entries(store, slot, TU_All);
+	ExecClearTuple(slot);
+	heap_freetuple(tuple);
+}
+
 /* Insert a row; it is written when enough have gathered, or at store_flush. */
 void
 store_insert(Store *store, Datum *values, bool *isnull)
 {
 	MemoryContext old;
-	HeapTuple	tuple;
+	TupleTableSlot *slot;
 
-	/* heap_multi_insert would not tell the index where a toasted row went */
-	if (heap_compute_data_size(RelationGetDescr(store->rel), values, isnull) > TOAST_TUPLE_THRESHOLD - 128)
+	if (heap_compute_data_size(store->desc, values, isnull) > TOAST_TUPLE_THRESHOLD - 128)
 	{
-		tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
-		CatalogTupleInsertWithInfo(store->rel, tuple, store->indexes);
-		heap_freetuple(tuple);
+		insert_large(store, form_row(store, values, isnull));
 		return;
 	}
 
@@ -174,8 +269,10 @@ store_insert(Store *store, Datum *values, bool *isnull)
 			MakeSingleTupleTableSlot(RelationGetDescr(store->rel), &TTSOpsHeapTuple);
 
 	MemoryContextSwitchTo(store->cxt);
-	tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
-	ExecStoreHeapTuple(tuple, store->slots[store->n_buffered++], false);
+	slot = store->slots[store->n_buffered];
+	ExecStoreHeapTuple(form_row(store, values, isnull), slot, false);
+	check_row(store, slot);
+	store->n_buffered++;
 	MemoryContextSwitchTo(old);
 
 	if (store->n_buffered == STORE_BUFFERED_ROWS)
@@ -186,10 +283,17 @@ store_insert(Store *store, Datum *values, bool *isnull)
 void
 store_update(Store *store, ItemPointer tid, Datum *values, bool *isnull)
 {
-	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
+	HeapTuple	tuple = form_row(store, values, isnull);
+	TupleTableSlot *slot = single_slot(store, tuple);
 	ItemPointerData otid = *tid;
+	TU_UpdateIndexes which;
 
-	CatalogTupleUpdateWithInfo(store->rel, &otid, tuple, store->indexes);
+	check_row(store, slot);
+	compat_heap_update(store->rel, &otid, tuple, &which);
+	slot->tts_tid = tuple->t_self;
+	if (which != TU_None)
+		insert_index_entries(store, slot, which);
+	ExecClearTuple(slot);
 	heap_freetuple(tuple);
 }
 
@@ -212,7 +316,7 @@ begin_scan(Store *store, const char *index, int nkeys, const Datum *keys, bool a
 	for (int i = 0; i < nkeys; i++)
 	{
 		AttrNumber	attno = scan->index->rd_index->indkey.values[i];
-		Oid			type = TupleDescAttr(RelationGetDescr(store->rel), attno - 1)->atttypid;
+		Oid			type = TupleDescAttr(store->desc, attno - 1)->atttypid;
 		TypeCacheEntry *typcache = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO | TYPECACHE_GT_OPR);
 
 		if (after && i == nkeys - 1)

@@ -4,7 +4,9 @@
  *
  * Serves the rooms that write by the thousand: insert, update and delete with
  * index maintenance, and scans by index prefix under the active snapshot.
- * Checks no privilege and fires no trigger: only for tables of this extension.
+ * Checks no privilege and fires no trigger: only for tables of this extension,
+ * as the install script makes them.  What somebody added to them is served
+ * (indexes, CHECK, NOT NULL) or refused by name (see store_shape.c).
  */
 #ifndef AGENTCRM_STORE_H
 #define AGENTCRM_STORE_H
@@ -21,6 +23,7 @@ extern Oid	store_relid(const char *name);	/* oid of a relation of schema agentcr
 extern Store *store_open(const char *table, LOCKMODE lockmode);	/* "ledger": a table of schema agentcrm */
 extern void store_close(Store *store);		/* flushes buffered inserts; keeps the lock */
 extern Relation store_relation(Store *store);
+extern TupleDesc store_desc(Store *store);	/* of the columns this library knows: rows are formed and taken apart by it */
 extern void store_insert(Store *store, Datum *values, bool *isnull); /* buffered: heap_multi_insert, then indexes */
 extern void store_flush(Store *store);
 extern void store_update(Store *store, ItemPointer tid, Datum *values, bool *isnull);
@@ -34,6 +37,28 @@ extern StoreScan *store_scan_after(Store *store, const char *index, int nkeys, c
 extern HeapTuple store_next(StoreScan *scan);	/* NULL at the end; valid until the next call; t_self is its tid */
 extern HeapTuple store_prev(StoreScan *scan);	/* the same backward */
 extern void store_scan_end(StoreScan *scan);
+
+/* store_shape.c: the tables as they are against the tables as they were made */
+typedef enum StoreUse
+{
+	STORE_READ,					/* here; written by SQL, so that anything may be added */
+	STORE_WRITTEN,				/* through here, or by the flush */
+	STORE_KEPT					/* the same, and rows are never deleted nor their keys changed */
+} StoreUse;
+
+typedef struct StoreShape
+{
+	const char *table;
+	int			columns;
+	int			checks;			/* CHECK constraints */
+	StoreUse	use;
+} StoreShape;
+
+extern const StoreShape *store_shape(const char *table);
+extern TupleDesc store_known_desc(Relation rel, int columns);	/* the relation's own where it has no more columns */
+extern void store_check(Relation rel, const StoreShape *shape);	/* an ERROR when somebody added what is not served */
+extern void store_check_tables(void);	/* the same for all that is written, again only after one was altered */
+
 extern void store_sync(void);	/* what was written becomes visible to later scans; only where the active snapshot is the step's own */
 
 #endif

@@ -2,6 +2,7 @@
 
 CREATE TABLE agentcrm.event (
 	xid			xid8 NOT NULL,
+	at			timestamptz NOT NULL,
 	source_id	int NOT NULL,
 	part		smallint NOT NULL,
 	key			text NOT NULL
@@ -9,6 +10,7 @@ CREATE TABLE agentcrm.event (
 ALTER TABLE agentcrm.event ALTER key SET STORAGE PLAIN;
 COMMENT ON TABLE agentcrm.event IS 'Changed keys, one row per transaction and key; rows live in the rotated tables event_1 to event_8';
 COMMENT ON COLUMN agentcrm.event.xid IS 'Top-level transaction that changed the key';
+COMMENT ON COLUMN agentcrm.event.at IS 'When it was written: just before its transaction committed or was prepared, or in the middle of one of more than agentcrm.capture_max_keys keys';
 COMMENT ON COLUMN agentcrm.event.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.event.part IS 'Part of the source the key belongs to';
 COMMENT ON COLUMN agentcrm.event.key IS 'Key in canonical text; parts of a composite key are joined by commas, commas and backslashes inside are escaped';
@@ -20,6 +22,7 @@ BEGIN
 		EXECUTE format('ALTER TABLE agentcrm.event_%s ALTER key SET STORAGE PLAIN', i);
 		EXECUTE format('COMMENT ON TABLE agentcrm.event_%s IS %L', i, 'Rotated event table ' || i || ': insert-only, emptied by TRUNCATE when all its rows are consumed');
 		EXECUTE format('COMMENT ON COLUMN agentcrm.event_%s.xid IS %L', i, 'Top-level transaction that changed the key');
+		EXECUTE format('COMMENT ON COLUMN agentcrm.event_%s.at IS %L', i, 'When it was written');
 		EXECUTE format('COMMENT ON COLUMN agentcrm.event_%s.source_id IS %L', i, 'Source');
 		EXECUTE format('COMMENT ON COLUMN agentcrm.event_%s.part IS %L', i, 'Part of the source the key belongs to');
 		EXECUTE format('COMMENT ON COLUMN agentcrm.event_%s.key IS %L', i, 'Key in canonical text');

@@ -187,7 +187,8 @@ CREATE TABLE agentcrm.client_state (
 	expected_orders	double precision,
 	expected_value	double precision,
 	model_id		bigint,
-	next_look_at	timestamptz NOT NULL
+	next_look_at	timestamptz NOT NULL,
+	answers			jsonb
 ) WITH (fillfactor = 70);
 CREATE INDEX client_state_next_look_at_idx ON agentcrm.client_state (next_look_at, client_id);
 COMMENT ON TABLE agentcrm.client_state IS 'The last assessment of each client, valid at its as_of';
@@ -208,6 +209,7 @@ COMMENT ON COLUMN agentcrm.client_state.expected_orders IS 'Orders expected with
 COMMENT ON COLUMN agentcrm.client_state.expected_value IS 'Net amount expected within the value horizon, source currency';
 COMMENT ON COLUMN agentcrm.client_state.model_id IS 'Generation of the gap model used';
 COMMENT ON COLUMN agentcrm.client_state.next_look_at IS 'When the client is looked at again, if nothing happens before';
+COMMENT ON COLUMN agentcrm.client_state.answers IS 'What agents that did not bid answered at this assessment: array of {agent, code, reason} for a refusal, {agent, look_on} where an agent only wants to look again, on that day; at most 16. NULL: all bid, or none was called';
 
 CREATE TABLE agentcrm.stage_change (
 	client_id	bigint NOT NULL,

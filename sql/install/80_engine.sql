@@ -78,9 +78,20 @@ CREATE FUNCTION agentcrm.worker_state(OUT launcher_pid int, OUT worker_pid int, 
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_worker_state';
 COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a reconcile, why the worker stays down after crashes';
 
+CREATE FUNCTION agentcrm.queue_waiting(OUT source_id int, OUT waiting bigint, OUT since timestamptz,
+	OUT failed bigint, OUT parked_since timestamptz, OUT last_error text, OUT last_error_at timestamptz) RETURNS SETOF record
+	LANGUAGE C ROWS 5 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_queue_waiting';
+COMMENT ON FUNCTION agentcrm.queue_waiting() IS 'What waits for the worker now, by source: distinct changed keys, or, above 100,000 changes, changes, and since when the oldest has waited; keys that failed, since when changes are kept for a paused or broken source, and the last error. Counting ends at 1,000,000 changes, told by an empty row. Takes no predicate lock on the queue, and sees what is committed now also in a transaction with an older snapshot';
+
 CREATE FUNCTION agentcrm.queue_depth() RETURNS bigint
-	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_queue_depth';
-COMMENT ON FUNCTION agentcrm.queue_depth() IS 'Distinct changed keys that wait for the worker, failed ones included';
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(sum(q.waiting + q.failed), 0)::bigint FROM agentcrm.queue_waiting() q
+$$;
+COMMENT ON FUNCTION agentcrm.queue_depth() IS 'Changed keys that wait for the worker, counted as by queue_waiting(), and failed keys';
+
+CREATE FUNCTION agentcrm.obstacle() RETURNS text
+	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_obstacle';
+COMMENT ON FUNCTION agentcrm.obstacle() IS 'What somebody added to agentcrm''s tables that keeps the worker from writing them (a trigger, a rule, a column ...), and what to do; else NULL';
 
 /*
  * Not in the script itself: these rows are the user's to change, so they are
@@ -130,7 +141,7 @@ COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one th
 
 -- A dump brings triggers back last.  Until all are there a restore is under way, and nothing may be read or written beside it.
 CREATE FUNCTION agentcrm.untriggered() RETURNS TABLE (source text, relation text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 	SELECT s.name, format('%I.%I', n.nspname, c.relname)
 	FROM agentcrm.source s JOIN agentcrm.source_watch w USING (source_id)
 	JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
@@ -180,6 +191,7 @@ BEGIN
 	UPDATE agentcrm.source s SET problem = NULL, unfit = false, state = agentcrm.working_state(s)
 		WHERE name = what AND state IN ('paused', 'broken');
 	IF FOUND THEN
+		PERFORM agentcrm.hold_steps();
 		UPDATE agentcrm.event_failed f SET retry_at = agentcrm.clock() FROM agentcrm.source s
 			WHERE s.name = what AND f.source_id = s.source_id AND f.retry_at = 'infinity';
 		PERFORM agentcrm.wake();
@@ -235,12 +247,14 @@ COMMENT ON COLUMN agentcrm.progress.estimated_end IS 'When this phase ends at th
 CREATE VIEW agentcrm.status AS
 	WITH w AS (SELECT * FROM agentcrm.worker_state()),
 	b AS (SELECT * FROM agentcrm.batch ORDER BY batch_no DESC LIMIT 1),
-	e AS (SELECT * FROM agentcrm.error_log ORDER BY at DESC LIMIT 1)
-	SELECT 'copy' AS what, NULL::text AS name, 'not adopted' AS state, NULL::bigint AS waiting, NULL::bigint AS failed,
-		NULL::bigint AS batches, NULL::timestamptz AS last_batch_at, NULL::interval AS last_batch_took,
-		NULL::text AS last_error, NULL::timestamptz AS last_error_at,
+	e AS (SELECT * FROM agentcrm.error_log ORDER BY at DESC LIMIT 1),
+	q AS MATERIALIZED (SELECT * FROM agentcrm.queue_waiting()),
+	t AS (SELECT coalesce(sum(waiting), 0)::bigint AS waiting, greatest(clock_timestamp() - min(since), '0') AS lag,
+		coalesce(sum(failed), 0)::bigint AS failed, coalesce(bool_or(source_id IS NULL), false) AS cut FROM q)
+	SELECT 'copy' AS what, NULL::text AS name, 'not adopted' AS state, NULL::bigint AS waiting, NULL::interval AS lag, NULL::bigint AS failed,
 		format('a copy of database %s: state is kept, nothing is delivered; to act from here and nowhere else: SELECT agentcrm.adopt()', c) AS remark,
-		NULL::timestamptz AS reconciled_at, NULL::text AS reconcile_found
+		NULL::bigint AS batches, NULL::timestamptz AS last_batch_at, NULL::interval AS last_batch_took,
+		NULL::text AS last_error, NULL::timestamptz AS last_error_at, NULL::timestamptz AS reconciled_at, NULL::text AS reconcile_found
 	FROM agentcrm.copy_of() c WHERE c IS NOT NULL
 	UNION ALL
 	SELECT 'worker', NULL,
@@ -250,12 +264,8 @@ CREATE VIEW agentcrm.status AS
 			WHEN w.paused THEN 'paused'
 			WHEN w.down IS NOT NULL THEN 'down'
 			WHEN w.launcher_pid IS NOT NULL AND NOT w.no_worker_slot THEN 'resting'
-			ELSE 'stopped' END AS state,
-		agentcrm.queue_depth() AS waiting,
-		(SELECT count(*) FROM agentcrm.event_failed) AS failed,
-		b.batch_no AS batches, b.finished_at AS last_batch_at,
-		b.finished_at - b.started_at AS last_batch_took,
-		e.message AS last_error, e.at AS last_error_at,
+			ELSE 'stopped' END,
+		t.waiting, t.lag, t.failed,
 		nullif(concat_ws('; ',
 			CASE WHEN w.paused THEN 'paused: SELECT agentcrm.resume()'
 				WHEN w.worker_pid IS NOT NULL THEN NULL
@@ -264,37 +274,40 @@ CREATE VIEW agentcrm.status AS
 				WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
 				WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'
 				ELSE concat_ws('; ', 'nothing to do', 'next at ' || w.due::timestamptz(0)::text) END,
+			CASE WHEN t.cut THEN 'more waits than was counted' END,
 			CASE WHEN w.lost THEN 'changes were lost, a reconcile is due' END,
-			agentcrm.queue_held()), '') AS remark,
-		NULL::timestamptz AS reconciled_at, NULL::text AS reconcile_found
-	FROM w LEFT JOIN b ON true LEFT JOIN e ON true
+			agentcrm.obstacle(), agentcrm.queue_held()), ''),
+		b.batch_no, b.finished_at, b.finished_at - b.started_at,
+		e.message, e.at, NULL, NULL
+	FROM w CROSS JOIN t LEFT JOIN b ON true LEFT JOIN e ON true
 	UNION ALL
-	SELECT 'source', s.name, s.state, NULL,
-		(SELECT count(*) FROM agentcrm.event_failed f WHERE f.source_id = s.source_id),
-		NULL, NULL, NULL,
-		(SELECT f.message FROM agentcrm.event_failed f WHERE f.source_id = s.source_id ORDER BY f.last_at DESC LIMIT 1),
-		(SELECT max(f.last_at) FROM agentcrm.event_failed f WHERE f.source_id = s.source_id),
+	SELECT 'source', s.name, s.state,
+		CASE WHEN q.since IS NOT NULL OR NOT t.cut THEN coalesce(q.waiting, 0) END,
+		CASE WHEN q.since IS NOT NULL OR NOT t.cut THEN greatest(clock_timestamp() - q.since, agentcrm.clock() - q.parked_since, '0') END,
+		coalesce(q.failed, 0),
 		coalesce(s.problem, (SELECT 'a trigger is missing on ' || string_agg(DISTINCT u.relation, ', ') || ': changes there are not seen; SELECT agentcrm.alter_source('
 			|| quote_literal(s.name) || ') makes it again' FROM agentcrm.untriggered() u WHERE u.source = s.name HAVING count(*) > 0), CASE s.state
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
 				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END),
-		r.at, r.found
-	FROM agentcrm.source s LEFT JOIN (
+		NULL, NULL, NULL,
+		q.last_error, q.last_error_at, r.at, r.found
+	FROM agentcrm.source s CROSS JOIN t LEFT JOIN q USING (source_id) LEFT JOIN (
 		SELECT l.source_id, min(l.at) AS at, coalesce(string_agg(format('%s: %s missing, %s changed, %s surplus of %s', p.name, l.missing, l.changed, l.surplus, l.looked),
 				'; ' ORDER BY p.part) FILTER (WHERE l.missing + l.changed + l.surplus > 0), 'nothing')
 			|| format(' (%s)', string_agg(DISTINCT l.cause, ', ')) AS found
 		FROM (SELECT DISTINCT ON (source_id, part) * FROM agentcrm.reconcile_log WHERE reconcile ORDER BY source_id, part, reading DESC) AS l
 		JOIN agentcrm.source_part p USING (source_id, part) GROUP BY l.source_id) AS r USING (source_id)
 	UNION ALL
-	SELECT 'agent', a.agent, a.mode, NULL, NULL, NULL, NULL, NULL, NULL, NULL, a.problem, NULL, NULL
+	SELECT 'agent', a.agent, a.mode, NULL, NULL, NULL, a.problem, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 	FROM agentcrm.agent a WHERE a.mode <> 'active';
 COMMENT ON VIEW agentcrm.status IS 'How agentcrm is: one row for the worker, one per source, one per agent that is not active; before them one where this database is a copy';
 COMMENT ON COLUMN agentcrm.status.what IS 'copy, worker, source or agent';
 COMMENT ON COLUMN agentcrm.status.name IS 'Name of the source or agent';
 COMMENT ON COLUMN agentcrm.status.state IS 'worker: running, resting (starts by itself when there is work), paused, stopped, down (after crashes) or standby; source and agent: their state';
-COMMENT ON COLUMN agentcrm.status.waiting IS 'Changed keys that wait for the worker';
-COMMENT ON COLUMN agentcrm.status.failed IS 'Keys whose re-read failed';
+COMMENT ON COLUMN agentcrm.status.waiting IS 'Changed keys that wait for the worker, as queue_waiting() counts them: above 100,000 changes, changes; NULL: not known, for 1,000,000 changes of other sources wait';
+COMMENT ON COLUMN agentcrm.status.lag IS 'How long the oldest change that waits has waited; zero: none waits. Exact but for the moment between writing the event and the end of the commit; from PREPARE for a prepared transaction, from the write for one of more than agentcrm.capture_max_keys keys. Of the 1,000,000 changes counted; NULL: not known. Changes of a paused or broken source count from when the worker set them aside; keys that failed do not count';
+COMMENT ON COLUMN agentcrm.status.failed IS 'Keys whose re-read failed, or that wait for a paused or broken source';
 COMMENT ON COLUMN agentcrm.status.batches IS 'Batches finished so far';
 COMMENT ON COLUMN agentcrm.status.last_batch_at IS 'End of the last batch';
 COMMENT ON COLUMN agentcrm.status.last_batch_took IS 'How long it took';

@@ -113,7 +113,7 @@ load_refresh(void)
 	{
 		Load		load = {.first = true};
 
-		read_load(&load, tuple, RelationGetDescr(store_relation(store)));
+		read_load(&load, tuple, store_desc(store));
 		if (n > 0 && loads[n - 1].source_id == load.source_id && loads[n - 1].part == load.part)
 		{
 			n--;

@@ -72,7 +72,7 @@ recover_blames(const QueueEvent *event, TimestampTz now)
 		strncmp(event->key, blamed.key, NOTE_KEY_LENGTH - 1) != 0)
 		return false;
 	if (note_doubtful(&blamed) && event->attempts == 0)
-		queue_fail(event, crash_error(&blamed), now);
+		queue_fail(event, 1, crash_error(&blamed), now);
 	else
 		queue_fail_for_good(event, crash_error(&blamed), now);
 	blamed.work = NOTE_NOTHING;

@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(agentcrm_start_worker);
 PG_FUNCTION_INFO_V1(agentcrm_wake);
 PG_FUNCTION_INFO_V1(agentcrm_pause);
 PG_FUNCTION_INFO_V1(agentcrm_worker_state);
-PG_FUNCTION_INFO_V1(agentcrm_queue_depth);
+PG_FUNCTION_INFO_V1(agentcrm_queue_waiting);
 PG_FUNCTION_INFO_V1(agentcrm_adopted);
 PG_FUNCTION_INFO_V1(agentcrm_copy_of);
 PG_FUNCTION_INFO_V1(agentcrm_source_retract);
@@ -378,14 +378,36 @@ agentcrm_worker_state(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, isnull)));
 }
 
-/* agentcrm.queue_depth(): distinct keys waiting. */
-Datum
-agentcrm_queue_depth(PG_FUNCTION_ARGS)
+static void
+put_waiting(ReturnSetInfo *result, const QueueWaiting *source)
 {
+	Datum		values[7] = {Int32GetDatum(source->source_id), Int64GetDatum(source->waiting),
+		TimestampTzGetDatum(source->since), Int64GetDatum(source->failed), TimestampTzGetDatum(source->parked_since),
+	PointerGetDatum(source->last_error), TimestampTzGetDatum(source->last_error_at)};
+	bool		isnull[7] = {false, false, source->since == DT_NOEND, false, source->parked_since == DT_NOEND,
+	source->last_error == NULL, source->last_error == NULL};
+
+	tuplestore_putvalues(result->setResult, result->setDesc, values, isnull);
+}
+
+/* agentcrm.queue_waiting(): what waits and what failed, by source; an empty row when not all that waits was counted. */
+Datum
+agentcrm_queue_waiting(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		nothing[7] = {0};
+	bool		null[7] = {true, true, true, true, true, true, true};
+	QueueWaiting *sources;
+	bool		whole;
 	int			n;
 
-	queue_pending(&n);
-	PG_RETURN_INT64(n);
+	InitMaterializedSRF(fcinfo, 0);
+	sources = queue_waiting(&n, &whole);
+	for (int i = 0; i < n; i++)
+		put_waiting(result, &sources[i]);
+	if (!whole)
+		tuplestore_putvalues(result->setResult, result->setDesc, nothing, null);
+	return (Datum) 0;
 }
 
 /* ---- copies ---- */
@@ -401,7 +423,7 @@ installed_into(bool *here)
 
 	if (tuple)
 	{
-		TupleDesc	desc = RelationGetDescr(store_relation(store));
+		TupleDesc	desc = store_desc(store);
 		bool		isnull;
 
 		database = TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull));

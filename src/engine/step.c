@@ -137,9 +137,12 @@ step_failed(ErrorData *error)
 static void
 settle_events(const QueueEvent *events, int n, const char **keys, int n_keys, ErrorData **errors, TimestampTz now)
 {
-	for (int i = 0; i < n; i++)
-		if (events[i].attempts > 0 && (i >= n_keys || errors[i] == NULL || strcmp(events[i].key, keys[i]) != 0))
-			queue_forgive(&events[i]);
+	ErrorData **of_events = palloc0(sizeof(ErrorData *) * n);
+
+	for (int i = 0; i < Min(n, n_keys); i++)
+		if (strcmp(events[i].key, keys[i]) == 0)
+			of_events[i] = errors[i];
+	queue_forgive(events, n, of_events);
 	for (int k = 0; k < n_keys; k++)
 		if (errors[k])
 		{
@@ -148,7 +151,7 @@ settle_events(const QueueEvent *events, int n, const char **keys, int n_keys, Er
 			for (int i = 0; i < n; i++)
 				if (strcmp(events[i].key, keys[k]) == 0)
 					event.attempts = events[i].attempts;
-			queue_fail(&event, errors[k], now);
+			queue_fail(&event, 1, errors[k], now);
 		}
 }
 
@@ -189,7 +192,7 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, b
 	}
 	if (error)
 	{
-		queue_fail(&events[0], error, now);
+		queue_fail(events, 1, error, now);
 		return 0;
 	}
 	errors = palloc0(sizeof(ErrorData *) * Max(n_keys, 1));
@@ -220,15 +223,11 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	if (error)
 	{
 		*changes = palloc(sizeof(LedgerChange));
-		if (mapping_failed(source, now))
-			return 0;
-		for (int i = 0; i < n; i++)
-			queue_fail(&events[i], error, now);
+		if (!mapping_failed(source, now))
+			queue_fail(events, n, error, now);
 		return 0;
 	}
-	for (int i = 0; i < n; i++)
-		if (events[i].attempts > 0)
-			queue_forgive(&events[i]);
+	queue_forgive(events, n, NULL);
 	n_orders = distinct_keys(orders, n_orders);
 	for (int i = 0; i < source->n_parts; i++)
 		if (source->parts[i].kind == PART_ORDER)
@@ -272,12 +271,10 @@ read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, boo
 	}
 	if (error)
 	{
-		queue_fail(&events[0], error, now);
+		queue_fail(events, 1, error, now);
 		return 0;
 	}
-	for (int i = 0; i < n; i++)
-		if (events[i].attempts > 0)
-			queue_forgive(&events[i]);
+	queue_forgive(events, n, NULL);
 	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, found, clients);
 }
 
@@ -367,15 +364,6 @@ add_clients(ClientList *list, const int64 *ids, int n)
 	list->n += n;
 }
 
-/* Keep what cannot be read now: until the next step where the mapping was just followed, else until the source goes on. */
-static void
-park(Source *source, const QueueEvent *events, int n, TimestampTz now)
-{
-	for (int i = 0; i < n; i++)
-		queue_park(&events[i], source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken",
-				   now, source->followed ? now : DT_NOEND);
-}
-
 /* Milliseconds since a moment. */
 static double
 ms_since(instr_time from)
@@ -385,6 +373,14 @@ ms_since(instr_time from)
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_SUBTRACT(now, from);
 	return INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* Keep what cannot be read now: until the next step where the mapping was just followed, else until the source goes on. */
+static void
+park(Source *source, const QueueEvent *events, int n, TimestampTz now)
+{
+	queue_park(events, n, source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken", now,
+			   source->followed ? now : DT_NOEND);
 }
 
 /* The events of one part of one source; adds the time until the ledger is up to date to ledger_ms. */
@@ -442,7 +438,7 @@ blame(QueueBatch *batch, TimestampTz now)
 
 	for (int i = 0; i < n; i++)
 		if (events[i].part != QUEUE_PART_RESYNC)
-			queue_fail(&events[i], &blamed_error, now);
+			queue_fail(&events[i], 1, &blamed_error, now);
 	blame_next = false;
 }
 
@@ -503,7 +499,7 @@ due_clients(TimestampTz now, int limit, int64 *ids, TimestampTz *first)
 {
 	Store	   *store = store_open("client_state", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "client_state_next_look_at_idx", 0, NULL);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	HeapTuple	tuple;
 	int			n = 0;
 
@@ -511,7 +507,7 @@ due_clients(TimestampTz now, int limit, int64 *ids, TimestampTz *first)
 	while (n < limit && (tuple = store_next(scan)) != NULL)
 	{
 		bool		isnull;
-		TimestampTz at = DatumGetTimestampTz(heap_getattr(tuple, desc->natts, desc, &isnull));
+		TimestampTz at = DatumGetTimestampTz(heap_getattr(tuple, STATE_NEXT_LOOK_AT, desc, &isnull));
 
 		*first = Min(*first, at);
 		if (at > now)
@@ -605,6 +601,7 @@ step_run(void)
 	step_at = AT_OTHER;
 	/* the snapshot must not be older than the locks */
 	store_sync();
+	store_check_tables();
 	if (!is_whole())
 		return STEP_IDLE;
 	source_refresh();

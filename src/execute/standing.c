@@ -68,7 +68,7 @@ read_client(Reader *r, int64 client_id, int client_index)
 	Datum		key = Int64GetDatum(client_id);
 	StoreScan  *scan = store_scan(r->store, r->index, 1, &key);
 	HeapTuple	tuple;
-	TupleDesc	desc = RelationGetDescr(store_relation(r->store));
+	TupleDesc	desc = store_desc(r->store);
 	Datum	   *v = palloc(sizeof(Datum) * desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 

@@ -62,7 +62,7 @@ read_stored(Store *ledger, int32 source_id, int64 order_id, StoredLine **lines)
 			*lines = *lines ? repalloc(*lines, sizeof(StoredLine) * max) : palloc(sizeof(StoredLine) * max);
 		}
 		(*lines)[n].tuple = heap_copytuple(tuple);
-		ledger_row_read((*lines)[n].tuple, RelationGetDescr(store_relation(ledger)), &(*lines)[n].line);
+		ledger_row_read((*lines)[n].tuple, store_desc(ledger), &(*lines)[n].line);
 		n++;
 	}
 	store_scan_end(scan);
@@ -90,7 +90,7 @@ supersede(DiffState *state, const StoredLine *stored)
 	Datum		values[LEDGER_COLUMNS + 1];
 	bool		isnull[LEDGER_COLUMNS + 1];
 
-	heap_deform_tuple(stored->tuple, RelationGetDescr(store_relation(state->ledger)), values, isnull);
+	heap_deform_tuple(stored->tuple, store_desc(state->ledger), values, isnull);
 	values[LEDGER_COLUMNS] = TimestampTzGetDatum(state->now);
 	isnull[LEDGER_COLUMNS] = false;
 	store_insert(state->history, values, isnull);
@@ -387,7 +387,7 @@ ledger_retract(int32 source_id, int limit, TimestampTz now, LedgerChange **chang
 	while (n < limit && (tuple = store_next(scan)) != NULL)
 	{
 		bool		isnull;
-		int64		order_id = DatumGetInt64(heap_getattr(tuple, 2, RelationGetDescr(store_relation(state.ledger)), &isnull));
+		int64		order_id = DatumGetInt64(heap_getattr(tuple, 2, store_desc(state.ledger), &isnull));
 
 		if (n == 0 || orders[n - 1] != order_id)
 			orders[n++] = order_id;

@@ -164,7 +164,7 @@ look_up(EntityKind kind, const char *index, int nkeys, Datum *keys, int64 *id, i
 
 	if (tuple)
 	{
-		TupleDesc	desc = RelationGetDescr(store_relation(stores[kind]));
+		TupleDesc	desc = store_desc(stores[kind]);
 		bool		isnull;
 
 		*id = DatumGetInt64(heap_getattr(tuple, 1, desc, &isnull));
@@ -260,7 +260,7 @@ entity_ensure_order(int32 source_id, int64 order_id, const char *key)
 	if (tuple)
 	{
 		bool		isnull;
-		char	   *found = TextDatumGetCString(heap_getattr(tuple, 3, RelationGetDescr(store_relation(store)), &isnull));
+		char	   *found = TextDatumGetCString(heap_getattr(tuple, 3, store_desc(store), &isnull));
 
 		if (strcmp(found, key) != 0)
 			message = psprintf("order key \"%s\" has id %lld, which belongs to key \"%s\"",

@@ -99,7 +99,7 @@ void
 ledger_check_feed(const Source *source, const char *feed, const FeedRow *row, DifferenceSink *sink)
 {
 	Store	   *store = store_open(feed, AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	Datum		key = Int64GetDatum(row->id);
 	StoreScan  *scan = store_scan(store, psprintf("%s_pkey", feed), 1, &key);
 	HeapTuple	tuple = store_next(scan);

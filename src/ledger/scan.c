@@ -59,7 +59,7 @@ ledger_scan_clients(const int64 *client_ids, int n_clients, TimestampTz as_of,
 				max *= 2;
 				lines = repalloc_huge(lines, sizeof(LedgerLine) * max);
 			}
-			ledger_row_read(tuple, RelationGetDescr(store_relation(store)), &lines[n]);
+			ledger_row_read(tuple, store_desc(store), &lines[n]);
 			if (lines[n].ordered_at <= as_of)
 				n++;
 		}
@@ -87,7 +87,7 @@ order_key(Store *references, int32 source_id, int64 order_id)
 	bool		isnull;
 
 	if (tuple)
-		key = TextDatumGetCString(heap_getattr(tuple, 3, RelationGetDescr(store_relation(references)), &isnull));
+		key = TextDatumGetCString(heap_getattr(tuple, 3, store_desc(references), &isnull));
 	else
 		key = psprintf("%lld", (long long) order_id);
 	store_scan_end(scan);
@@ -108,7 +108,7 @@ ledger_list_orders(int32 source_id, int64 after, int limit, const char **keys, i
 	while (n < limit && (tuple = store_next(scan)) != NULL)
 	{
 		bool		isnull;
-		int64		order_id = DatumGetInt64(heap_getattr(tuple, 2, RelationGetDescr(store_relation(store)), &isnull));
+		int64		order_id = DatumGetInt64(heap_getattr(tuple, 2, store_desc(store), &isnull));
 
 		if (n > 0 && order_id == *last)
 			continue;

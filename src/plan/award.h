@@ -49,6 +49,7 @@ extern void award_candidates(Candidate *candidates, int n, Limits *limits);
 extern int64 record_next_round(void);
 extern void record_bids(const Candidate *candidates, int n, int64 round_id, TimestampTz as_of,
 						const Population *population);
+extern void record_answers(ClientSnapshot *clients, int n_clients, const BidSink *sink, MemoryContext cxt);
 extern void record_round(int64 round_id, RoundKind kind, const AgentCall *call, int n_clients,
 						 const Candidate *candidates, int n, const BidSink *sink, double seconds);
 

@@ -19,7 +19,8 @@ typedef enum RoundKind
  * One round for the given snapshots at as_of: calls the agents, adds the
  * shared baseline, awards under contact policy and rep minutes, writes round,
  * bids and recommendations (through execute), and folds the agents' wishes
- * into each snapshot's state.next_look_at.
+ * into each snapshot's state.next_look_at, and what those without a bid said
+ * into its state.answers.
  */
 extern void plan_round(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as_of);
 

@@ -2,8 +2,8 @@
  * record.c
  *		Rounds and bids as rows.
  *
- * Bids are written once, with their fate; refusals and looks only as counts
- * of the round.
+ * Bids are written once, with their fate.  Refusals and looks are counted by
+ * the round, and the last ones of each client kept with its assessment.
  */
 #include "postgres.h"
 
@@ -11,7 +11,9 @@
 #include "commands/sequence.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -27,6 +29,9 @@ enum
 	BID_PROGRAMME_ID, BID_CATEGORY, BID_FROM, BID_TO, BID_P_CLAIM, BID_P_BASELINE, BID_P_USED, BID_MARGIN, BID_VALUE, BID_COST,
 	BID_NET, BID_USES, BID_VALID_UNTIL, BID_STATUS, BID_STATUS_REASON, BID_REASON_CODE, BID_REASON, BID_EVIDENCE
 };
+
+/* Answers kept of a client: a foreign agent may give many. */
+#define MAX_ANSWERS 16
 
 static const Oid bid_types[] = {
 	INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, JSONBOID, NUMERICOID,
@@ -126,6 +131,50 @@ record_bids(const Candidate *candidates, int n, int64 round_id, TimestampTz as_o
 	}
 	if (columns_execute(c, &plan, bid_insert, 3, types, values) != SPI_OK_INSERT)
 		elog(ERROR, "could not write bids");
+}
+
+static void
+push_answer(JsonbParseState **state, const Bid *bid)
+{
+	(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	json_text(state, "agent", bid->agent);
+	json_text(state, "code", bid->reason_code);
+	json_text(state, "reason", bid->reason);
+	if (!TIMESTAMP_NOT_FINITE(bid->next_look_at) && bid->next_look_at > 0)
+	{
+		char		day[MAXDATELEN + 1];
+
+		json_text(state, "look_on", JsonEncodeDateTime(day, DateADTGetDatum(bid->next_look_at / USECS_PER_DAY), DATEOID, NULL));
+	}
+	(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+/* What agents without a bid said, into each snapshot's state; lives in cxt. */
+void
+record_answers(ClientSnapshot *clients, int n_clients, const BidSink *sink, MemoryContext cxt)
+{
+	JsonbParseState **states = palloc0(sizeof(JsonbParseState *) * n_clients);
+	int		   *answers = palloc0(sizeof(int) * n_clients);
+
+	for (int i = 0; i < sink->n; i++)
+	{
+		const Bid  *bid = &sink->bids[i];
+		int			client = bid->client_index;
+
+		if (bid->kind == BID_BID || answers[client] == MAX_ANSWERS)
+			continue;
+		if (answers[client]++ == 0)
+			(void) pushJsonbValue(&states[client], WJB_BEGIN_ARRAY, NULL);
+		push_answer(&states[client], bid);
+	}
+	for (int i = 0; i < n_clients; i++)
+	{
+		JsonbValue *all = states[i] ? pushJsonbValue(&states[i], WJB_END_ARRAY, NULL) : NULL;
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+
+		clients[i].state.answers = all ? JsonbValueToJsonb(all) : NULL;
+		MemoryContextSwitchTo(old);
+	}
 }
 
 static void

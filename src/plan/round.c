@@ -198,7 +198,7 @@ fold_wishes(ClientSnapshot *clients, int n_clients, const BidSink *sink, const C
 }
 
 static void
-negotiate(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as_of)
+negotiate(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as_of, MemoryContext caller)
 {
 	const Population *population = profile_population();
 	MemoryContext cxt = CurrentMemoryContext;
@@ -233,6 +233,7 @@ negotiate(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as
 	record_bids(candidates, n, call.round_id, as_of, population);
 	accept_awards(candidates, n, call.round_id, as_of);
 	fold_wishes(clients, n_clients, &sink, candidates, n);
+	record_answers(clients, n_clients, &sink, caller);
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
 	record_round(call.round_id, kind, &call, n_clients, candidates, n, &sink, INSTR_TIME_GET_DOUBLE(end));
@@ -240,7 +241,7 @@ negotiate(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as
 	SPI_finish();
 }
 
-/* One round for the given clients; sets each snapshot's state.next_look_at. */
+/* One round for the given clients; sets each snapshot's state.next_look_at and state.answers. */
 void
 plan_round(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as_of)
 {
@@ -251,7 +252,7 @@ plan_round(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz a
 		return;
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm round", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
-	negotiate(kind, clients, n_clients, as_of);
+	negotiate(kind, clients, n_clients, as_of, old);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 }

@@ -47,7 +47,7 @@ load_product(Fold *fold, int64 product_id, FoldProduct *product)
 
 	if (row)
 	{
-		product_from_row(row, RelationGetDescr(store_relation(apply->products)), &product->product);
+		product_from_row(row, store_desc(apply->products), &product->product);
 		product->tid = row->t_self;
 	}
 	store_scan_end(scan);
@@ -92,7 +92,7 @@ write_profile(Apply *apply, HeapTuple stored, ItemPointer tid)
 	bool		isnull[CLIENT_PROFILE_COLUMNS];
 
 	profile_to_row(&apply->fold->profile, values, isnull);
-	if (stored && row_equals(stored, RelationGetDescr(store_relation(apply->profiles)), values, isnull))
+	if (stored && row_equals(stored, store_desc(apply->profiles), values, isnull))
 		return;
 	if (tid)
 		store_update(apply->profiles, tid, values, isnull);
@@ -107,7 +107,7 @@ write_product(Apply *apply, const ClientProduct *product, HeapTuple stored, Item
 	bool		isnull[CLIENT_PRODUCT_COLUMNS];
 
 	product_to_row(apply->fold->profile.client_id, product, values, isnull);
-	if (stored && row_equals(stored, RelationGetDescr(store_relation(apply->products)), values, isnull))
+	if (stored && row_equals(stored, store_desc(apply->products), values, isnull))
 		return;
 	if (tid)
 		store_update(apply->products, tid, values, isnull);
@@ -124,7 +124,7 @@ merge_products(Apply *apply)
 {
 	Fold	   *fold = apply->fold;
 	Datum		key = Int64GetDatum(fold->profile.client_id);
-	TupleDesc	desc = RelationGetDescr(store_relation(apply->products));
+	TupleDesc	desc = store_desc(apply->products);
 	StoreScan  *scan = store_scan(apply->products, "client_product_pkey", 1, &key);
 	HeapTuple	row;
 	int			next = 0;

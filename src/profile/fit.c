@@ -108,7 +108,7 @@ read_sample(DateADT today)
 		ClientProfile profile;
 		bool		free_row;
 
-		profile_from_row(ExecFetchSlotHeapTuple(slot, false, &free_row), RelationGetDescr(rel), &profile);
+		profile_from_row(ExecFetchSlotHeapTuple(slot, false, &free_row), store_desc(store), &profile);
 		if (profile.n_orders > 0)
 		{
 			MemoryContextSwitchTo(GetMemoryChunkContext(sample));

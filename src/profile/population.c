@@ -155,7 +155,7 @@ read_shares(int64 model_id)
 	Store	   *store = store_open("product_popularity", AccessShareLock);
 	Datum		key = Int64GetDatum(model_id);
 	StoreScan  *scan = store_scan(store, "product_popularity_pkey", 1, &key);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	HeapTuple	row;
 	bool		isnull;
 
@@ -218,7 +218,7 @@ read_generations(void)
 	{
 		if (n++ == 0 && current.gap.k == 0)
 			current.gap = weak_gap_prior;
-		read_generation(row, RelationGetDescr(store_relation(store)));
+		read_generation(row, store_desc(store));
 	}
 	if (n == 0)
 	{
@@ -267,7 +267,7 @@ static bool
 read_product(ProductInfo *info, int64 product_id)
 {
 	Store	   *store = store_open("product", AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	Datum		key = Int64GetDatum(product_id);
 	StoreScan  *scan = store_scan(store, "product_pkey", 1, &key);
 	HeapTuple	row = store_next(scan);

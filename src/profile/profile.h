@@ -11,6 +11,7 @@
 #include "agentcrm.h"
 #include "ledger/ledger.h"
 #include "model/model.h"
+#include "utils/jsonb.h"
 
 #define PROFILE_QUANTITIES 8
 
@@ -102,7 +103,11 @@ typedef struct Assessment
 	double		expected_value; /* net amount within the value horizon */
 	double		order_value;	/* mean net amount of an order, last 12 months, else all */
 	TimestampTz next_look_at;	/* the stages' own wish: next boundary in time */
+	Jsonb	   *answers;		/* of agents without a bid; NULL: none */
 } Assessment;
+
+/* Number of a column of agentcrm.client_state. */
+#define STATE_NEXT_LOOK_AT 17
 
 /* All that an agent may know of a client at an as_of. */
 typedef struct ClientSnapshot
@@ -166,7 +171,7 @@ extern void profile_refold(const int64 *client_ids, int n_clients, int32 loading
 /* Snapshots in the order of client_ids (unknown clients are left out); from tables, or refolded when orders after as_of exist. */
 extern ClientSnapshot *profile_read(const int64 *client_ids, int n_clients, TimestampTz as_of, int *n);
 
-/* Store the assessments of the snapshots as client_state with stage history; next_look_at is what the agents made of it. */
+/* Store the assessments of the snapshots as client_state with stage history; next_look_at and answers are what the agents made of it. */
 extern void profile_store_state(const ClientSnapshot *clients, int n_clients, const char *cause);
 
 /*

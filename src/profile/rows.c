@@ -273,7 +273,7 @@ profile_find(Store *profiles, int64 client_id, ClientProfile *profile, ItemPoint
 
 	if (row)
 	{
-		profile_from_row(row, RelationGetDescr(store_relation(profiles)), profile);
+		profile_from_row(row, store_desc(profiles), profile);
 		if (tid)
 			*tid = row->t_self;
 	}

@@ -40,7 +40,7 @@ static void
 read_live_sources(Reader *reader)
 {
 	Store	   *store = store_open("source", AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	StoreScan  *scan = store_scan(store, "source_pkey", 0, NULL);
 	HeapTuple	row;
 	bool		isnull;
@@ -93,7 +93,7 @@ static bool
 read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 {
 	Datum		key = Int64GetDatum(client->client_id);
-	TupleDesc	desc = RelationGetDescr(store_relation(reader->clients));
+	TupleDesc	desc = store_desc(reader->clients);
 	StoreScan  *scan = store_scan(reader->clients, "client_pkey", 1, &key);
 	HeapTuple	row = store_next(scan);
 	Datum		values[16];
@@ -118,7 +118,7 @@ static void
 read_products(Reader *reader, ClientSnapshot *client)
 {
 	Datum		key = Int64GetDatum(client->client_id);
-	TupleDesc	desc = RelationGetDescr(store_relation(reader->products));
+	TupleDesc	desc = store_desc(reader->products);
 	StoreScan  *scan = store_scan(reader->products, "client_product_pkey", 1, &key);
 	HeapTuple	row;
 	int			max = 32;

@@ -19,8 +19,10 @@ enum
 {
 	S_CLIENT_ID, S_AS_OF, S_STAGE, S_STAGE_SINCE, S_RECENCY_CLASS, S_FREQUENCY_CLASS, S_MONETARY_CLASS,
 	S_ABC, S_XYZ, S_SILENCE, S_ALARM_P, S_DUE_ON, S_ALARM_ON, S_EXPECTED_ORDERS, S_EXPECTED_VALUE,
-	S_MODEL_ID, S_NEXT_LOOK_AT, S_COLUMNS
+	S_MODEL_ID, S_NEXT_LOOK_AT, S_ANSWERS, S_COLUMNS
 };
+
+StaticAssertDecl(S_NEXT_LOOK_AT + 1 == STATE_NEXT_LOOK_AT, "client_state.next_look_at");
 
 static Datum
 letter_datum(char letter)
@@ -60,6 +62,8 @@ state_to_row(const ClientSnapshot *client, TimestampTz stage_since, int64 model_
 	values[S_MODEL_ID] = Int64GetDatum(model_id);
 	isnull[S_MODEL_ID] = model_id == 0;
 	values[S_NEXT_LOOK_AT] = TimestampTzGetDatum(state->next_look_at);
+	values[S_ANSWERS] = PointerGetDatum(state->answers);
+	isnull[S_ANSWERS] = state->answers == NULL;
 }
 
 static void
@@ -80,7 +84,7 @@ static bool
 retract_change(Store *changes, const ClientSnapshot *client, const char **from)
 {
 	Datum		key[2] = {Int64GetDatum(client->client_id), TimestampTzGetDatum(client->as_of)};
-	TupleDesc	desc = RelationGetDescr(store_relation(changes));
+	TupleDesc	desc = store_desc(changes);
 	StoreScan  *scan = store_scan(changes, "stage_change_pkey", 2, key);
 	HeapTuple	row = store_next(scan);
 
@@ -114,7 +118,7 @@ static void
 store_client(Store *states, Store *changes, const ClientSnapshot *client, int64 model_id, const char *cause)
 {
 	Datum		key = Int64GetDatum(client->client_id);
-	TupleDesc	desc = RelationGetDescr(store_relation(states));
+	TupleDesc	desc = store_desc(states);
 	StoreScan  *scan = store_scan(states, "client_state_pkey", 1, &key);
 	HeapTuple	row = store_next(scan);
 	TimestampTz since = client->as_of;

@@ -101,7 +101,7 @@ compare_profile(Verify *verify, const Fold *fold, bool has_lines)
 	if (row && has_lines)
 	{
 		profile_to_row(&fold->profile, values, isnull);
-		compare_row(verify, "client_profile", key, RelationGetDescr(store_relation(verify->profiles)),
+		compare_row(verify, "client_profile", key, store_desc(verify->profiles),
 					row, values, isnull);
 	}
 	else if (has_lines)
@@ -123,7 +123,7 @@ compare_products(Verify *verify, const Fold *fold)
 {
 	int64		client_id = fold->profile.client_id;
 	Datum		client = Int64GetDatum(client_id);
-	TupleDesc	desc = RelationGetDescr(store_relation(verify->products));
+	TupleDesc	desc = store_desc(verify->products);
 	StoreScan  *scan = store_scan(verify->products, "client_product_pkey", 1, &client);
 	HeapTuple	row;
 	int			next = 0;

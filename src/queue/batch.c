@@ -107,7 +107,7 @@ cursor_read(Cursor *cursor)
 
 	memset(cursor, 0, sizeof(*cursor));
 	if (tuple)
-		cursor_from_tuple(cursor, tuple, RelationGetDescr(store_relation(store)));
+		cursor_from_tuple(cursor, tuple, store_desc(store));
 	else
 		cursor->discarded = true;	/* a new installation, or one restored from a dump */
 	store_scan_end(scan);
@@ -145,7 +145,7 @@ read_table(ReadState *state, int number)
 	Relation	rel = table_open(event_table_relid(number), AccessShareLock);
 	/* from the first block, never from where another scan of a large table has got to: the place reached is kept */
 	TableScanDesc scan = table_beginscan_strat(rel, GetActiveSnapshot(), 0, NULL, true, false);
-	TupleDesc	desc = RelationGetDescr(rel);
+	TupleDesc	desc = store_known_desc(rel, EVENT_COLUMNS);
 	HeapTuple	tuple;
 	bool		whole = true;
 
@@ -158,13 +158,13 @@ read_table(ReadState *state, int number)
 	}
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
-		Datum		values[4];
-		bool		isnull[4];
+		Datum		values[EVENT_COLUMNS];
+		bool		isnull[EVENT_COLUMNS];
 
 		heap_deform_tuple(tuple, desc, values, isnull);
-		if (cursor_consumed(&batch->cursor, values[0], number, &tuple->t_self))
+		if (cursor_consumed(&batch->cursor, values[EVENT_XID], number, &tuple->t_self))
 			continue;
-		if (batch->cursor.target && !visible_in(values[0], batch->cursor.target))
+		if (batch->cursor.target && !visible_in(values[EVENT_XID], batch->cursor.target))
 			continue;			/* of the next target */
 		if (batch->n_read == state->limit)
 		{
@@ -174,8 +174,8 @@ read_table(ReadState *state, int number)
 		batch->n_read++;
 		batch->last_table = number;
 		batch->last_tid = tuple->t_self;
-		add_event(state, DatumGetInt32(values[1]), DatumGetInt16(values[2]),
-				  TextDatumGetCString(values[3]), 0);
+		add_event(state, DatumGetInt32(values[EVENT_SOURCE_ID]), DatumGetInt16(values[EVENT_PART]),
+				  TextDatumGetCString(values[EVENT_KEY]), 0);
 	}
 	table_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -197,8 +197,8 @@ queue_compare_events(const void *a, const void *b)
 }
 
 /* Sort events and drop repetitions; a failed key's count of attempts survives. */
-static int
-make_distinct(QueueEvent *events, int n)
+int
+events_make_distinct(QueueEvent *events, int n)
 {
 	int			kept = 0;
 
@@ -239,7 +239,7 @@ queue_read(int limit, TimestampTz now)
 		return NULL;
 	batch->size = batch->n;
 	queue_count_rows(batch->n_read);
-	batch->n = make_distinct(batch->events, batch->n);
+	batch->n = events_make_distinct(batch->events, batch->n);
 	return batch;
 }
 
@@ -303,7 +303,7 @@ prune_batches(Store *store, int64 batch_no)
 	{
 		bool		isnull;
 
-		if (DatumGetInt64(heap_getattr(tuple, 1, RelationGetDescr(store_relation(store)), &isnull)) > batch_no - 5000)
+		if (DatumGetInt64(heap_getattr(tuple, 1, store_desc(store), &isnull)) > batch_no - 5000)
 			break;
 		store_delete(store, &tuple->t_self);
 	}
@@ -371,6 +371,6 @@ queue_pending(int *n)
 	failed = queue_failed_due(DT_NOEND, INT_MAX, &n_failed);
 	for (int i = 0; i < n_failed; i++)
 		add_event(&state, failed[i].source_id, failed[i].part, failed[i].key, failed[i].attempts);
-	*n = make_distinct(batch->events, batch->n);
+	*n = events_make_distinct(batch->events, batch->n);
 	return batch->events;
 }

@@ -13,6 +13,21 @@
 
 #include "queue/queue.h"
 
+/* Columns of the event tables, from 0. */
+enum
+{
+	EVENT_XID, EVENT_AT, EVENT_SOURCE_ID, EVENT_PART, EVENT_KEY, EVENT_COLUMNS
+};
+
+/* Columns of agentcrm.event_failed, from 0. */
+enum
+{
+	F_SOURCE_ID, F_PART, F_KEY, F_ATTEMPTS, F_SQLSTATE, F_MESSAGE, F_CONTEXT, F_FIRST_AT, F_LAST_AT, F_RETRY_AT, F_COLUMNS
+};
+
+/* The state of a key that is kept because its source must not be read. */
+#define QUEUE_PARKED ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+
 /* Where reading stands: all of "seen" is consumed, and "target" up to a place. */
 typedef struct Cursor
 {
@@ -27,6 +42,7 @@ typedef struct Cursor
 extern Oid	event_table_relid(int number);
 extern void cursor_read(Cursor *cursor);
 extern bool cursor_consumed(const Cursor *cursor, Datum xid, int table, ItemPointer tid);
+extern int	events_make_distinct(QueueEvent *events, int n);
 extern void queue_count_rows(int rows); /* rows read since the last turn */
 
 #endif

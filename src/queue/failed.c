@@ -18,6 +18,9 @@
 #define FIRST_RETRY_SECONDS 30
 #define LONGEST_RETRY_SECONDS 3600
 
+/* A time of retry that grows with the attempts. */
+#define BY_ATTEMPTS DT_NOBEGIN
+
 static TimestampTz
 retry_time(int attempts, TimestampTz now)
 {
@@ -28,50 +31,100 @@ retry_time(int attempts, TimestampTz now)
 	return now + Min(seconds, LONGEST_RETRY_SECONDS) * USECS_PER_SEC;
 }
 
-static void
-record(const QueueEvent *event, const ErrorData *error, TimestampTz now, TimestampTz retry_at)
+static StoreScan *
+scan_key(Store *store, const QueueEvent *event)
 {
-	Oid			types[9] = {INT4OID, INT2OID, TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
-	Datum		values[9] = {Int32GetDatum(event->source_id), Int16GetDatum(event->part),
-		CStringGetTextDatum(event->key), Int32GetDatum(event->attempts + 1),
-		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode)),
-		CStringGetTextDatum(error->message ? error->message : "unknown error"),
-		error->context ? CStringGetTextDatum(error->context) : (Datum) 0,
-	TimestampTzGetDatum(now), TimestampTzGetDatum(retry_at)};
-	char		nulls[10] = "         ";
+	Datum		keys[3] = {Int32GetDatum(event->source_id), Int16GetDatum(event->part), CStringGetTextDatum(event->key)};
 
-	if (error->context == NULL)
-		nulls[6] = 'n';
-	SPI_connect();
-	SPI_execute_with_args("INSERT INTO agentcrm.event_failed AS f"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)"
-						  " ON CONFLICT (source_id, part, key) DO UPDATE SET attempts = $4,"
-						  " sqlstate = $5, message = $6, context = $7, last_at = $8, retry_at = $9",
-						  9, types, values, nulls, false, 0);
-	SPI_finish();
+	return store_scan(store, "event_failed_pkey", 3, keys);
 }
 
-/* Record that a key failed; it is tried again by itself. */
-void
-queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now)
+/* The foreign key to source, which the row store does not check; steps keep sources from being detached. */
+static bool
+source_exists(int32 source_id)
 {
-	record(event, error, now, retry_time(event->attempts + 1, now));
+	Store	   *store = store_open("source", AccessShareLock);
+	Datum		key = Int32GetDatum(source_id);
+	StoreScan  *scan = store_scan(store, "source_pkey", 1, &key);
+	bool		exists = store_next(scan) != NULL;
+
+	store_scan_end(scan);
+	store_close(store);
+	return exists;
+}
+
+/* Write the row of a key, over the one it may have. */
+static void
+put_row(Store *store, const QueueEvent *event, bool may_exist, Datum *values, bool *isnull)
+{
+	StoreScan  *scan = may_exist ? scan_key(store, event) : NULL;
+	HeapTuple	tuple = scan ? store_next(scan) : NULL;
+	bool		no_value;
+
+	if (tuple)
+	{
+		values[F_FIRST_AT] = heap_getattr(tuple, F_FIRST_AT + 1, store_desc(store), &no_value);
+		store_update(store, &tuple->t_self, values, isnull);
+	}
+	else
+		store_insert(store, values, isnull);
+	if (scan)
+		store_scan_end(scan);
+}
+
+/* Keep keys of one source that failed alike. */
+static void
+record(const QueueEvent *events, int n, const ErrorData *error, TimestampTz now, TimestampTz retry_at)
+{
+	Store	   *store;
+	Datum		values[F_COLUMNS];
+	bool		isnull[F_COLUMNS] = {false};
+
+	if (!source_exists(events[0].source_id))
+		return;
+	store = store_open("event_failed", RowExclusiveLock);
+	values[F_SQLSTATE] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+	values[F_MESSAGE] = CStringGetTextDatum(error->message ? error->message : "unknown error");
+	values[F_CONTEXT] = error->context ? CStringGetTextDatum(error->context) : (Datum) 0;
+	isnull[F_CONTEXT] = error->context == NULL;
+	values[F_LAST_AT] = TimestampTzGetDatum(now);
+	for (int i = 0; i < n; i++)
+	{
+		int			attempts = events[i].attempts + 1;
+
+		values[F_SOURCE_ID] = Int32GetDatum(events[i].source_id);
+		values[F_PART] = Int16GetDatum(events[i].part);
+		values[F_KEY] = CStringGetTextDatum(events[i].key);
+		values[F_ATTEMPTS] = Int32GetDatum(attempts);
+		values[F_FIRST_AT] = TimestampTzGetDatum(now);
+		values[F_RETRY_AT] = TimestampTzGetDatum(retry_at == BY_ATTEMPTS ? retry_time(attempts, now) : retry_at);
+		/* orders read because another row touches them come without their attempts */
+		put_row(store, &events[i], retry_at == BY_ATTEMPTS || attempts > 1, values, isnull);
+	}
+	store_close(store);
+}
+
+/* Record that keys failed; they are tried again by themselves. */
+void
+queue_fail(const QueueEvent *events, int n, const ErrorData *error, TimestampTz now)
+{
+	record(events, n, error, now, BY_ATTEMPTS);
 }
 
 /* Record that a key did harm: agentcrm.resume, resync or a new change of the key tries it again. */
 void
 queue_fail_for_good(const QueueEvent *event, const ErrorData *error, TimestampTz now)
 {
-	record(event, error, now, DT_NOEND);
+	record(event, 1, error, now, DT_NOEND);
 }
 
-/* Keep a key of a source that must not be read now; what lets the source go on tries it again, should retry_at be infinite. */
+/* Keep keys of a source that must not be read now; what lets the source go on tries them again, should retry_at be infinite. */
 void
-queue_park(const QueueEvent *event, const char *reason, TimestampTz now, TimestampTz retry_at)
+queue_park(const QueueEvent *events, int n, const char *reason, TimestampTz now, TimestampTz retry_at)
 {
-	ErrorData	error = {.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, .message = unconstify(char *, reason)};
+	ErrorData	error = {.sqlerrcode = QUEUE_PARKED, .message = unconstify(char *, reason)};
 
-	record(event, &error, now, retry_at);
+	record(events, n, &error, now, retry_at);
 }
 
 /* Fill in how often the keys of events have failed before. */
@@ -85,34 +138,41 @@ queue_count_attempts(QueueEvent *events, int n)
 	store_scan_end(scan);
 	for (int i = 0; i < n && any; i++)
 	{
-		Datum		keys[3] = {Int32GetDatum(events[i].source_id), Int16GetDatum(events[i].part),
-		CStringGetTextDatum(events[i].key)};
 		HeapTuple	tuple;
 		bool		isnull;
 
-		scan = store_scan(store, "event_failed_pkey", 3, keys);
+		scan = scan_key(store, &events[i]);
 		tuple = store_next(scan);
 		if (tuple)
-			events[i].attempts = DatumGetInt32(heap_getattr(tuple, 4, RelationGetDescr(store_relation(store)), &isnull));
+			events[i].attempts = DatumGetInt32(heap_getattr(tuple, F_ATTEMPTS + 1, store_desc(store), &isnull));
 		store_scan_end(scan);
 	}
 	store_close(store);
 }
 
-/* Forget a failed key that now succeeded. */
+/* Forget those of the keys that failed before and have no error now. */
 void
-queue_forgive(const QueueEvent *event)
+queue_forgive(const QueueEvent *events, int n, ErrorData *const *errors)
 {
-	Store	   *store = store_open("event_failed", RowExclusiveLock);
-	Datum		keys[3] = {Int32GetDatum(event->source_id), Int16GetDatum(event->part),
-	CStringGetTextDatum(event->key)};
-	StoreScan  *scan = store_scan(store, "event_failed_pkey", 3, keys);
-	HeapTuple	tuple = store_next(scan);
+	Store	   *store = NULL;
 
-	if (tuple)
-		store_delete(store, &tuple->t_self);
-	store_scan_end(scan);
-	store_close(store);
+	for (int i = 0; i < n; i++)
+	{
+		StoreScan  *scan;
+		HeapTuple	tuple;
+
+		if (events[i].attempts == 0 || (errors && errors[i]))
+			continue;
+		if (store == NULL)
+			store = store_open("event_failed", RowExclusiveLock);
+		scan = scan_key(store, &events[i]);
+		tuple = store_next(scan);
+		if (tuple)
+			store_delete(store, &tuple->t_self);
+		store_scan_end(scan);
+	}
+	if (store)
+		store_close(store);
 }
 
 /* Failed keys to try again by now; DT_NOEND gives all. */
@@ -121,24 +181,24 @@ queue_failed_due(TimestampTz now, int limit, int *n)
 {
 	Store	   *store = store_open("event_failed", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "event_failed_retry_at_idx", 0, NULL);
-	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	TupleDesc	desc = store_desc(store);
 	QueueEvent *events = palloc(sizeof(QueueEvent));
 	HeapTuple	tuple;
 
 	*n = 0;
 	while (*n < limit && (tuple = store_next(scan)) != NULL)
 	{
-		Datum		values[10];
-		bool		isnull[10];
+		Datum		values[F_COLUMNS];
+		bool		isnull[F_COLUMNS];
 
 		heap_deform_tuple(tuple, desc, values, isnull);
-		if (DatumGetTimestampTz(values[9]) > now)
+		if (DatumGetTimestampTz(values[F_RETRY_AT]) > now)
 			break;
 		events = repalloc(events, sizeof(QueueEvent) * (*n + 1));
 		events[(*n)++] = (QueueEvent)
 		{
-			.source_id = DatumGetInt32(values[0]), .part = DatumGetInt16(values[1]),
-				.key = TextDatumGetCString(values[2]), .attempts = DatumGetInt32(values[3])
+			.source_id = DatumGetInt32(values[F_SOURCE_ID]), .part = DatumGetInt16(values[F_PART]),
+				.key = TextDatumGetCString(values[F_KEY]), .attempts = DatumGetInt32(values[F_ATTEMPTS])
 		};
 	}
 	store_scan_end(scan);
@@ -157,7 +217,7 @@ queue_next_retry(void)
 	TimestampTz at = DT_NOEND;
 
 	if (tuple)
-		at = DatumGetTimestampTz(heap_getattr(tuple, 10, RelationGetDescr(store_relation(store)), &isnull));
+		at = DatumGetTimestampTz(heap_getattr(tuple, F_RETRY_AT + 1, store_desc(store), &isnull));
 	store_scan_end(scan);
 	store_close(store);
 	return at;

@@ -79,7 +79,7 @@ current_table(void)
 	{
 		bool		isnull;
 
-		table = DatumGetInt16(heap_getattr(tuple, 2, RelationGetDescr(store_relation(store)), &isnull));
+		table = DatumGetInt16(heap_getattr(tuple, 2, store_desc(store), &isnull));
 	}
 	store_scan_end(scan);
 	store_close(store);
@@ -111,33 +111,32 @@ open_any(void)
 }
 
 static HeapTuple
-form_event(TupleDesc desc, Datum xid, const QueueEvent *event)
+form_event(TupleDesc desc, Datum xid, TimestampTz at, const QueueEvent *event)
 {
-	Datum		values[4] = {xid, Int32GetDatum(event->source_id), Int16GetDatum(event->part),
-	CStringGetTextDatum(event->key)};
-	bool		isnull[4] = {false, false, false, false};
+	Datum		values[EVENT_COLUMNS] = {xid, TimestampTzGetDatum(at), Int32GetDatum(event->source_id),
+	Int16GetDatum(event->part), CStringGetTextDatum(event->key)};
+	bool		isnull[EVENT_COLUMNS] = {false};
 
 	return heap_form_tuple(desc, values, isnull);
 }
 
 static void
-insert_many(Relation rel, Datum xid, const QueueEvent *events, int n)
+insert_many(Relation rel, TupleDesc desc, Datum xid, TimestampTz at, const QueueEvent *events, int n)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
 	TupleTableSlot *slots[EVENTS_AT_ONCE];
 	int			n_slots = Min(n, EVENTS_AT_ONCE);
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm queue_write",
 											  ALLOCSET_SMALL_SIZES);
 
 	for (int i = 0; i < n_slots; i++)
-		slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
+		slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
 	for (int done = 0; done < n;)
 	{
 		MemoryContext old = MemoryContextSwitchTo(cxt);
 		int			k = 0;
 
 		for (; k < n_slots && done < n; k++, done++)
-			ExecStoreHeapTuple(form_event(desc, xid, &events[done]), slots[k], false);
+			ExecStoreHeapTuple(form_event(desc, xid, at, &events[done]), slots[k], false);
 		MemoryContextSwitchTo(old);
 		heap_multi_insert(rel, slots, k, GetCurrentCommandId(true), 0, NULL);
 		for (int i = 0; i < k; i++)
@@ -154,19 +153,22 @@ void
 queue_write(const QueueEvent *events, int n)
 {
 	Relation	rel = open_any();
+	/* columns that somebody added are refused by the reader, not here */
+	TupleDesc	desc = store_known_desc(rel, EVENT_COLUMNS);
 	Datum		xid = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	TimestampTz at = GetCurrentTimestamp();
 
 	fault_point("insert");
 	/* most transactions of an order system change one order */
 	if (n == 1)
 	{
-		HeapTuple	tuple = form_event(RelationGetDescr(rel), xid, events);
+		HeapTuple	tuple = form_event(desc, xid, at, events);
 
 		heap_insert(rel, tuple, GetCurrentCommandId(true), 0, NULL);
 		heap_freetuple(tuple);
 	}
 	else
-		insert_many(rel, xid, events, n);
+		insert_many(rel, desc, xid, at, events, n);
 	fault_point("inserted");
 	table_close(rel, NoLock);
 }

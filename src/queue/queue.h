@@ -49,11 +49,11 @@ extern void queue_finish(QueueBatch *batch, int clients, TimestampTz started, Ti
 extern bool queue_rotate(TimestampTz now);
 
 /* Keys that failed: recorded, read when due, forgotten on success. */
-extern void queue_fail(const QueueEvent *event, const ErrorData *error, TimestampTz now);
-extern void queue_park(const QueueEvent *event, const char *reason, TimestampTz now, TimestampTz retry_at);
+extern void queue_fail(const QueueEvent *events, int n, const ErrorData *error, TimestampTz now);
+extern void queue_park(const QueueEvent *events, int n, const char *reason, TimestampTz now, TimestampTz retry_at);
 extern void queue_fail_for_good(const QueueEvent *event, const ErrorData *error, TimestampTz now);
 extern void queue_count_attempts(QueueEvent *events, int n);	/* of keys that failed before, so that success is noticed */
-extern void queue_forgive(const QueueEvent *event);
+extern void queue_forgive(const QueueEvent *events, int n, ErrorData *const *errors);	/* those without an error; NULL: all */
 extern QueueEvent *queue_failed_due(TimestampTz now, int limit, int *n);
 extern TimestampTz queue_next_retry(void);
 
@@ -61,5 +61,19 @@ extern TimestampTz queue_next_retry(void);
 extern int	queue_compare_events(const void *a, const void *b);
 /* Distinct events not consumed under the active snapshot, failed keys included; in that order. */
 extern QueueEvent *queue_pending(int *n);
+
+/* What waits for the worker, and what failed, of one source. */
+typedef struct QueueWaiting
+{
+	int32		source_id;
+	int64		waiting;		/* distinct keys, or events when there are many */
+	TimestampTz since;			/* the oldest event's time; DT_NOEND: none */
+	int64		failed;			/* keys, parked ones included */
+	TimestampTz parked_since;	/* DT_NOEND: none */
+	text	   *last_error;		/* NULL: none */
+	TimestampTz last_error_at;
+} QueueWaiting;
+
+extern QueueWaiting *queue_waiting(int *n, bool *whole);	/* whole: false when counting was given up */
 
 #endif

@@ -98,7 +98,7 @@ read_turn(Store *store, int *table)
 	*table = 1;
 	if (tuple)
 	{
-		TupleDesc	desc = RelationGetDescr(store_relation(store));
+		TupleDesc	desc = store_desc(store);
 		bool		isnull;
 
 		turn_no = DatumGetInt64(heap_getattr(tuple, 1, desc, &isnull));

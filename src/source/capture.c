@@ -124,7 +124,7 @@ resolve_watch(void *arg)
 	watch->absent = !HeapTupleIsValid(tuple);
 	if (tuple)
 	{
-		TupleDesc	desc = RelationGetDescr(store_relation(store));
+		TupleDesc	desc = store_desc(store);
 		bool		isnull;
 
 		watch->part = DatumGetInt16(heap_getattr(tuple, 3, desc, &isnull));

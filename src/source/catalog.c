@@ -85,7 +85,7 @@ read_parts(Source *source)
 	while ((tuple = store_next(scan)) != NULL)
 	{
 		source->parts = repalloc(source->parts, sizeof(SourcePart) * (source->n_parts + 1));
-		read_part(&source->parts[source->n_parts++], tuple, RelationGetDescr(store_relation(store)));
+		read_part(&source->parts[source->n_parts++], tuple, store_desc(store));
 	}
 	store_scan_end(scan);
 	store_close(store);
@@ -164,7 +164,7 @@ source_refresh(void)
 		bool		isnull[16];
 		Source	   *source;
 
-		heap_deform_tuple(tuple, RelationGetDescr(store_relation(store)), values, isnull);
+		heap_deform_tuple(tuple, store_desc(store), values, isnull);
 		source = source_get(DatumGetInt32(values[0]));
 		if (source == NULL || source->version != DatumGetInt64(values[11]))
 			source = make_source(values, isnull);

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(49);
+SELECT plan(52);
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
@@ -56,6 +56,14 @@ SELECT throws_ok($$SELECT agentcrm.reorder_agent(NULL, agentcrm.clock())$$, '220
 SELECT throws_ok($$SELECT agentcrm.portfolio_agent(ARRAY[1, NULL], agentcrm.clock())$$, '22004', NULL, 'a null id is an error');
 SELECT throws_ok($$SELECT agentcrm.retention_agent(ARRAY[1], 'infinity')$$, '22008', NULL, 'an infinite as_of is an error');
 SELECT throws_ok($$SELECT agentcrm.retention_agent(ARRAY[1], agentcrm.clock(), '[]')$$, '22023', NULL, 'a call that is no object is an error');
+
+-- why nothing is proposed: who did not bid said so, with the client's assessment
+SELECT is_empty($$SELECT s.client_id, a.agent FROM agentcrm.client_state s, agentcrm.agent a
+	WHERE NOT EXISTS (SELECT FROM agentcrm.bid b WHERE b.client_id = s.client_id AND b.as_of = s.as_of AND b.agent = a.agent)
+	AND NOT EXISTS (SELECT FROM jsonb_array_elements(s.answers) x WHERE x ->> 'agent' = a.agent)$$, 'each agent bid for each client, or answered something else');
+SELECT is_empty($$SELECT s.client_id, x FROM agentcrm.client_state s, jsonb_to_recordset(s.answers) x(agent text, code text, reason text, look_on date)
+	WHERE CASE WHEN x.code IS NULL THEN coalesce(x.look_on < (s.as_of AT TIME ZONE 'UTC')::date, true) ELSE coalesce(x.reason, '') = '' END$$, 'a refusal has a reason, a look its day');
+SELECT isnt_empty($$SELECT FROM agentcrm.client_state s WHERE s.answers @> '[{"code": "insufficient"}]'$$, 'too little data is an answer');
 
 -- agents of one's own
 CREATE FUNCTION public.birthday(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql AS $$

@@ -7,7 +7,7 @@ SET client_min_messages = warning;
 SELECT agentcrm.pause() \g /dev/null
 CREATE TABLE orders (order_id int PRIMARY KEY, client int, day date, qty int);
 INSERT INTO orders SELECT g, 1 + g % 7, '2025-01-01'::date + g, 1 FROM generate_series(1, 70) g;
-SELECT plan(48);
+SELECT plan(57);
 
 -- clock
 SET agentcrm.debug_now = '2025-06-01 12:00+00';
@@ -59,9 +59,29 @@ UPDATE orders SET qty = 2 WHERE order_id <= 10;
 UPDATE orders SET qty = 3 WHERE order_id <= 5;
 SELECT is(agentcrm.queue_depth(), 10::bigint, 'queue_depth: distinct keys');
 SELECT is((SELECT waiting FROM agentcrm.status WHERE what = 'worker'), 10::bigint, 'status has it as well');
+SELECT results_eq('SELECT waiting, failed FROM agentcrm.queue_waiting()', 'VALUES (10::bigint, 0::bigint)', 'queue_waiting has it by source');
+SELECT ok(since BETWEEN xact AND clock_timestamp(), 'since the first of the two commits') FROM agentcrm.queue_waiting(), (SELECT min(at) AS xact FROM agentcrm.event e WHERE e.key = '7') x;
+SELECT ok((SELECT bool_and(lag BETWEEN '1 us' AND clock_timestamp() - (SELECT min(since) FROM agentcrm.queue_waiting())) FROM agentcrm.status WHERE what IN ('worker', 'source')), 'lag: the time since then');
+SELECT is((SELECT array_agg(attname ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'agentcrm.status'::regclass AND attnum <= 7), '{what,name,state,waiting,lag,failed,remark}'::name[], 'status begins with what fits a screen');
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify leaves out what waits');
 CALL agentcrm.run();
 SELECT is(agentcrm.queue_depth(), 0::bigint, 'queue_depth: consumed');
+SELECT is((SELECT array_agg(DISTINCT lag) FROM agentcrm.status WHERE what IN ('worker', 'source')), '{0}'::interval[], 'no lag when nothing waits');
+
+-- changes of a paused source are set aside, and keep counting
+SELECT agentcrm.pause('shop') \g /dev/null
+UPDATE orders SET qty = 4 WHERE order_id BETWEEN 31 AND 36;
+CALL agentcrm.run();
+UPDATE orders SET qty = 5 WHERE order_id BETWEEN 35 AND 38;
+SET agentcrm.debug_now = '2025-06-01 12:10+00';
+CALL agentcrm.run();
+SELECT is((SELECT string_agg(key || ':' || attempts, ' ' ORDER BY key) FROM agentcrm.event_failed WHERE retry_at = 'infinity'), '31:1 32:1 33:1 34:1 35:2 36:2 37:1 38:1', 'keys of a paused source are kept, once each');
+SELECT is((SELECT waiting || ' ' || lag || ' ' || failed FROM agentcrm.status WHERE what = 'source'), '0 00:10:00 8', 'status: since when');
+SELECT agentcrm.resume('shop') \g /dev/null
+CALL agentcrm.run();
+SELECT is_empty('SELECT * FROM agentcrm.event_failed', 'resumed, all are read');
+SELECT is_empty('SELECT * FROM agentcrm.verify()', 'rightly');
+SET agentcrm.debug_now = '2025-06-01 12:00+00';
 
 -- verify finds what is wrong
 UPDATE agentcrm.ledger SET quantity = 99 WHERE order_id = 1;
