@@ -44,6 +44,7 @@ static Population current;
 static bool current_checked;	/* in this transaction */
 static TimestampTz fitted_as_of = DT_NOBEGIN;
 static int64 fitted_sales;		/* order x product pairs at the last fit */
+static Oid	model_relid = InvalidOid;	/* numbers of generations begin anew with each CREATE EXTENSION */
 static HTAB *shares;			/* of generation current.popularity_model_id */
 static MemoryContext product_cxt;	/* this transaction's products */
 static HTAB *products;
@@ -211,21 +212,17 @@ read_generations(void)
 	MemoryContext old = MemoryContextSwitchTo(work);
 	Store	   *store = store_open("model", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "model_kind_segment_idx", 0, NULL);
-	HeapTuple	row;
-	int			n = 0;
+	HeapTuple	row = store_next(scan);
 
-	while ((row = store_next(scan)) != NULL)
-	{
-		if (n++ == 0 && current.gap.k == 0)
-			current.gap = weak_gap_prior;
-		read_generation(row, store_desc(store));
-	}
-	if (n == 0)
+	if (row == NULL || RelationGetRelid(store_relation(store)) != model_relid)
 	{
 		memset(&current, 0, sizeof(current));
 		current.gap = weak_gap_prior;
 		fitted_as_of = DT_NOBEGIN;
+		model_relid = RelationGetRelid(store_relation(store));
 	}
+	for (; row != NULL; row = store_next(scan))
+		read_generation(row, store_desc(store));
 	store_scan_end(scan);
 	store_close(store);
 	MemoryContextSwitchTo(old);
