@@ -19,6 +19,7 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "executor/tuptable.h"
+#include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -151,17 +152,43 @@ store_flush(Store *store)
 	MemoryContextReset(store->cxt);
 }
 
+/* The first n columns of a row. */
+void
+store_deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *isnull, int n)
+{
+	if (desc->natts <= n)
+		heap_deform_tuple(tuple, desc, values, isnull);
+	else
+		for (int i = 0; i < n; i++)
+			values[i] = heap_getattr(tuple, i + 1, desc, &isnull[i]);
+}
+
+/* A row from the values of its first n columns. */
+HeapTuple
+store_form(TupleDesc desc, const Datum *values, const bool *isnull, int n)
+{
+	Datum		all[MaxTupleAttributeNumber];
+	bool		all_null[MaxTupleAttributeNumber];
+
+	if (desc->natts <= n)
+		return heap_form_tuple(desc, unconstify(Datum *, values), unconstify(bool *, isnull));
+	memcpy(all, values, sizeof(Datum) * n);
+	memcpy(all_null, isnull, sizeof(bool) * n);
+	memset(all_null + n, true, sizeof(bool) * (desc->natts - n));
+	return heap_form_tuple(desc, all, all_null);
+}
+
 /* Insert a row; it is written when enough have gathered, or at store_flush. */
 void
-store_insert(Store *store, Datum *values, bool *isnull)
+store_insert(Store *store, Datum *values, bool *isnull, int n)
 {
-	MemoryContext old;
-	HeapTuple	tuple;
+	MemoryContext old = MemoryContextSwitchTo(store->cxt);
+	HeapTuple	tuple = store_form(RelationGetDescr(store->rel), values, isnull, n);
 
+	MemoryContextSwitchTo(old);
 	/* heap_multi_insert would not tell the index where a toasted row went */
-	if (heap_compute_data_size(RelationGetDescr(store->rel), values, isnull) > TOAST_TUPLE_THRESHOLD - 128)
+	if (tuple->t_len - tuple->t_data->t_hoff > TOAST_TUPLE_THRESHOLD - 128)
 	{
-		tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
 		CatalogTupleInsertWithInfo(store->rel, tuple, store->indexes);
 		heap_freetuple(tuple);
 		return;
@@ -173,8 +200,6 @@ store_insert(Store *store, Datum *values, bool *isnull)
 		store->slots[store->n_slots++] =
 			MakeSingleTupleTableSlot(RelationGetDescr(store->rel), &TTSOpsHeapTuple);
 
-	MemoryContextSwitchTo(store->cxt);
-	tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
 	ExecStoreHeapTuple(tuple, store->slots[store->n_buffered++], false);
 	MemoryContextSwitchTo(old);
 
@@ -182,11 +207,33 @@ store_insert(Store *store, Datum *values, bool *isnull)
 		store_flush(store);
 }
 
+/* The row at tid with other values in its first n columns. */
+static HeapTuple
+form_from(Store *store, ItemPointer tid, const Datum *values, const bool *isnull, int n)
+{
+	TupleDesc	desc = RelationGetDescr(store->rel);
+	HeapTupleData old = {.t_self = *tid};
+	Buffer		buffer;
+	Datum		all[MaxTupleAttributeNumber];
+	bool		all_null[MaxTupleAttributeNumber];
+	HeapTuple	tuple;
+
+	if (!heap_fetch(store->rel, SnapshotAny, &old, &buffer, false))
+		elog(ERROR, "a row of \"%s\" is gone", RelationGetRelationName(store->rel));
+	heap_deform_tuple(&old, desc, all, all_null);
+	memcpy(all, values, sizeof(Datum) * n);
+	memcpy(all_null, isnull, sizeof(bool) * n);
+	tuple = heap_form_tuple(desc, all, all_null);
+	ReleaseBuffer(buffer);
+	return tuple;
+}
+
 /* Replace the row at tid. */
 void
-store_update(Store *store, ItemPointer tid, Datum *values, bool *isnull)
+store_update(Store *store, ItemPointer tid, Datum *values, bool *isnull, int n)
 {
-	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(store->rel), values, isnull);
+	TupleDesc	desc = RelationGetDescr(store->rel);
+	HeapTuple	tuple = desc->natts <= n ? heap_form_tuple(desc, values, isnull) : form_from(store, tid, values, isnull, n);
 	ItemPointerData otid = *tid;
 
 	CatalogTupleUpdateWithInfo(store->rel, &otid, tuple, store->indexes);

@@ -21,10 +21,18 @@ extern Oid	store_relid(const char *name);	/* oid of a relation of schema agentcr
 extern Store *store_open(const char *table, LOCKMODE lockmode);	/* "ledger": a table of schema agentcrm */
 extern void store_close(Store *store);		/* flushes buffered inserts; keeps the lock */
 extern Relation store_relation(Store *store);
-extern void store_insert(Store *store, Datum *values, bool *isnull); /* buffered: heap_multi_insert, then indexes */
+extern void store_insert(Store *store, Datum *values, bool *isnull, int n); /* buffered: heap_multi_insert, then indexes */
 extern void store_flush(Store *store);
-extern void store_update(Store *store, ItemPointer tid, Datum *values, bool *isnull);
+extern void store_update(Store *store, ItemPointer tid, Datum *values, bool *isnull, int n);
 extern void store_delete(Store *store, ItemPointer tid);
+
+/*
+ * A table may have more columns than this library knows: those of a later
+ * version of the extension, behind the n that are known.  They are not read,
+ * NULL in new rows, and left as they are in others.
+ */
+extern void store_deform(HeapTuple tuple, TupleDesc desc, Datum *values, bool *isnull, int n);
+extern HeapTuple store_form(TupleDesc desc, const Datum *values, const bool *isnull, int n);
 
 /* Scan by equality on the first nkeys columns of the index, in index order, under the active snapshot. */
 typedef struct StoreScan StoreScan;

@@ -60,7 +60,7 @@ read_load(Load *load, HeapTuple tuple, TupleDesc desc)
 	Datum		values[17];
 	bool		isnull[17];
 
-	heap_deform_tuple(tuple, desc, values, isnull);
+	store_deform(tuple, desc, values, isnull, lengthof(values));
 	load->source_id = DatumGetInt32(values[0]);
 	load->part = DatumGetInt16(values[1]);
 	load->load_no = DatumGetInt64(values[2]);

@@ -85,7 +85,7 @@ error_record(const char *place, int32 source_id, const ErrorData *error, Timesta
 	error->context ? CStringGetTextDatum(error->context) : (Datum) 0};
 	bool		isnull[6] = {false, false, source_id == 0, false, false, error->context == NULL};
 
-	store_insert(store, values, isnull);
+	store_insert(store, values, isnull, lengthof(values));
 	store_close(store);
 }
 
@@ -472,6 +472,7 @@ due_clients(TimestampTz now, int limit, int64 *ids, TimestampTz *first)
 	Store	   *store = store_open("client_state", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "client_state_next_look_at_idx", 0, NULL);
 	TupleDesc	desc = RelationGetDescr(store_relation(store));
+	int			next_look_at = SPI_fnumber(desc, "next_look_at");
 	HeapTuple	tuple;
 	int			n = 0;
 
@@ -479,7 +480,7 @@ due_clients(TimestampTz now, int limit, int64 *ids, TimestampTz *first)
 	while (n < limit && (tuple = store_next(scan)) != NULL)
 	{
 		bool		isnull;
-		TimestampTz at = DatumGetTimestampTz(heap_getattr(tuple, desc->natts, desc, &isnull));
+		TimestampTz at = DatumGetTimestampTz(heap_getattr(tuple, next_look_at, desc, &isnull));
 
 		*first = Min(*first, at);
 		if (at > now)

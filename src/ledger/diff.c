@@ -90,10 +90,10 @@ supersede(DiffState *state, const StoredLine *stored)
 	Datum		values[LEDGER_COLUMNS + 1];
 	bool		isnull[LEDGER_COLUMNS + 1];
 
-	heap_deform_tuple(stored->tuple, RelationGetDescr(store_relation(state->ledger)), values, isnull);
+	store_deform(stored->tuple, RelationGetDescr(store_relation(state->ledger)), values, isnull, LEDGER_COLUMNS);
 	values[LEDGER_COLUMNS] = TimestampTzGetDatum(state->now);
 	isnull[LEDGER_COLUMNS] = false;
-	store_insert(state->history, values, isnull);
+	store_insert(state->history, values, isnull, lengthof(values));
 	store_delete(state->ledger, &stored->tuple->t_self);
 }
 
@@ -135,7 +135,7 @@ write_added(DiffState *state)
 		bool		isnull[LEDGER_COLUMNS];
 
 		ledger_row_form(state->added[i], state->now, values, isnull);
-		store_insert(state->ledger, values, isnull);
+		store_insert(state->ledger, values, isnull, lengthof(values));
 	}
 }
 

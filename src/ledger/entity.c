@@ -152,7 +152,7 @@ insert_entity(EntityKind kind, int32 namespace, int64 id, const char *text, Time
 			isnull[4] = false;
 			break;
 	}
-	store_insert(stores[kind], values, isnull);
+	store_insert(stores[kind], values, isnull, lengthof(values));
 }
 
 /* The stored entity of an id: its namespace and key; false when there is none. */
@@ -271,7 +271,7 @@ entity_ensure_order(int32 source_id, int64 order_id, const char *key)
 		Datum		values[3] = {Int64GetDatum(order_id), Int32GetDatum(source_id), CStringGetTextDatum(key)};
 		bool		isnull[3] = {false, false, false};
 
-		store_insert(store, values, isnull);
+		store_insert(store, values, isnull, lengthof(values));
 	}
 	store_scan_end(scan);
 	store_close(store);

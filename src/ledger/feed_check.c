@@ -15,8 +15,6 @@
 #include "source/source.h"
 #include "store.h"
 
-#define MAX_COLUMNS 12
-
 static char *
 id_text(bool has, int64 id)
 {
@@ -98,8 +96,8 @@ ledger_check_feed(const char *feed, const FeedRow *row, DifferenceSink *sink)
 		difference_add(sink, feed, row->key, NULL, "a row", NULL);
 	else
 	{
-		Datum		values[MAX_COLUMNS];
-		bool		isnull[MAX_COLUMNS];
+		Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+		bool	   *isnull = palloc(sizeof(bool) * desc->natts);
 
 		heap_deform_tuple(tuple, desc, values, isnull);
 		for (int i = 1; i < desc->natts; i++)	/* the id itself is the key */

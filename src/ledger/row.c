@@ -11,6 +11,7 @@
 #include "utils/rel.h"
 
 #include "ledger/row.h"
+#include "store.h"
 
 /* Read a ledger row; varlena values are copied into the current context. */
 void
@@ -19,7 +20,7 @@ ledger_row_read(HeapTuple tuple, TupleDesc desc, LedgerLine *line)
 	Datum		values[LEDGER_COLUMNS];
 	bool		isnull[LEDGER_COLUMNS];
 
-	heap_deform_tuple(tuple, desc, values, isnull);
+	store_deform(tuple, desc, values, isnull, lengthof(values));
 	memset(line, 0, sizeof(*line));
 	line->client_id = DatumGetInt64(values[0]);
 	line->order_id = DatumGetInt64(values[1]);

@@ -100,12 +100,12 @@ write_profile(Apply *apply, HeapTuple stored, ItemPointer tid)
 	bool		isnull[CLIENT_PROFILE_COLUMNS];
 
 	profile_to_row(&apply->fold->profile, values, isnull);
-	if (stored && row_equals(stored, RelationGetDescr(store_relation(apply->profiles)), values, isnull))
+	if (stored && row_equals(stored, RelationGetDescr(store_relation(apply->profiles)), values, isnull, lengthof(values)))
 		return;
 	if (tid)
-		store_update(apply->profiles, tid, values, isnull);
+		store_update(apply->profiles, tid, values, isnull, lengthof(values));
 	else
-		store_insert(apply->profiles, values, isnull);
+		store_insert(apply->profiles, values, isnull, lengthof(values));
 }
 
 static void
@@ -115,13 +115,13 @@ write_product(Apply *apply, const ClientProduct *product, HeapTuple stored, Item
 	bool		isnull[CLIENT_PRODUCT_COLUMNS];
 
 	product_to_row(apply->fold->profile.client_id, product, values, isnull);
-	if (stored && row_equals(stored, RelationGetDescr(store_relation(apply->products)), values, isnull))
+	if (stored && row_equals(stored, RelationGetDescr(store_relation(apply->products)), values, isnull, lengthof(values)))
 		return;
 	if (tid)
-		store_update(apply->products, tid, values, isnull);
+		store_update(apply->products, tid, values, isnull, lengthof(values));
 	else
 	{
-		store_insert(apply->products, values, isnull);
+		store_insert(apply->products, values, isnull, lengthof(values));
 		deltas_add_buyer(apply->deltas, product->product_id, 1);
 	}
 }

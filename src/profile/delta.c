@@ -122,9 +122,9 @@ write_row(Store *store, HeapTuple row, Datum *values, int n_values, bool empty)
 	if (row && empty)
 		store_delete(store, &row->t_self);
 	else if (row)
-		store_update(store, &row->t_self, values, isnull);
+		store_update(store, &row->t_self, values, isnull, n_values);
 	else if (!empty)
-		store_insert(store, values, isnull);
+		store_insert(store, values, isnull, n_values);
 }
 
 static int64

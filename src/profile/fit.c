@@ -254,7 +254,7 @@ insert_share(Store *store, int64 model_id, int64 product_id, double weight, doub
 	bool		isnull[3] = {false, false, false};
 
 	if (weight > 0)
-		store_insert(store, values, isnull);
+		store_insert(store, values, isnull, lengthof(values));
 }
 
 /* Shares of products in all orders, an order weighing half as much every six months. */

@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "profile/rows.h"
+#include "store.h"
 
 /* Columns of agentcrm.client_profile, from 0. */
 enum
@@ -103,7 +104,7 @@ profile_from_row(HeapTuple row, TupleDesc desc, ClientProfile *profile)
 	Datum		values[P_COLUMNS];
 	bool		isnull[P_COLUMNS];
 
-	heap_deform_tuple(row, desc, values, isnull);
+	store_deform(row, desc, values, isnull, lengthof(values));
 	memset(profile, 0, sizeof(ClientProfile));
 	profile->client_id = DatumGetInt64(values[P_CLIENT_ID]);
 	profile->n_orders = DatumGetInt32(values[P_N_ORDERS]);
@@ -201,7 +202,7 @@ product_from_row(HeapTuple row, TupleDesc desc, ClientProduct *product)
 	Datum	   *quantities;
 	bool	   *no_quantity;
 
-	heap_deform_tuple(row, desc, values, isnull);
+	store_deform(row, desc, values, isnull, lengthof(values));
 	product->product_id = DatumGetInt64(values[C_PRODUCT_ID]);
 	product->n = DatumGetInt32(values[C_N]);
 	product->first_order_no = DatumGetInt32(values[C_FIRST_ORDER_NO]);
@@ -247,9 +248,9 @@ product_to_row(int64 client_id, const ClientProduct *product, Datum *values, boo
 
 /* Whether a stored row already holds these values, bit for bit. */
 bool
-row_equals(HeapTuple row, TupleDesc desc, const Datum *values, const bool *isnull)
+row_equals(HeapTuple row, TupleDesc desc, const Datum *values, const bool *isnull, int n)
 {
-	for (int i = 0; i < desc->natts; i++)
+	for (int i = 0; i < n; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		bool		stored_null;

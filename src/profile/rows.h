@@ -17,7 +17,7 @@ extern void profile_from_row(HeapTuple row, TupleDesc desc, ClientProfile *profi
 extern void profile_to_row(const ClientProfile *profile, Datum *values, bool *isnull);
 extern void product_from_row(HeapTuple row, TupleDesc desc, ClientProduct *product);
 extern void product_to_row(int64 client_id, const ClientProduct *product, Datum *values, bool *isnull);
-extern bool row_equals(HeapTuple row, TupleDesc desc, const Datum *values, const bool *isnull);
+extern bool row_equals(HeapTuple row, TupleDesc desc, const Datum *values, const bool *isnull, int n);
 extern bool profile_find(Store *profiles, int64 client_id, ClientProfile *profile, ItemPointer tid);
 extern GapStats profile_gaps(const ClientProfile *profile);
 

@@ -99,10 +99,9 @@ read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 	Datum		values[16];
 	bool		isnull[16];
 
-	Assert(desc->natts <= lengthof(values));
 	if (row)
 	{
-		heap_deform_tuple(row, desc, values, isnull);
+		store_deform(row, desc, values, isnull, lengthof(values));
 		*namespace = DatumGetInt32(values[1]);
 		client->name = isnull[3] ? NULL : TextDatumGetCString(values[3]);
 		client->has_rep = !isnull[8];

@@ -72,7 +72,7 @@ insert_change(Store *changes, const ClientSnapshot *client, const char *from, co
 	};
 	bool		isnull[5] = {false, false, from == NULL, false, false};
 
-	store_insert(changes, values, isnull);
+	store_insert(changes, values, isnull, lengthof(values));
 }
 
 /* Take back the change recorded at this very moment, if any; *from becomes the stage before it. */
@@ -132,13 +132,13 @@ store_client(Store *states, Store *changes, const ClientSnapshot *client, int64 
 		else
 			record_change(changes, client, stage, stored_since, cause);
 		state_to_row(client, since, model_id, values, isnull);
-		store_update(states, &row->t_self, values, isnull);
+		store_update(states, &row->t_self, values, isnull, lengthof(values));
 	}
 	else
 	{
 		insert_change(changes, client, NULL, cause);
 		state_to_row(client, since, model_id, values, isnull);
-		store_insert(states, values, isnull);
+		store_insert(states, values, isnull, lengthof(values));
 	}
 	store_scan_end(scan);
 }

@@ -53,9 +53,9 @@ floats_agree(double a, double b)
 /* Columns of a stored row that differ from what the ledger gives. */
 static void
 compare_row(Verify *verify, const char *table, const char *key, TupleDesc desc,
-			HeapTuple row, const Datum *values, const bool *isnull)
+			HeapTuple row, const Datum *values, const bool *isnull, int n)
 {
-	for (int i = 0; i < desc->natts; i++)
+	for (int i = 0; i < n; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		bool		stored_null;
@@ -102,7 +102,7 @@ compare_profile(Verify *verify, const Fold *fold, bool has_lines)
 	{
 		profile_to_row(&fold->profile, values, isnull);
 		compare_row(verify, "client_profile", key, RelationGetDescr(store_relation(verify->profiles)),
-					row, values, isnull);
+					row, values, isnull, lengthof(values));
 	}
 	else if (has_lines)
 		missing_row(verify, "client_profile", key);
@@ -140,7 +140,7 @@ compare_products(Verify *verify, const Fold *fold)
 		if (next < fold->n_products && fold->products[next]->product.product_id == product_id)
 		{
 			product_to_row(client_id, &fold->products[next++]->product, values, isnull);
-			compare_row(verify, "client_product", product_key(fold, product_id), desc, row, values, isnull);
+			compare_row(verify, "client_product", product_key(fold, product_id), desc, row, values, isnull, lengthof(values));
 		}
 		else
 			surplus_row(verify, "client_product", product_key(fold, product_id));

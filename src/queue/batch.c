@@ -82,7 +82,7 @@ cursor_from_tuple(Cursor *cursor, HeapTuple tuple, TupleDesc desc)
 	Datum		values[12];
 	bool		isnull[12];
 
-	heap_deform_tuple(tuple, desc, values, isnull);
+	store_deform(tuple, desc, values, isnull, lengthof(values));
 	cursor->batch_no = DatumGetInt64(values[0]);
 	if (cursor_is_foreign(DatumGetInt64(values[6]), values[1]))
 	{
@@ -161,7 +161,7 @@ read_table(ReadState *state, int number)
 		Datum		values[4];
 		bool		isnull[4];
 
-		heap_deform_tuple(tuple, desc, values, isnull);
+		store_deform(tuple, desc, values, isnull, lengthof(values));
 		if (cursor_consumed(&batch->cursor, values[0], number, &tuple->t_self))
 			continue;
 		if (batch->cursor.target && !visible_in(values[0], batch->cursor.target))
@@ -340,7 +340,7 @@ queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz no
 	values[9] = Int32GetDatum(clients);
 	values[10] = TimestampTzGetDatum(started);
 	values[11] = TimestampTzGetDatum(now);
-	store_insert(store, values, isnull);
+	store_insert(store, values, isnull, lengthof(values));
 	prune_batches(store, batch->cursor.batch_no + 1);
 	store_close(store);
 }

@@ -131,7 +131,7 @@ queue_failed_due(TimestampTz now, int limit, int *n)
 		Datum		values[10];
 		bool		isnull[10];
 
-		heap_deform_tuple(tuple, desc, values, isnull);
+		store_deform(tuple, desc, values, isnull, lengthof(values));
 		if (DatumGetTimestampTz(values[9]) > now)
 			break;
 		events = repalloc(events, sizeof(QueueEvent) * (*n + 1));

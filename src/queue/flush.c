@@ -117,7 +117,7 @@ form_event(TupleDesc desc, Datum xid, const QueueEvent *event)
 	CStringGetTextDatum(event->key)};
 	bool		isnull[4] = {false, false, false, false};
 
-	return heap_form_tuple(desc, values, isnull);
+	return store_form(desc, values, isnull, lengthof(values));
 }
 
 static void

@@ -126,7 +126,7 @@ begin_turn(Store *store, int64 turn_no, int table, TimestampTz now)
 		while ((tuple = store_next(scan)) != NULL)
 			store_delete(store, &tuple->t_self);
 		store_scan_end(scan);
-		store_insert(store, values, isnull);
+		store_insert(store, values, isnull, lengthof(values));
 		CacheInvalidateRelcache(store_relation(store));
 		return true;
 	}

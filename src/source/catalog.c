@@ -42,7 +42,7 @@ read_part(SourcePart *part, HeapTuple tuple, TupleDesc desc)
 	Datum	   *columns;
 	char	   *kind;
 
-	heap_deform_tuple(tuple, desc, values, isnull);
+	store_deform(tuple, desc, values, isnull, lengthof(values));
 	memset(part, 0, sizeof(*part));
 	part->part = DatumGetInt16(values[1]);
 	part->name = TextDatumGetCString(values[2]);
@@ -154,7 +154,7 @@ source_refresh(void)
 		bool		isnull[15];
 		Source	   *source;
 
-		heap_deform_tuple(tuple, RelationGetDescr(store_relation(store)), values, isnull);
+		store_deform(tuple, RelationGetDescr(store_relation(store)), values, isnull, lengthof(values));
 		source = source_get(DatumGetInt32(values[0]));
 		if (source == NULL || source->version != DatumGetInt64(values[11]))
 			source = make_source(values, isnull);
