@@ -20,6 +20,7 @@
 #include "profile/assess.h"
 #include "profile/fold.h"
 #include "profile/rows.h"
+#include "store.h"
 
 #define SNAPSHOT_COLUMNS 43
 
@@ -57,7 +58,7 @@ products_datum(const ClientSnapshot *client, Oid type, TupleDesc desc)
 		bool		isnull[CLIENT_PRODUCT_COLUMNS];
 
 		product_to_row(client->client_id, &client->products[i], values, isnull);
-		elements[i] = heap_copy_tuple_as_datum(heap_form_tuple(desc, values, isnull), desc);
+		elements[i] = heap_copy_tuple_as_datum(store_form(desc, values, isnull, lengthof(values)), desc);
 	}
 	if (client->n_products == 0)
 		return PointerGetDatum(construct_empty_array(type));
