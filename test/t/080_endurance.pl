@@ -28,7 +28,7 @@ my $begun = time();
 my $db = 'shop';
 my $end = '2026-06-30';
 my $node = new_node('endurance', "shared_preload_libraries = 'agentcrm'", 'agentcrm.idle_exit = 1h', 'agentcrm.idle_poll = 1s',
-	'agentcrm.reconcile_interval = 0', 'autovacuum_naptime = 5s');
+	'agentcrm.reconcile_interval = 0', 'autovacuum_naptime = 5s', 'log_statement = none');
 
 sub sql { return $node->safe_psql($db, $_[0]); }
 sub date { return sql("SELECT date '$end' - $days + $_[0]"); }    # 0: the eve of the first day
@@ -259,13 +259,12 @@ sub set_capture
 	return;
 }
 
-sub strike { my ($signal) = @_; my $pid = worker_pid($node, $db); kill $signal, $pid if $pid; return; }
 sub restart { my ($mode) = @_; $node->stop($mode); $node->start; return; }
 
 # before the day's orders, in the middle of them, after them; hard: ends the worker
 my %faults = (
-	'worker killed' => { hard => 1, middle => sub { strike('KILL'); } },
-	'worker ended' => { hard => 1, middle => sub { strike('TERM'); } },
+	'worker killed' => { hard => 1, middle => sub { strike_worker($node, $db, 'KILL'); } },
+	'worker ended' => { hard => 1, middle => sub { strike_worker($node, $db, 'TERM'); } },
 	'server stopped at once' => { hard => 1, middle => sub { restart('immediate'); } },
 	'server restarted' => { hard => 1, after => sub { restart('fast'); } },
 	'fault in capture' => { before => \&plant_fault, after => sub { application_setting(); } },

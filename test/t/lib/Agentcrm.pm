@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes 'usleep';
 
-our @EXPORT = qw(new_node start_psql psql_runs finish_psql wait_until consumed clean worker_pid make_shop open_psql say_psql close_psql);
+our @EXPORT = qw(new_node start_psql psql_runs finish_psql wait_until consumed clean worker_pid strike_worker make_shop open_psql say_psql close_psql);
 
 # A cluster of its own; settings as "name = value".
 sub new_node
@@ -171,6 +171,25 @@ sub worker_pid
 	my ($node, $database) = @_;
 
 	return $node->safe_psql($database, 'SELECT worker_pid FROM agentcrm.worker_state()');
+}
+
+# Ends the worker, if there is one, by a signal; after KILL waits until the server
+# has seen it, ended all sessions and is up again.
+sub strike_worker
+{
+	my ($node, $database, $signal) = @_;
+	my $pid = worker_pid($node, $database);
+	my $seen = -s $node->logfile;
+
+	return if !$pid || !kill($signal, $pid) || $signal ne 'KILL';
+	for (1 .. 1000)
+	{
+		last if slurp_file($node->logfile, $seen) =~ /all server processes terminated; reinitializing/;
+		last if $_ > 100 && !kill(0, $pid);    # it was about to end by itself
+		usleep(20_000);
+	}
+	$node->poll_query_until($database, 'SELECT true');
+	return;
 }
 
 1;
