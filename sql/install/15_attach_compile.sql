@@ -154,6 +154,8 @@ BEGIN
 	WHERE a.part IN ('client', 'product') AND options ? a.argument AND NOT options ? (a.part || 's') LIMIT 1;
 	IF bad IS NULL AND options ? 'line_ok' AND NOT options ? 'lines' THEN
 		bad := 'line_ok needs argument lines';
+	ELSIF bad IS NULL AND options ? 'client_link' AND NOT options ? 'clients' THEN
+		bad := 'client_link needs argument clients';
 	ELSIF bad IS NULL AND options ? 'line_order_key' AND NOT options ?& '{orders,lines}' THEN
 		bad := 'line_order_key needs arguments orders and lines; for one table pass order_key';
 	ELSIF bad IS NULL AND NOT options ?| '{client,clients}' THEN
@@ -351,7 +353,7 @@ BEGIN
 	base := CASE WHEN o IS NULL THEN 'l' ELSE 'o' END;
 	SELECT * INTO k FROM agentcrm.attach_order_key(options, o, l);
 	IF t ->> 'c' IS NOT NULL THEN
-		client := agentcrm.attach_link('client', options ->> 'client', 'c', (t ->> 'c')::oid, coalesce(o, l), base, CASE WHEN base = 'o' THEN l END, 'l');
+		client := agentcrm.attach_link('client', coalesce(options ->> 'client_link', options ->> 'client'), 'c', (t ->> 'c')::oid, coalesce(o, l), base, CASE WHEN base = 'o' THEN l END, 'l');
 	END IF;
 	IF t ->> 'p' IS NOT NULL THEN
 		product := agentcrm.attach_link('product', options ->> 'product', 'p', (t ->> 'p')::oid, coalesce(l, o), CASE WHEN l IS NULL THEN 'o' ELSE 'l' END, CASE WHEN l IS NOT NULL THEN o END, 'o');
