@@ -94,7 +94,7 @@ BEGIN
 	SELECT jsonb_agg(jsonb_build_object('alias', v.a, 'columns', f.columns, 'target', f.target) ORDER BY v.i) INTO ways
 	FROM (VALUES (1, near, near_alias), (2, far, far_alias)) AS v(i, r, a), agentcrm.foreign_keys(v.r, target) f;
 	SELECT w INTO way FROM jsonb_array_elements(ways) w
-	WHERE jsonb_array_length(w -> 'columns') = 1 AND wanted = format('%s.%s', w ->> 'alias', w -> 'columns' ->> 0) LIMIT 1;
+	WHERE wanted = regexp_replace(agentcrm.sql_key(w ->> 'alias', agentcrm.part_array(w, 'columns')), '[\s"]', '', 'g') LIMIT 1;
 	IF way IS NULL AND (expression IS NULL OR agentcrm.uses_alias(expression, alias)) THEN
 		SELECT CASE WHEN count(*) = 1 THEN min(w::text)::jsonb END INTO way FROM jsonb_array_elements(ways) w
 		WHERE w ->> 'alias' = ways -> 0 ->> 'alias';

@@ -24,12 +24,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_plain(text) IS 'Internal: a name in small ASCII letters and underscores';
 
+-- A name without its ending: customer and customers, Kunde and Kunden, pedido and pedidos are the same.
+CREATE FUNCTION agentcrm.propose_root(plain text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN length(root) >= 3 THEN root ELSE regexp_replace(whole, '(?<=..)s$', '') END
+	FROM (SELECT whole, regexp_replace(whole, '[aeiouyns]+$', '') AS root FROM (SELECT replace(plain, '_', '') AS whole) AS w) AS r
+$$;
+COMMENT ON FUNCTION agentcrm.propose_root(text) IS 'Internal: a name without underscores and without its ending';
+
 -- What is left of the name of a reference when its affixes and its ending are gone: customer of CustomerNo, kund of Kunden_ID.
 CREATE FUNCTION agentcrm.propose_stem(plain text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(nullif(regexp_replace(s, '[aeiouyns]+$', ''), ''), s)
-	FROM (SELECT replace(coalesce(nullif(regexp_replace(regexp_replace(plain, '^(fk|id|ref|cod|code|num|nr|no|k)_', ''),
-		'_?(id|fk|key|no|nr|num|number|code|cod|ref|uuid|guid|oid|sk|pk|nummer|numero|nomer|kod|rowid|uid)$', ''), ''), plain), '_', '') AS s) AS bare
+	SELECT agentcrm.propose_root(coalesce(nullif(regexp_replace(regexp_replace(plain, '^(fk|id|ref|cod|code|num|nr|no|k)_', ''),
+		'_?(id|fk|key|no|nr|num|number|code|cod|ref|uuid|guid|oid|sk|pk|nummer|numero|nomer|kod|rowid|uid)$', ''), ''), plain))
 $$;
 COMMENT ON FUNCTION agentcrm.propose_stem(text) IS 'Internal: what the name of a reference refers to';
 
@@ -41,13 +48,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 			'|verkauf|vente>|venta>|vendite|vendita|venda>|<sale|sale>|sprzedaz|prodazh|realizac|salg|<verkoop|sales'),
 		('table', 'invoice', 'invoice|rechnung|faktur|factur|fattur|fatura|account_move|<bill>|schet|nakladn|lasku'),
 		('table', 'doc', '<doc>|dokument|document|beleg|transact|receipt|<deal>|<trx>|<bon>|vorgang|header|<head>|kopf|<shipment'),
-		('table', 'line', 'line|detail|<det>|det$|item|<pos>|posit|pos$|zeile|ligne|linea|riga>|righe|linha|regel|strok|pozic|pozyc|entry|entries|<row>|vbap|coitem|product_lookup|_products$|content'),
+		('table', 'line', 'line|detail|<det>|det$|item|<pos>|posit|pos$|zeile|ligne|linea|riga>|righe|linha|regel|strok|pozic|pozyc|entry|entries|<row>|vbap|coitem|product_lookup|_products$|_articles$|content'),
 		('table', 'client', 'client|customer|<cust|kund|klient|debitor|debtor|partner|party$|parties|societe|<tiers|kontragent|kontrahent|pokupatel|buyer|acheteur|dealer|asiakas|kna1|odberatel|zakaznik|musteri|klant'),
 		('table', 'client2', 'account|compan|contact|organi[sz]ation|shop>|store>|member|firma|person|patient|empresa|entreprise|azienda|partie|unternehm|household|address_book'),
 		('table', 'user', 'user|<usr|login'),
 		('table', 'rep', '<rep>|sales_?(man|men|person|people|rep|agent|team)|seller|employe|vertreter|verkaufer|mitarbeiter|vendeur|commerci[ao]|agent|vendedor|venditor|staff|manager|menedzher|sotrudnik|emplead|operator'),
 		('table', 'product', 'product|<prod>|item|artik|article|articul|articol|artigo|<art>|sku|goods|<ware>|waren|tovar|nomenklat|towar|variant|merchandise|stock|material|mara|<parts?$|produit|produkt|producto|prodott|produto|tuote|zbozi|urun|<vare'),
-		('table', 'vendor', 'purchas|einkauf|achat|compra|acquist|supplier|vendor|fournisseur|lieferant|proveed|fornitor|fornecedor|zakup|postavsh|postavs|dostaw|procure|<po>|kreditor|creditor|leveranc|inkoop|indkob|toimittaj|replenish|<pohead|<poitem'),
+		('table', 'vendor', 'purchas|einkauf|achat|compra|acquist|supplier|vendor|fournisseur|lieferant|proveed|fornitor|fornecedor|zakup|postavsh|postavs|dostaw|procure|(^|_)po(_|$)|kreditor|creditor|leveranc|inkoop|indkob|toimittaj|replenish|<pohead|<poitem'),
 		('table', 'quote', 'quot|estimat|angebot|devis|propal|presupuest|cotizac|preventiv|orcament|<offer|proposal|<cart>|<carts?$|shopping|basket|warenkorb|panier|carrit|wish|template|recurr|subscription|blanket|<rfq|<lead|opportunit|pipeline|forecast|budget|predlozh|korzin|draft|abandon|reserv|oferta|request|saved|contract'),
 		('table', 'archive', 'archiv|histor|<hist>|hist$|<old>|<bak>|bak$|backup|<copy>|kopie|<tmp|<temp>|<stag|<stg|<log>|logs$|audit|<deleted|trash|snapshot|<zz|<raw>|<import|<export|<dump|<test>'
 			'|(19|20)[0-9][0-9](_?[01][0-9])?$|<sync|queue|<cache|revision|<version|legacy|obsolete|<arc>|_arch$|<bkp|landing|<etl|summary|report|statistic|_stats$|aggregat|migrat|<z_|<edi'),

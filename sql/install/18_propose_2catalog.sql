@@ -83,11 +83,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			OR NOT k.is_key AND k.required AND k.plain ~ '(id|no|nr|num|number|code|key|ref|sku|cod|numero|nummer)$' AND agentcrm.has_index(t.rel, ARRAY[k.col], true)),
 	names AS MATERIALIZED (
 		SELECT DISTINCT rel, schema, col, key_plain, family, plain, name, weight FROM (
-			SELECT k.*, regexp_replace(replace(n.name, '_', ''), '[aeiouyns]+$', '') AS name, n.weight
+			SELECT k.*, agentcrm.propose_root(n.name) AS name, n.weight
 			FROM keyed k, LATERAL (VALUES (k.plain, 0.75), (regexp_replace(k.plain, '^[^_]+_', ''), 0.7), (regexp_replace(k.plain, '^.*_', ''), 0.65), (regexp_replace(k.plain, '^(t|tb|tbl|tab)_?', ''), 0.72),
 				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', ''), 0.68)) AS n(name, weight)
 			UNION ALL
-			SELECT k.*, k.key_plain, 0.8 FROM keyed k WHERE k.key_plain !~ '^(id|code|name|no|nr|number|key|ref|rowid|uuid|guid|oid|pk|email|num|line_?no|line)$') AS n WHERE length(name) >= 3),
+			SELECT k.*, agentcrm.propose_root(k.key_plain), 0.8 FROM keyed k WHERE k.key_plain !~ '^(id|code|name|no|nr|number|key|ref|rowid|uuid|guid|oid|pk|email|num|line_?no|line)$') AS n WHERE length(name) >= 3),
 	free AS MATERIALIZED (
 		SELECT c.*, t.plain AS table_plain, t.schema FROM unnest(columns) c JOIN unnest(tables) t ON t.rel = c.rel
 		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 3
@@ -96,7 +96,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT rel, array_agg(col) AS cols FROM unnest(columns) GROUP BY rel),
 	found AS (
 		SELECT f.rel, f.col AS from_col, n.rel AS target, n.col, max(n.weight + CASE WHEN split_part(f.table_plain, '_', 1) = split_part(n.plain, '_', 1) THEN 0.08 ELSE 0 END - CASE WHEN f.schema <> n.schema THEN 0.3 ELSE 0 END) AS weight
-		FROM free f JOIN names n ON n.family = f.family AND n.rel <> f.rel AND (n.name = f.stem OR n.weight = 0.8 AND n.name = f.plain OR n.weight > 0.7 AND f.plain ~ '(id|_no|nr)$' AND n.name = regexp_replace(f.stem, '^.*_', ''))
+		FROM free f JOIN names n ON n.family = f.family AND n.rel <> f.rel AND (n.name = f.stem OR n.weight = 0.8 AND n.name = agentcrm.propose_root(f.plain) OR n.weight > 0.7 AND f.plain ~ '(id|_no|nr)$' AND n.name = regexp_replace(f.stem, '^.*_', ''))
 		GROUP BY 1, 2, 3, 4
 		UNION ALL
 		SELECT f.rel, f.col, k.rel, k.col, CASE WHEN f.schema <> k.schema THEN 0.2 ELSE 0.45 END FROM free f JOIN keyed k ON k.family = f.family AND k.rel <> f.rel AND k.is_key AND k.barred IS NULL

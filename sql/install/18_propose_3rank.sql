@@ -18,7 +18,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			bool_or(c.words && '{qty}' AND c.family IN ('int', 'num', 'float')) AS has_qty,
 			bool_or(c.words && '{price,total}' AND NOT c.words && '{qty,discount}' AND c.family IN ('int', 'num', 'float', 'money') AND c.plain !~ '_id$') AS has_money,
 			bool_or(c.words && '{price}' AND c.family IN ('int', 'num', 'float', 'money')) AS has_price,
-			bool_or((c.family = 'time' OR c.family IN ('int', 'text') AND c.plain ~ 'date|datum|fecha|time|(_|created|updated)at$') AND NOT (c.words && '{late}' AND NOT c.words && '{ordered,created}')) AS has_date,
+			bool_or((c.family = 'time' OR c.family IN ('int', 'text', 'num', 'float') AND (c.words && '{ordered,created}' AND NOT c.words && '{total,qty,price}' OR c.plain ~ 'date|datum|fecha|time|(_|created|updated)at$')) AND NOT (c.words && '{late}' AND NOT c.words && '{ordered,created}')) AS has_date,
 			bool_or(c.words && '{ordered}' AND c.family = 'time') AS has_order_date,
 			bool_or(c.words && '{client}' AND c.family IN ('int', 'text', 'uuid') AND c.plain !~ 'name|mail|phone|note|comment') AS names_client,
 			bool_or(c.words && '{product}' AND c.family IN ('int', 'text', 'uuid') AND c.plain !~ 'name|desc|count|type|qty') AS names_product,

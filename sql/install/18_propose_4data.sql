@@ -80,7 +80,7 @@ BEGIN
 		RETURN;
 	END IF;
 	answer := agentcrm.propose_ask(format('SELECT jsonb_build_array(count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM %s AS t WHERE %s))) FROM (SELECT DISTINCT %s FROM %s WHERE %s LIMIT 200) AS s',
-		target.named, (SELECT string_agg(format('t.%I = s.%I::%s', k.t, k.c, (SELECT format_type(a.atttypid, NULL) FROM pg_attribute a WHERE a.attrelid = link.target AND a.attname = k.t)), ' AND ') FROM unnest(link.cols, link.target_cols) AS k(c, t)),
+		target.named, (SELECT string_agg(format('t.%I = s.%I::%s', k.t, k.c, (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = link.target AND a.attname = k.t)), ' AND ') FROM unnest(link.cols, link.target_cols) AS k(c, t)),
 		(SELECT string_agg(quote_ident(c), ', ') FROM unnest(link.cols) c), agentcrm.propose_from(tables, link.rel, 'f', 40),
 		(SELECT string_agg(quote_ident(c) || ' IS NOT NULL', ' AND ') FROM unnest(link.cols) c)));
 	asked := (answer ->> 0)::bigint;

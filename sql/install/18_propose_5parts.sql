@@ -39,7 +39,7 @@ BEGIN
 					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
 					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END
 				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 ELSE -2 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
-					- CASE WHEN t.words && '{other,line,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
+					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
 				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
 					+ CASE WHEN c.plain ~ 'sales|rep|seller|verkauf|vertret|vend|commerc|agent' THEN 1 ELSE 0 END - CASE WHEN c.plain ~ 'creat|author|updat|modif|write|approv|cancel|valid|pack|pick|driver|cashier|cloture' THEN 2.5 ELSE 0 END
 			END AS points
@@ -82,7 +82,7 @@ BEGIN
 		AND a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie|title|titel|titulo|label|libelle|company|firma|razon_social|raison_sociale|ragione_sociale|description|descripcion|bezeichnung|descrip|designation|descr|opis|denominazione|descricao|email|e_mail|mail|number|code|sku|ref|reference|codigo)[0-9]?(_|$)|name[0-9]?$'
 	ORDER BY CASE WHEN a.plain ~ 'company_?name|firma|razon|raison|ragione|display_?name|full_?name|(customer|client|product|item|partner|kunden|artikel|customer)_?name' THEN 1
 		WHEN a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie)[0-9]?$|name[0-9]?$' THEN 2 WHEN a.plain ~ 'company|label|libelle|bezeichnung|titel|title|titulo|denominaz|designation' THEN 3
-		WHEN a.plain ~ '^(descr|descripcion|description|opis)' THEN 4 WHEN a.plain ~ 'mail' THEN 5 ELSE 6 END, a.attnum LIMIT 1;
+		WHEN a.plain ~ '(^|_)(descr|opis)' THEN 4 WHEN a.plain ~ 'mail' THEN 5 ELSE 6 END, a.attnum LIMIT 1;
 	IF c.col IS NULL OR c.plain ~ 'mail|number|code|sku|ref|codigo' THEN
 		SELECT string_agg(format('%s.%I', alias, a.col), ', ' ORDER BY a.plain ~ 'last|sur|nach' , a.attnum) INTO last FROM unnest(columns) a
 		WHERE a.rel = relation AND a.family = 'text' AND a.plain ~ '^(.*_)?(first_?name|last_?name|sur_?name|vor_?name|nach_?name|given_name|family_name|prenom)$';
@@ -90,7 +90,9 @@ BEGIN
 			RETURN format('concat_ws('' '', %s)', last);
 		END IF;
 	END IF;
-	IF c.family = 'json' THEN
+	IF c.col IS NULL THEN
+		RETURN NULL;
+	ELSIF c.family = 'json' THEN
 		language := agentcrm.propose_ask(format('SELECT to_jsonb(min(k)) FROM (SELECT %I AS v FROM %s) AS s, LATERAL jsonb_object_keys(CASE jsonb_typeof(v::jsonb) WHEN ''object'' THEN v::jsonb ELSE ''{}'' END) k WHERE k ~ ''^en''', c.col,
 			agentcrm.propose_from(tables, relation, 's', 4))) #>> '{}';
 		RETURN format('%s.%I ->> %L', alias, c.col, coalesce(language, 'en_US'));
@@ -113,7 +115,7 @@ DECLARE
 BEGIN
 	IF what = 'product' THEN	-- a variant is named and grouped by its template
 		SELECT t.rel, t.named AS tab, k.cols[1] AS col, k.target_cols[1] AS target INTO template FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target
-		WHERE k.rel = relation AND cardinality(k.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order,line}' AND k.target <> relation AND (k.how = 'foreign key' OR k.score >= 0.6) ORDER BY k.score DESC LIMIT 1;
+		WHERE k.rel = relation AND cardinality(k.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order}' AND k.target <> relation AND (k.how = 'foreign key' OR k.score >= 0.6) ORDER BY k.score DESC LIMIT 1;
 		IF template.rel IS NOT NULL AND (named IS NULL OR named ~ 'code|sku|ref|number|desc') AND agentcrm.propose_name(columns, template.rel, 't', tables) IS NOT NULL THEN
 			named := format('(SELECT %s FROM %s AS t WHERE t.%I = p.%I)', agentcrm.propose_name(columns, template.rel, 't', tables), template.tab, template.target, template.col);
 		END IF;
@@ -232,7 +234,7 @@ BEGIN
 		m := m || jsonb_build_object('product_column', expression, 'product_score', w.score);
 		-- line -> stock item -> product: what stands at a place is not what is sold
 		SELECT k.*, t.named AS tab INTO next FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(tables) s ON s.rel = k.rel
-		WHERE k.rel = w.target AND cardinality(k.cols) = 1 AND cardinality(w.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order,line}' AND t.barred IS NULL AND k.target <> w.target AND s.plain ~ 'stock|site|inventor|warehouse|store_item|lot|batch|location|listing|offer|lager|magas'
+		WHERE k.rel = w.target AND cardinality(k.cols) = 1 AND cardinality(w.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order}' AND t.barred IS NULL AND k.target <> w.target AND s.plain ~ 'stock|site|inventor|warehouse|store_item|lot|batch|location|listing|offer|lager|magas'
 		ORDER BY k.how = 'foreign key' DESC, k.score DESC LIMIT 1;
 		IF next.rel IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN
 			expression := format('(SELECT s.%I FROM %s AS s WHERE s.%I = %s)', next.cols[1], agentcrm.relation_name(w.target), w.target_cols[1], expression);

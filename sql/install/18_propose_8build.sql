@@ -53,7 +53,7 @@ BEGIN
 	facts := agentcrm.propose_ask(format('SELECT jsonb_build_object(''lines'', count(*), ''orders'', %1$s, ''clients'', count(DISTINCT %2$s), ''days'', count(DISTINCT (%3$s)::date), ''negative'', count(*) FILTER (WHERE (%4$s) < 0), ''amount'', sum(%5$s), ''first'', min(%3$s), ''last'', max(%3$s)) FROM %6$s WHERE %7$s',
 		agentcrm.propose_order_count(m), coalesce(nullif(m ->> 'client_link', ''), m ->> 'client_expression'), m ->> 'at', m ->> 'quantity', m ->> 'amount', m ->> 'source', coalesce(m -> 'options' ->> 'is_sale', 'true')));
 	lines := (facts ->> 'lines')::numeric / nullif((facts ->> 'orders')::numeric, 0);
-	points := (m ->> 'score')::numeric + least(coalesce((m ->> 'amount_score')::numeric, 0), 8) / 2 + least(coalesce((m ->> 'client_score')::numeric, 0), 8) / 4 + least(coalesce((m ->> 'at_score')::numeric, 0), 6) / 2 + least(coalesce((m ->> 'product_score')::numeric, 0), 6) / 4
+	points := (m ->> 'score')::numeric + CASE WHEN (m ->> 'ordered')::boolean AND lines > 0 THEN 2.5 ELSE 0 END + least(coalesce((m ->> 'amount_score')::numeric, 0), 8) / 2 + least(coalesce((m ->> 'client_score')::numeric, 0), 8) / 4 + least(coalesce((m ->> 'at_score')::numeric, 0), 6) / 2 + least(coalesce((m ->> 'product_score')::numeric, 0), 6) / 4
 		+ CASE WHEN lines IS NULL THEN -2 WHEN lines > 60 THEN -3 ELSE 1 END + CASE WHEN (facts ->> 'days')::numeric > 3 THEN 0.5 ELSE 0 END
 		+ CASE WHEN (facts ->> 'clients')::numeric >= 2 THEN 0.5 ELSE 0 END - CASE WHEN (facts ->> 'clients')::numeric = 0 AND (facts ->> 'lines')::numeric > 0 THEN 5 ELSE 0 END;
 	RETURN m || jsonb_build_object('facts', facts, 'score', round(points, 2), 'roles', agentcrm.propose_role('mapping', coalesce(m ->> 'o', m ->> 'l')::oid, NULL, points, CASE WHEN facts IS NULL THEN 'could not be tried on data'
@@ -142,7 +142,7 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	SELECT * INTO joined FROM agentcrm.propose_joined(tables, o, l, agentcrm.part_array(m, 'okey'), agentcrm.part_array(m, 'lkey'));
-	m := m || jsonb_build_object('source', joined.source, 'whole', joined.whole);
+	m := m || jsonb_build_object('ordered', (SELECT t.words && '{order}' FROM unnest(tables) t WHERE t.rel = coalesce(o, l)), 'source', joined.source, 'whole', joined.whole);
 	m := agentcrm.propose_client(m, tables, columns, links);
 	m := agentcrm.propose_product(m, tables, columns, links);
 	m := agentcrm.propose_at(m, columns);
