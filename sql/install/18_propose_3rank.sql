@@ -7,7 +7,7 @@
  * Points are a prior; data adds to them or takes away later.
  */
 CREATE FUNCTION agentcrm.propose_candidates(tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[], wanted jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
 	WITH t AS MATERIALIZED (
 		SELECT * FROM unnest(tables) WHERE barred IS NULL OR rel IN ((wanted ->> 'orders')::oid, (wanted ->> 'lines')::oid)),
 	k AS MATERIALIZED (
@@ -62,8 +62,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		UNION ALL
 		SELECT jsonb_build_object('kind', 'heads', 'o', rel), score, rel FROM heads WHERE score >= 6)
 	SELECT coalesce(jsonb_agg(found || jsonb_build_object('score', round(score::numeric, 2)) ORDER BY score DESC, first), '[]')
-	FROM (SELECT * FROM everything e
+	FROM (SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY found -> 'o' ORDER BY score DESC, first) AS of_order, row_number() OVER (PARTITION BY found -> 'l' ORDER BY score DESC, first) AS of_lines, max(score) OVER () AS best FROM everything) AS e
 		WHERE (NOT wanted ? 'orders' OR e.found ->> 'o' = wanted ->> 'orders') AND (NOT wanted ? 'lines' OR e.found ->> 'l' = wanted ->> 'lines')
+			AND (e.found ->> 'o' IS NULL OR e.of_order <= 2) AND (e.found ->> 'l' IS NULL OR e.of_lines <= 2) AND e.score >= e.best - 12
 		ORDER BY score DESC, first LIMIT 6) AS best
 $$;
 COMMENT ON FUNCTION agentcrm.propose_candidates(agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[], jsonb) IS 'Internal: pairs of header and lines, flat tables and lone headers, best first';

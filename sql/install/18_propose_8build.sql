@@ -164,12 +164,13 @@ COMMENT ON FUNCTION agentcrm.propose_build(jsonb, jsonb, agentcrm.propose_table[
 
 -- Mappings over some schemas, best first.  near: schemas whose mappings come first.
 CREATE FUNCTION agentcrm.propose_mappings(schemas name[], near name[] DEFAULT '{}', wanted jsonb DEFAULT '{}') RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
 	tables agentcrm.propose_table[] := agentcrm.propose_tables(schemas);
 	columns agentcrm.propose_column[];
 	links agentcrm.propose_link[];
 	candidate jsonb;
+	reach oid[];
 	m jsonb;
 	result jsonb := '[]';
 BEGIN
@@ -179,7 +180,14 @@ BEGIN
 	columns := agentcrm.propose_columns(tables);
 	links := agentcrm.propose_links(tables, columns);
 	FOR candidate IN SELECT c FROM jsonb_array_elements(agentcrm.propose_candidates(tables, columns, links, wanted)) c LOOP
-		m := agentcrm.propose_build(candidate, wanted, tables, columns, links);
+		-- two references away from orders and lines at most: that is all a mapping needs to see
+		WITH RECURSIVE near AS (
+			SELECT r AS rel, 0 AS hops FROM unnest(ARRAY[(candidate ->> 'o')::oid, (candidate ->> 'l')::oid]) r WHERE r IS NOT NULL
+			UNION
+			SELECT k.target, n.hops + 1 FROM near n JOIN unnest(links) k ON k.rel = n.rel WHERE n.hops < 2)
+		SELECT array_agg(DISTINCT rel) INTO reach FROM near;
+		m := agentcrm.propose_build(candidate, wanted, ARRAY(SELECT t FROM unnest(tables) t WHERE t.rel = ANY (reach)), ARRAY(SELECT c FROM unnest(columns) c WHERE c.rel = ANY (reach)),
+			ARRAY(SELECT k FROM unnest(links) k WHERE k.rel = ANY (reach) AND k.target = ANY (reach)));
 		IF m IS NOT NULL THEN
 			result := result || jsonb_build_array((m - 'profiles' - 'amounts') || jsonb_build_object('near', (SELECT t.schema = ANY (near) FROM unnest(tables) t WHERE t.rel = coalesce(m ->> 'o', m ->> 'l')::oid)));
 		END IF;
