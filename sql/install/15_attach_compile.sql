@@ -325,7 +325,27 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.attach_feeds(jsonb, jsonb, jsonb, jsonb, jsonb) IS 'Internal: client, product and rep feeds of attach';
 
-CREATE FUNCTION agentcrm.attach_compile(options jsonb) RETURNS jsonb
+-- Further tables whose rows touch orders, as attach_query takes them: a role, a stock item, a rate that an expression looks up.
+CREATE FUNCTION agentcrm.attach_more_watches(spec jsonb, options jsonb, n_key int, path name[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	more jsonb;
+	twice oid;
+BEGIN
+	IF options ? 'watch' THEN
+		more := agentcrm.attach_watches('order', n_key, options -> 'watch', path);
+		SELECT (m ->> 'relation')::oid INTO twice FROM jsonb_array_elements(more) m JOIN jsonb_array_elements(spec -> 'watches') w ON w -> 'relation' = m -> 'relation'
+		JOIN jsonb_array_elements(spec -> 'parts') p ON p ->> 'name' = w ->> 'part' AND p ->> 'kind' <> 'feed' LIMIT 1;
+		IF twice IS NOT NULL THEN
+			PERFORM agentcrm.attach_refuse(format('argument watch: changes of %s are seen without it', agentcrm.relation_name(twice)));
+		END IF;
+		spec := jsonb_set(jsonb_set(spec, '{parts}', (spec -> 'parts') || coalesce((SELECT jsonb_agg(m -> 'touch') FROM jsonb_array_elements(more) m WHERE m ? 'touch'), '[]')), '{watches}', (spec -> 'watches') || more);
+	END IF;
+	RETURN spec;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_more_watches(jsonb, jsonb, int, name[]) IS 'Internal: adds the tables of argument watch';
+
+CREATE FUNCTION agentcrm.attach_compile(options jsonb, path name[] DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t jsonb;
@@ -387,11 +407,11 @@ BEGIN
 		remarks := jsonb_build_array(format('%s has no unique index on (%s): an order that stands there twice has its lines counted twice', agentcrm.relation_name(o),
 			(SELECT string_agg(quote_ident(c), ', ') FROM unnest(k.order_key) c)));
 	END IF;
-	RETURN agentcrm.attach_spec(parts, watches, agentcrm.attach_trials(options, t - 'r', jsonb_build_object(
+	RETURN agentcrm.attach_more_watches(agentcrm.attach_spec(parts, watches, agentcrm.attach_trials(options, t - 'r', jsonb_build_object(
 		'is_sale', agentcrm.sql_by_key(tables, base, k.order_key, ''),
 		'line_ok', agentcrm.sql_by_key(tables, base, k.order_key, concat(E'\n  AND ' || agentcrm.sql_expression(expressions ->> 'is_sale'))),
 		'order', agentcrm.sql_by_key(tables, base, k.order_key, conditions),
 		'client', agentcrm.sql_by_key(agentcrm.relation_name((t ->> 'c')::oid) || ' AS c', 'c', agentcrm.part_array(client, 'key'), ''),
-		'product', agentcrm.sql_by_key(agentcrm.relation_name((t ->> 'p')::oid) || ' AS p', 'p', agentcrm.part_array(product, 'key'), ''))), remarks);
+		'product', agentcrm.sql_by_key(agentcrm.relation_name((t ->> 'p')::oid) || ' AS p', 'p', agentcrm.part_array(product, 'key'), ''))), remarks), options, cardinality(k.order_key), path);
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_compile(jsonb) IS 'Internal: parts and watches of attach''s arguments';
+COMMENT ON FUNCTION agentcrm.attach_compile(jsonb, name[]) IS 'Internal: parts and watches of attach''s arguments';

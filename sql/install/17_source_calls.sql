@@ -93,7 +93,7 @@ DECLARE
 	bad text;
 BEGIN
 	SELECT k INTO bad FROM jsonb_object_keys(given) k WHERE k NOT IN ('time_zone', 'run_as', 'on_delete', 'archive_before', 'feeds')
-		AND (k IN ('query', 'key', 'watch')) <> general LIMIT 1;
+		AND k <> 'watch' AND (k IN ('query', 'key')) <> general LIMIT 1;
 	IF bad IS NOT NULL THEN
 		PERFORM agentcrm.attach_refuse(format('argument %s does not belong to a source made by %s', bad, old ->> 'call'));
 	END IF;

@@ -115,6 +115,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		UNION ALL
 		SELECT f.rel, f.col, k.rel, k.col, 0.45 FROM (SELECT f.*, w AS word FROM free f, unnest(f.words) w WHERE w IN ('client', 'product')) AS f JOIN (SELECT k.*, w AS word FROM keyed k, unnest(k.words) w) AS k ON k.family = f.family AND k.word = f.word AND k.schema = f.schema
 		WHERE k.rel <> f.rel AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice}' AND (f.family <> 'text' OR f.plain ~ '(id|no|nr|key|code|num|ref|cod)$' OR f.stem = f.plain)
+		UNION ALL	-- "parent" of a table that is named after its header
+		SELECT f.rel, f.col, k.rel, k.col, 0.7 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
+		WHERE k.rel <> f.rel AND f.plain ~ '^(parent|header|head|hdr|master|doc|document|kopf)(_?(id|no|name|key))?$' AND k.is_key AND starts_with(f.table_plain, k.plain || '_')
 		UNION ALL	-- salesperson_id, seller: of users or employees
 		SELECT f.rel, f.col, k.rel, k.col, 0.4 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
 		WHERE k.rel <> f.rel AND f.words && '{rep}' AND k.words && '{rep,user}' AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice,line}' AND f.plain ~ '(id|no|nr|key|code|user|rep|author)$'),

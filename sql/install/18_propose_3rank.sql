@@ -13,6 +13,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	k AS MATERIALIZED (
 		SELECT l.*, p.words && '{client}' AS to_client, p.words && '{client2,user}' AS to_client2, p.words && '{product}' AND NOT p.words && '{other}' AS to_product, p.words && '{vendor}' AS to_vendor
 		FROM unnest(links) l JOIN unnest(tables) p ON p.rel = l.target),
+	roles AS MATERIALIZED (	-- a table between order and client: who plays which part
+		SELECT DISTINCT a.target AS rel FROM k a JOIN k b ON b.rel = a.rel AND b.target <> a.target JOIN unnest(tables) x ON x.rel = a.rel
+		WHERE b.to_client AND x.plain ~ 'role|party|parties|partner|contact|involve|customer|client|address' AND NOT x.words && '{line}'),
 	f AS MATERIALIZED (
 		SELECT c.rel,
 			bool_or(c.words && '{qty}' AND c.family IN ('int', 'num', 'float')) AS has_qty,
@@ -25,7 +28,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			bool_or(c.words && '{order}' AND NOT c.is_key AND c.family IN ('int', 'text', 'uuid') AND c.plain ~ '(id|no|nr|num|number|nummer|numero|ref|code|key|cislo|folio)$|^(order|invoice|document|bon|beleg|doc|receipt|factura|pedido|zakaz|zamowienie)$') AS names_order
 		FROM unnest(columns) c GROUP BY c.rel),
 	o AS MATERIALIZED (
-		SELECT t.*, f.has_date, f.has_order_date, f.has_money, f.names_client, coalesce(k.to_client, false) AS to_client, coalesce(k.to_client2, false) AS to_client2,
+		SELECT t.*, f.has_date, f.has_order_date, f.has_money, f.names_client, coalesce(k.to_client, false) AS to_client, coalesce(k.to_client2, false) AS to_client2, t.rel IN (SELECT rel FROM roles) AS by_role,
 			CASE WHEN t.words && '{order}' THEN 4 WHEN t.words && '{invoice}' THEN 3 WHEN t.words && '{doc}' THEN 1.5 ELSE 0 END - CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END
 				- CASE WHEN t.words && '{client,product}' AND NOT t.words && '{order,invoice}' THEN 2 ELSE 0 END AS named_order
 		FROM t JOIN f USING (rel) LEFT JOIN (SELECT rel, bool_or(to_client) AS to_client, bool_or(to_client2) AS to_client2 FROM k GROUP BY rel) AS k USING (rel)),
@@ -36,14 +39,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			+ CASE WHEN starts_with(l.plain, regexp_replace(o.plain, '(_?(header|head|hdr|kopf|es|s|n|en))$', '')) THEN 2 ELSE 0 END
 			+ CASE WHEN lf.has_qty THEN 2 ELSE 0 END + CASE WHEN lf.has_money THEN 2 ELSE 0 END
 			+ CASE WHEN lk.to_product THEN 2.5 WHEN lf.names_product THEN 1.5 ELSE 0 END
-			+ CASE WHEN o.to_client THEN 3 WHEN o.names_client THEN 2 WHEN o.to_client2 THEN 1.5 WHEN lk.to_client THEN 1 ELSE 0 END
+			+ CASE WHEN o.to_client THEN 3 WHEN o.names_client THEN 2 WHEN o.to_client2 THEN 1.5 WHEN lk.to_client OR o.by_role THEN 1 ELSE 0 END
 			+ CASE WHEN o.has_order_date THEN 2 WHEN o.has_date THEN 1.5 ELSE 0 END
 			+ CASE k.how WHEN 'foreign key' THEN 1 ELSE 3 * (k.score - 0.75) END
 			+ CASE WHEN l.n_rows > 0 AND o.n_rows > 0 THEN 1 ELSE 0 END + CASE WHEN l.n_rows > 0 AND o.n_rows > 0 AND l.n_rows >= 0.7 * o.n_rows AND l.n_rows <= 60 * o.n_rows THEN 0.5 ELSE 0 END
 			+ least(ln(1 + o.n_rows) / 10, 1) AS score
 		FROM k JOIN t l ON l.rel = k.rel JOIN o ON o.rel = k.target AND o.rel <> l.rel JOIN f lf ON lf.rel = l.rel
 		LEFT JOIN (SELECT rel, bool_or(to_product) AS to_product, bool_or(to_client) AS to_client FROM k GROUP BY rel) AS lk ON lk.rel = l.rel
-		WHERE (lf.has_qty OR lf.has_money) AND o.has_date AND (o.to_client OR o.to_client2 OR o.names_client OR lk.to_client OR lf.names_client)
+		WHERE (lf.has_qty OR lf.has_money) AND o.has_date AND (o.to_client OR o.to_client2 OR o.names_client OR o.by_role OR lk.to_client OR lf.names_client)
 			AND (NOT o.words && '{client,product}' OR o.words && '{order,invoice,doc}')
 		ORDER BY l.rel, o.rel, (k.how = 'foreign key') DESC, k.score DESC),
 	flat AS (

@@ -37,13 +37,15 @@ BEGIN
 					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to' THEN 2.5 WHEN c.plain ~ 'bill_to' THEN 0.5 ELSE 0 END
 					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib|contact' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
 					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
-					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END
+					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
+					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
 				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 ELSE -2 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
 					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
 				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
 					+ CASE WHEN c.plain ~ 'sales|rep|seller|verkauf|vertret|vend|commerc|agent' THEN 1 ELSE 0 END - CASE WHEN c.plain ~ 'creat|author|updat|modif|write|approv|cancel|valid|pack|pick|driver|cashier|cloture' THEN 2.5 ELSE 0 END
 			END AS points
-		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)]
+		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)],
+			LATERAL (SELECT (v ->> 'n')::numeric AS n, (v -> c.col ->> 'distinct')::numeric AS different, (v -> c.col ->> 'filled')::numeric AS filled FROM (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS y) AS p
 		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC LIMIT 6
 	LOOP
 		CONTINUE WHEN w.points < CASE role WHEN 'client' THEN 1 WHEN 'product' THEN 1.5 ELSE 2.5 END;
@@ -153,6 +155,37 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_attributes(jsonb, text, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: name, activity, parent, category and pack size';
 
+-- Clients that a table of roles ties to orders: of several roles, the one that pays.
+CREATE FUNCTION agentcrm.propose_client_role(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	x record;
+	role agentcrm.propose_column;
+	played text;
+	expression text;
+BEGIN
+	SELECT a.rel, a.cols, a.target_cols AS order_cols, b.cols[1] AS col, b.target, b.target_cols, t.named, c.named AS clients INTO x
+	FROM unnest(links) a JOIN unnest(links) b ON b.rel = a.rel AND b.target <> a.target JOIN unnest(tables) t ON t.rel = a.rel JOIN unnest(tables) c ON c.rel = b.target
+	WHERE a.target = (m ->> 'o')::oid AND a.target_cols = agentcrm.part_array(m, 'okey') AND cardinality(b.cols) = 1 AND c.words && '{client}' AND t.plain ~ 'role|party|parties|partner|contact|involve|customer|client|address' AND NOT t.words && '{line}'
+	ORDER BY a.how = 'foreign key' DESC, b.how = 'foreign key' DESC, b.score DESC LIMIT 1;
+	IF x.rel IS NULL THEN
+		RETURN m;
+	END IF;
+	SELECT k.* INTO role FROM unnest(columns) k WHERE k.rel = x.rel AND k.family IN ('text', 'enum') AND k.plain ~ 'role|type|function|kind' AND k.col <> x.col ORDER BY k.plain ~ 'role' DESC, k.attnum LIMIT 1;
+	IF role.col IS NOT NULL THEN
+		played := agentcrm.propose_ask(format('SELECT to_jsonb(v) FROM (SELECT %I::text AS v, count(*) AS n FROM %s GROUP BY 1) AS s WHERE v ~* ''customer|client|buyer|sold.?to|bill.?to|payer|kund'' AND v !~* ''vendor|supplier|bill.?from|end.?user|ship'' ORDER BY v ~* ''bill.?to|sold.?to'' DESC, n DESC LIMIT 1', role.col, agentcrm.propose_from(tables, x.rel, 's', 60))) #>> '{}';
+	END IF;
+	expression := format('(SELECT x.%I FROM %s AS x WHERE %s%s ORDER BY 1 LIMIT 1)', x.col, x.named, agentcrm.sql_match('x', x.cols, 'o', x.order_cols), ' AND x.' || quote_ident(role.col) || ' = ' || quote_literal(played));
+	m := agentcrm.propose_add(m || jsonb_build_object('client_score', 4, 'client_expression', expression), jsonb_build_object('client', expression, 'watch', jsonb_build_object(x.named, to_jsonb(x.cols))),
+		agentcrm.propose_role('client', x.rel, expression, 4, format('the order names no client; %s ties them to %s', x.named, x.clients) || coalesce(' in role ' || played, '')));
+	IF agentcrm.primary_key(x.target) = x.target_cols THEN
+		m := agentcrm.propose_add(m || jsonb_build_object('c', x.target, 'ckey', x.target_cols[1]), jsonb_build_object('clients', x.clients), agentcrm.propose_role('clients', x.target, NULL, 4, 'by way of ' || x.named));
+		m := agentcrm.propose_attributes(m, 'client', tables, columns, links);
+	END IF;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_client_role(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the client of a mapping by way of a table of roles';
+
 CREATE FUNCTION agentcrm.propose_client(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -201,7 +234,10 @@ BEGIN
 			m := agentcrm.propose_attributes(m, 'client', tables, columns, links);
 		END IF;
 	END LOOP;
-	IF n = 0 THEN	-- no table of clients: what names them on the document
+	IF n = 0 THEN
+		m := agentcrm.propose_client_role(m, tables, columns, links);
+	END IF;
+	IF n = 0 AND m ->> 'client_expression' IS NULL THEN	-- no table of clients: what names them on the document
 		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND a.words && '{client}' AND a.family IN ('int', 'text', 'uuid') AND NOT a.is_key AND a.plain !~ 'phone|note|comment|address|group|type|po_|order|ref|tax|vat|price|class|discount|categ'
 			AND coalesce((m -> 'profiles' -> CASE WHEN a.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END -> a.col ->> 'distinct')::numeric, 2) > 1
 		ORDER BY a.rel = (m ->> 'o')::oid DESC, a.plain ~ '(id|no|nr|num|number|nummer|code|key|cod)$' DESC, a.plain ~ 'mail' DESC, a.plain !~ 'ship|bill|deliver|parent' DESC, a.attnum LIMIT 1;
@@ -238,6 +274,10 @@ BEGIN
 		ORDER BY k.how = 'foreign key' DESC, k.score DESC LIMIT 1;
 		IF next.rel IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN
 			expression := format('(SELECT s.%I FROM %s AS s WHERE s.%I = %s)', next.cols[1], agentcrm.relation_name(w.target), w.target_cols[1], expression);
+			IF m ->> 'o' IS NOT NULL AND NOT m -> 'options' ? 'watch' THEN
+				m := agentcrm.propose_add(m, jsonb_build_object('watch', jsonb_build_object(agentcrm.relation_name(w.target), jsonb_build_object('key', w.target_cols, 'orders', format('SELECT %s FROM %s WHERE %I = ANY ($1)',
+					(SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(m, 'lkey')) k), agentcrm.relation_name(w.rel), w.cols[1])))));
+			END IF;
 			m := agentcrm.propose_add(m, jsonb_build_object('product', expression), agentcrm.propose_role('product', w.target, expression, w.score + 0.5, format('chain: the line names %s, which names %s', agentcrm.relation_name(w.target), next.tab)));
 			w.target := next.target;
 			w.target_cols := next.target_cols;
