@@ -110,7 +110,7 @@ BEGIN
 	SELECT jsonb_agg(jsonb_build_object('alias', v.a, 'columns', f.columns, 'target', f.target) ORDER BY v.i) INTO ways
 	FROM (VALUES (1, near, near_alias), (2, far, far_alias)) AS v(i, r, a), agentcrm.foreign_keys(v.r, target) f;
 	SELECT w INTO way FROM jsonb_array_elements(ways) w
-	WHERE jsonb_array_length(w -> 'columns') = 1 AND wanted = format('%s.%s', w ->> 'alias', w -> 'columns' ->> 0) LIMIT 1;
+	WHERE wanted = regexp_replace(agentcrm.sql_key(w ->> 'alias', agentcrm.part_array(w, 'columns')), '[\s"]', '', 'g') LIMIT 1;
 	IF way IS NULL AND (expression IS NULL OR agentcrm.uses_alias(expression, alias)) THEN
 		SELECT CASE WHEN count(*) = 1 THEN min(w::text)::jsonb END INTO way FROM jsonb_array_elements(ways) w
 		WHERE w ->> 'alias' = ways -> 0 ->> 'alias';
@@ -172,6 +172,8 @@ BEGIN
 	WHERE a.part IN ('client', 'product') AND options ? a.argument AND NOT options ? (a.part || 's') LIMIT 1;
 	IF bad IS NULL AND options ? 'line_ok' AND NOT options ? 'lines' THEN
 		bad := 'line_ok needs argument lines';
+	ELSIF bad IS NULL AND options ? 'client_link' AND NOT options ? 'clients' THEN
+		bad := 'client_link needs argument clients';
 	ELSIF bad IS NULL AND options ? 'line_order_key' AND NOT options ?& '{orders,lines}' THEN
 		bad := 'line_order_key needs arguments orders and lines; for one table pass order_key';
 	ELSIF bad IS NULL AND NOT options ?| '{client,clients}' THEN
@@ -341,7 +343,27 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.attach_feeds(jsonb, jsonb, jsonb, jsonb, jsonb) IS 'Internal: client, product and rep feeds of attach';
 
-CREATE FUNCTION agentcrm.attach_compile(options jsonb) RETURNS jsonb
+-- Further tables whose rows touch orders, as attach_query takes them: a role, a stock item, a rate that an expression looks up.
+CREATE FUNCTION agentcrm.attach_more_watches(spec jsonb, options jsonb, n_key int, path name[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	more jsonb;
+	twice oid;
+BEGIN
+	IF options ? 'watch' THEN
+		more := agentcrm.attach_watches('order', n_key, options -> 'watch', path);
+		SELECT (m ->> 'relation')::oid INTO twice FROM jsonb_array_elements(more) m JOIN jsonb_array_elements(spec -> 'watches') w ON w -> 'relation' = m -> 'relation'
+		JOIN jsonb_array_elements(spec -> 'parts') p ON p ->> 'name' = w ->> 'part' AND p ->> 'kind' <> 'feed' LIMIT 1;
+		IF twice IS NOT NULL THEN
+			PERFORM agentcrm.attach_refuse(format('argument watch: changes of %s are seen without it', agentcrm.relation_name(twice)));
+		END IF;
+		spec := jsonb_set(jsonb_set(spec, '{parts}', (spec -> 'parts') || coalesce((SELECT jsonb_agg(m -> 'touch') FROM jsonb_array_elements(more) m WHERE m ? 'touch'), '[]')), '{watches}', (spec -> 'watches') || more);
+	END IF;
+	RETURN spec;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_more_watches(jsonb, jsonb, int, name[]) IS 'Internal: adds the tables of argument watch';
+
+CREATE FUNCTION agentcrm.attach_compile(options jsonb, path name[] DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t jsonb;
@@ -369,7 +391,7 @@ BEGIN
 	base := CASE WHEN o IS NULL THEN 'l' ELSE 'o' END;
 	SELECT * INTO k FROM agentcrm.attach_order_key(options, o, l);
 	IF t ->> 'c' IS NOT NULL THEN
-		client := agentcrm.attach_link('client', options ->> 'client', 'c', (t ->> 'c')::oid, coalesce(o, l), base, CASE WHEN base = 'o' THEN l END, 'l');
+		client := agentcrm.attach_link('client', coalesce(options ->> 'client_link', options ->> 'client'), 'c', (t ->> 'c')::oid, coalesce(o, l), base, CASE WHEN base = 'o' THEN l END, 'l');
 	END IF;
 	IF t ->> 'p' IS NOT NULL THEN
 		product := agentcrm.attach_link('product', options ->> 'product', 'p', (t ->> 'p')::oid, coalesce(l, o), CASE WHEN l IS NULL THEN 'o' ELSE 'l' END, CASE WHEN l IS NOT NULL THEN o END, 'o');
@@ -403,11 +425,11 @@ BEGIN
 		remarks := jsonb_build_array(format('%s has no unique index on (%s): an order that stands there twice has its lines counted twice', agentcrm.relation_name(o),
 			(SELECT string_agg(quote_ident(c), ', ') FROM unnest(k.order_key) c)));
 	END IF;
-	RETURN agentcrm.attach_spec(parts, watches, agentcrm.attach_trials(options, t - 'r', jsonb_build_object(
+	RETURN agentcrm.attach_more_watches(agentcrm.attach_spec(parts, watches, agentcrm.attach_trials(options, t - 'r', jsonb_build_object(
 		'is_sale', agentcrm.sql_by_key(tables, base, k.order_key, ''),
 		'line_ok', agentcrm.sql_by_key(tables, base, k.order_key, concat(E'\n  AND ' || agentcrm.sql_expression(expressions ->> 'is_sale'))),
 		'order', agentcrm.sql_by_key(tables, base, k.order_key, conditions),
 		'client', agentcrm.sql_by_key(agentcrm.relation_name((t ->> 'c')::oid) || ' AS c', 'c', agentcrm.part_array(client, 'key'), ''),
-		'product', agentcrm.sql_by_key(agentcrm.relation_name((t ->> 'p')::oid) || ' AS p', 'p', agentcrm.part_array(product, 'key'), ''))), remarks);
+		'product', agentcrm.sql_by_key(agentcrm.relation_name((t ->> 'p')::oid) || ' AS p', 'p', agentcrm.part_array(product, 'key'), ''))), remarks), options, cardinality(k.order_key), path);
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_compile(jsonb) IS 'Internal: parts and watches of attach''s arguments';
+COMMENT ON FUNCTION agentcrm.attach_compile(jsonb, name[]) IS 'Internal: parts and watches of attach''s arguments';

@@ -64,7 +64,7 @@ COMMENT ON FUNCTION agentcrm.path_text(name[]) IS 'Internal: a search_path setti
 CREATE FUNCTION agentcrm.options_spec(options jsonb, path name[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	spec jsonb := CASE WHEN options ? 'query' OR options ->> 'call' = 'attach_query' THEN agentcrm.attach_query_spec(options, path) ELSE agentcrm.attach_compile(options) END;
+	spec jsonb := CASE WHEN options ? 'query' OR options ->> 'call' = 'attach_query' THEN agentcrm.attach_query_spec(options, path) ELSE agentcrm.attach_compile(options, path) END;
 	f record;
 BEGIN
 	FOR f IN SELECT key, value FROM jsonb_each(options -> 'feeds') LOOP
@@ -110,6 +110,7 @@ DECLARE
 	source agentcrm.source;
 	spec jsonb;
 	counted jsonb;
+	proposed jsonb;
 BEGIN
 	IF NOT dry_run THEN
 		PERFORM agentcrm.attach_check_unwritten();
@@ -117,6 +118,12 @@ BEGIN
 	IF EXISTS (SELECT FROM agentcrm.source s WHERE s.name = source_name) THEN
 		PERFORM agentcrm.attach_refuse(format('source "%s" exists already', source_name), 'Use alter_source, or detach it first.', '42710');
 	END IF;
+	IF source_name <> '' AND options ->> 'call' = 'attach' AND NOT options ?| '{orders,lines}' THEN
+		proposed := agentcrm.attach_best(source_name, options, path, dry_run);
+		options := proposed -> 'options';
+		RETURN QUERY SELECT r ->> 'item', r ->> 'detail' FROM jsonb_array_elements(proposed -> 'report') r;
+	END IF;
+	options := options - 'schemas';
 	source := agentcrm.attach_source(source_name, options, agentcrm.path_text(path));
 	spec := agentcrm.options_spec(options, path);
 	source.run_as := coalesce(options ->> 'run_as', agentcrm.owner_of((spec -> 'parts' -> 0 ->> 'relation')::oid));
@@ -149,10 +156,10 @@ CREATE FUNCTION agentcrm.attach(name text,
 	is_sale text DEFAULT NULL, line_ok text DEFAULT NULL, client_name text DEFAULT NULL, client_parent text DEFAULT NULL, client_active text DEFAULT NULL,
 	channel text DEFAULT NULL, territory text DEFAULT NULL, product_name text DEFAULT NULL, category text DEFAULT NULL, product_active text DEFAULT NULL,
 	pack_qty text DEFAULT NULL, namespace text DEFAULT NULL, time_zone text DEFAULT NULL, run_as name DEFAULT NULL, on_delete text DEFAULT 'retract',
-	archive_before interval DEFAULT NULL, dry_run boolean DEFAULT false)
+	archive_before interval DEFAULT NULL, dry_run boolean DEFAULT false, client_link text DEFAULT NULL, watch jsonb DEFAULT NULL, schemas name[] DEFAULT NULL)
 RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql AS $$
-	SELECT * FROM agentcrm.attach_run(name, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('call', 'attach',
+	SELECT * FROM agentcrm.attach_run(name, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('call', 'attach', 'client_link', client_link, 'watch', watch, 'schemas', schemas,
 		'orders', agentcrm.relation_name(orders), 'lines', agentcrm.relation_name(lines), 'clients', agentcrm.relation_name(clients),
 		'products', agentcrm.relation_name(products), 'reps', agentcrm.relation_name(reps), 'order_key', order_key, 'line_order_key', line_order_key,
 		'line_key', line_key, 'client', client, 'product', product, 'rep', rep, 'at', at, 'quantity', quantity, 'amount', amount, 'margin', margin,
@@ -162,6 +169,6 @@ LANGUAGE sql AS $$
 		agentcrm.caller_path(), dry_run)
 $$;
 COMMENT ON FUNCTION agentcrm.attach(text, regclass, regclass, regclass, regclass, regclass, text[], text[], text, text, text, text, text, text, text, text, text,
-	text, text, text, text, text, text, text, text, text, text, text, text, text, name, text, interval, boolean) IS
-'Attaches a source by its tables (orders with lines, one flat table, or orders alone) and expressions over o, l, c, p; dry_run only reports';
+	text, text, text, text, text, text, text, text, text, text, text, text, text, name, text, interval, boolean, text, jsonb, name[]) IS
+'Attaches a source by its tables (orders with lines, one flat table, or orders alone) and expressions over o, l, c, p; without orders and lines takes the best proposal, or refuses with the call to make while a question is open; dry_run only reports';
 

@@ -1,0 +1,139 @@
+-- source/: what propose knows before it looks at data: tables, columns and references, declared or to be supposed
+
+CREATE TYPE agentcrm.propose_table AS (rel oid, named text, schema name, plain text, words text[], n_rows bigint, pages bigint, key text[], barred text);
+COMMENT ON TYPE agentcrm.propose_table IS 'Internal: a table as propose sees it; barred says why it cannot hold orders';
+CREATE TYPE agentcrm.propose_column AS (rel oid, attnum int, col text, plain text, stem text, family text, type text, words text[], required boolean, in_key boolean, is_key boolean, preset text);
+COMMENT ON TYPE agentcrm.propose_column IS 'Internal: a column as propose sees it';
+CREATE TYPE agentcrm.propose_link AS (rel oid, cols text[], target oid, target_cols text[], how text, score float8);
+COMMENT ON TYPE agentcrm.propose_link IS 'Internal: a reference from table to table: a foreign key, or a column whose name says so';
+
+-- A table's key: its primary key, else its narrowest unique index over columns that are never null.
+CREATE FUNCTION agentcrm.propose_key(relation oid) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(a.attname::text ORDER BY k.i)
+	FROM (SELECT x.indexrelid, x.indrelid, x.indkey, x.indnkeyatts FROM pg_index x WHERE x.indrelid = relation AND x.indisunique AND x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL
+			AND (x.indisprimary OR NOT EXISTS (SELECT FROM pg_attribute n WHERE n.attrelid = relation AND n.attnum = ANY (x.indkey) AND NOT n.attnotnull))
+		ORDER BY x.indisprimary DESC, x.indnkeyatts, x.indexrelid LIMIT 1) AS best,
+		generate_series(0, best.indnkeyatts - 1) AS k(i), pg_attribute a
+	WHERE a.attrelid = relation AND a.attnum = best.indkey[k.i]
+$$;
+COMMENT ON FUNCTION agentcrm.propose_key(oid) IS 'Internal: columns that identify a row, by index';
+
+-- Tables of the schemas that the caller may read.  Partitions and children stand in their parent; what an extension brought is no application's.
+CREATE FUNCTION agentcrm.propose_tables(schemas name[]) RETURNS agentcrm.propose_table[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH here AS MATERIALIZED (
+		SELECT c.oid, n.nspname, c.relname, c.relkind = 'p' OR c.relhassubclass AS divided, c.reltuples, c.relpages, agentcrm.propose_plain(c.relname) AS plain, n.space
+		FROM pg_class c JOIN (SELECT oid, nspname, agentcrm.propose_plain(nspname) AS space FROM pg_namespace OFFSET 0) AS n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+		AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'agentcrm') AND (schemas IS NULL OR n.nspname = ANY (schemas))
+		AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+		AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
+		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
+	known AS MATERIALIZED (
+		SELECT * FROM agentcrm.propose_meaning('table', ARRAY(SELECT plain FROM here UNION SELECT space FROM here))),
+	size AS (	-- a partitioned table is as large as its parts
+		SELECT h.oid, CASE WHEN divided THEN agentcrm.estimated_rows(h.oid) WHEN h.reltuples < 0 THEN pg_relation_size(h.oid) / 100 ELSE h.reltuples::bigint END AS n_rows,
+			CASE WHEN divided THEN (SELECT sum(pg_relation_size(t.member)) FROM agentcrm.relation_tree(h.oid) t) ELSE pg_relation_size(h.oid) END / current_setting('block_size')::int AS pages
+		FROM here h)
+	SELECT array_agg((h.oid, format('%I.%I', h.nspname, h.relname), h.nspname, h.plain, coalesce(k.words, '{}'), s.n_rows, s.pages, agentcrm.propose_key(h.oid),
+		CASE WHEN k.words && '{archive}' THEN 'archive, log or staging' WHEN k.words && '{vendor}' THEN 'purchase' WHEN k.words && '{quote}' THEN 'quote or cart'
+			WHEN schemas IS NULL AND z.words && '{archive,vendor}' THEN 'schema ' || h.nspname END)::agentcrm.propose_table ORDER BY h.oid)
+	FROM here h JOIN size s USING (oid) LEFT JOIN known k ON k.name = h.plain LEFT JOIN known z ON z.name = h.space
+$$;
+COMMENT ON FUNCTION agentcrm.propose_tables(name[]) IS 'Internal: tables of schemas, with what their names may mean';
+
+CREATE FUNCTION agentcrm.propose_columns(tables agentcrm.propose_table[]) RETURNS agentcrm.propose_column[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
+	WITH here AS MATERIALIZED (
+		SELECT t.rel, t.key, a.attnum, a.attname::text AS col, a.attnotnull, a.atttypmod, a.atttypid,
+			CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS preset
+		FROM unnest(tables) t JOIN pg_attribute a ON a.attrelid = t.rel AND a.attnum > 0 AND NOT a.attisdropped
+		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE has_column_privilege(t.rel, a.attnum, 'SELECT')),
+	named AS MATERIALIZED (	-- each name and each type but once
+		SELECT col, plain, agentcrm.propose_stem(plain) AS stem FROM (SELECT col, agentcrm.propose_plain(col) AS plain FROM (SELECT DISTINCT col FROM here) AS d) AS p),
+	typed AS MATERIALIZED (
+		SELECT atttypid, agentcrm.base_type(atttypid) AS type FROM (SELECT DISTINCT atttypid FROM here) AS d),
+	known AS MATERIALIZED (
+		SELECT * FROM agentcrm.propose_meaning('column', ARRAY(SELECT DISTINCT plain FROM named)))
+	SELECT array_agg((h.rel, h.attnum, h.col, n.plain, n.stem,
+		CASE WHEN y.oid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN 'int' WHEN y.oid IN ('float4'::regtype, 'float8'::regtype) THEN 'float'
+			WHEN y.oid = 'numeric'::regtype THEN CASE WHEN h.atttypmod >= 4 AND (h.atttypmod - 4) & 2047 = 0 THEN 'int' ELSE 'num' END WHEN y.oid = 'money'::regtype THEN 'money'
+			WHEN y.oid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) THEN 'time' WHEN y.oid = 'bool'::regtype THEN 'bool' WHEN y.oid = 'uuid'::regtype THEN 'uuid'
+			WHEN y.oid IN ('json'::regtype, 'jsonb'::regtype) THEN 'json' WHEN y.typtype = 'e' THEN 'enum' WHEN y.typcategory = 'S' THEN 'text' ELSE 'other' END,
+		format_type(y.oid, NULL), coalesce(k.words, '{}'), h.attnotnull, coalesce(h.col = ANY (h.key), false), coalesce(h.key = ARRAY[h.col], false),
+		substring(h.preset FROM '^\(?''?([^'']*?)''?(?:\)|::.*)?$'))::agentcrm.propose_column ORDER BY h.rel, h.attnum)
+	FROM here h JOIN named n USING (col) JOIN typed b USING (atttypid) JOIN pg_type y ON y.oid = b.type LEFT JOIN known k ON k.name = n.plain
+$$;
+COMMENT ON FUNCTION agentcrm.propose_columns(agentcrm.propose_table[]) IS 'Internal: columns of tables, with what their names may mean';
+
+/*
+ * Foreign keys, and what could have been one: a column whose name is another
+ * table's key (customer_id), names another table (fk_soc, "Kunde Nr"), or means
+ * the same (buyer, customers).  Names alone are only a supposition: data decides.
+ * Arrays have no statistics, so nested loops over thousands of columns would be
+ * chosen; every join here is by equality of names.
+ */
+CREATE FUNCTION agentcrm.propose_links(tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS agentcrm.propose_link[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
+	WITH t AS MATERIALIZED (
+		SELECT * FROM unnest(tables)),
+	c AS MATERIALIZED (
+		SELECT * FROM unnest(columns)),
+	declared AS MATERIALIZED (
+		SELECT DISTINCT ON (k.conrelid, k.confrelid, k.conkey) k.conrelid AS rel,
+			(SELECT array_agg(a.attname::text ORDER BY x.i) FROM unnest(k.conkey) WITH ORDINALITY AS x(n, i) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.n) AS cols, k.confrelid AS target,
+			(SELECT array_agg(a.attname::text ORDER BY x.i) FROM unnest(k.confkey) WITH ORDINALITY AS x(n, i) JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = x.n) AS target_cols
+		FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid IN (SELECT rel FROM t) AND k.confrelid IN (SELECT rel FROM t)),
+	keyed AS MATERIALIZED (	-- tables and a single column that could be referred to
+		SELECT t.rel, t.schema, t.plain, t.words, c.col, c.plain AS key_plain, c.family, t.barred, c.is_key
+		FROM t JOIN c ON c.rel = t.rel
+		WHERE c.is_key OR c.in_key AND cardinality(t.key) = 2 AND c.plain ~ '(^|_)id$'
+			OR t.key IS NULL AND (c.plain ~ '^(id|code|nr|no|rowid)$' OR c.attnum <= 3 AND c.plain ~ '(id|no|nr|num|key|code)$' AND c.stem = agentcrm.propose_stem(t.plain))
+			OR NOT c.is_key AND c.required AND c.plain ~ '(id|no|nr|num|number|code|key|ref|sku|cod|numero|nummer)$' AND agentcrm.has_index(t.rel, ARRAY[c.col], true)),
+	names AS MATERIALIZED (	-- by what a column may call them
+		SELECT rel, schema, col, family, plain, name, max(weight) AS weight FROM (
+			SELECT k.*, agentcrm.propose_root(n.name) AS name, n.weight
+			FROM keyed k, LATERAL (VALUES (k.plain, 0.75), (regexp_replace(k.plain, '^[^_]+_', ''), 0.7), (regexp_replace(k.plain, '^.*_', ''), 0.65), (regexp_replace(k.plain, '^(t|tb|tbl|tab)_?', ''), 0.72),
+				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', ''), 0.68)) AS n(name, weight)
+			UNION ALL
+			SELECT k.*, 'key ' || agentcrm.propose_root(k.key_plain), 0.8 FROM keyed k WHERE k.key_plain !~ '^(id|code|name|no|nr|number|key|ref|rowid|uuid|guid|oid|pk|email|num|line_?no|line)$') AS n
+		WHERE length(name) >= 3 GROUP BY 1, 2, 3, 4, 5, 6),
+	free AS MATERIALIZED (
+		SELECT c.*, t.plain AS table_plain, t.schema FROM c JOIN t ON t.rel = c.rel
+		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 3
+			AND NOT EXISTS (SELECT FROM (SELECT d.rel, unnest(d.cols) AS col FROM declared d) AS used WHERE used.rel = c.rel AND used.col = c.col)),
+	called AS MATERIALIZED (
+		SELECT DISTINCT plain, stem, 'key ' || agentcrm.propose_root(plain) AS whole, agentcrm.propose_stem(substring(plain FROM '_([^_]+_(?:id|no|nr|key|num|code|uuid))$')) AS tail FROM (SELECT DISTINCT plain, stem FROM free) AS f),
+	asks AS MATERIALIZED (
+		SELECT f.rel, f.col, f.schema, f.family, split_part(f.table_plain, '_', 1) AS prefix, a.name, a.penalty FROM free f JOIN called USING (plain, stem), LATERAL (VALUES (f.stem, 0.0), (whole, 0.0), (tail, 0.1)) AS a(name, penalty)
+		WHERE a.name IS NOT NULL AND (a.penalty = 0 OR a.name <> f.stem)),
+	found AS (
+		SELECT a.rel, a.col AS from_col, n.rel AS target, n.col, max(n.weight - a.penalty + CASE WHEN a.prefix = split_part(n.plain, '_', 1) THEN 0.08 ELSE 0 END - CASE WHEN a.schema <> n.schema THEN 0.3 ELSE 0 END) AS weight
+		FROM asks a JOIN names n ON n.name = a.name AND n.family = a.family WHERE n.rel <> a.rel GROUP BY 1, 2, 3, 4
+		UNION ALL
+		SELECT f.rel, f.col, k.rel, k.col, 0.45 FROM (SELECT f.*, w AS word FROM free f, unnest(f.words) w WHERE w IN ('client', 'product')) AS f JOIN (SELECT k.*, w AS word FROM keyed k, unnest(k.words) w) AS k ON k.family = f.family AND k.word = f.word AND k.schema = f.schema
+		WHERE k.rel <> f.rel AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice}' AND (f.family <> 'text' OR f.plain ~ '(id|no|nr|key|code|num|ref|cod)$' OR f.stem = f.plain)
+		UNION ALL	-- "parent" of a table that is named after its header
+		SELECT f.rel, f.col, k.rel, k.col, 0.7 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
+		WHERE k.rel <> f.rel AND f.plain ~ '^(parent|header|head|hdr|master|doc|document|kopf)(_?(id|no|name|key))?$' AND k.is_key AND starts_with(f.table_plain, k.plain || '_')
+		UNION ALL	-- salesperson_id, seller: of users or employees
+		SELECT f.rel, f.col, k.rel, k.col, 0.4 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
+		WHERE k.rel <> f.rel AND f.words && '{rep}' AND k.words && '{rep,user}' AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice,line}' AND f.plain ~ '(id|no|nr|key|code|user|rep|author)$'),
+	ranked AS (
+		SELECT *, row_number() OVER (PARTITION BY rel, from_col ORDER BY weight DESC, target) AS rank
+		FROM (SELECT DISTINCT ON (f.rel, f.from_col, f.target) f.* FROM found f ORDER BY f.rel, f.from_col, f.target, f.weight DESC) AS f),
+	holds AS MATERIALIZED (
+		SELECT rel, array_agg(col) AS cols FROM c GROUP BY rel)
+	SELECT array_agg(l) FROM (
+		SELECT (rel, cols, target, target_cols, 'foreign key', 1)::agentcrm.propose_link AS l FROM declared
+		UNION ALL
+		SELECT (rel, ARRAY[from_col], target, ARRAY[col], 'name', weight)::agentcrm.propose_link FROM ranked WHERE rank <= 4
+		UNION ALL	-- a key of several columns that another table has by the same names
+		SELECT (x.rel, y.key, y.rel, y.key, 'name', 0.75)::agentcrm.propose_link
+		FROM t y JOIN t x ON x.schema = y.schema AND x.rel <> y.rel JOIN holds h ON h.rel = x.rel
+		WHERE x.words && '{line,order,invoice}' AND x.barred IS NULL AND y.barred IS NULL AND cardinality(y.key) BETWEEN 2 AND 3 AND y.words && '{order,invoice,doc}' AND y.key <@ h.cols AND NOT y.key @> coalesce(x.key, '{}')
+			AND NOT EXISTS (SELECT FROM declared d WHERE d.rel = x.rel AND d.target = y.rel)) AS all_links
+$$;
+COMMENT ON FUNCTION agentcrm.propose_links(agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: references between tables, declared or supposed';

@@ -1,0 +1,89 @@
+-- source/: looking at data without reading much of it: samples of blocks, profiles of columns, overlap of references
+
+/*
+ * Reads as the caller, with row_security off: rows that would be hidden make the
+ * question fail, and a failed question has no answer.  Cancel and timeout are
+ * not caught here, for OTHERS does not mean them.
+ */
+CREATE FUNCTION agentcrm.propose_ask(query text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET row_security = off SET jit = off SET datestyle = 'ISO, YMD' AS $$
+DECLARE
+	result jsonb;
+BEGIN
+	EXECUTE query INTO result;
+	RETURN result;
+EXCEPTION WHEN OTHERS THEN
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_ask(text) IS 'Internal: answer of a query over the application''s data, NULL when it fails';
+
+-- Some blocks of a large table, always the same ones, or all of a small one.
+CREATE FUNCTION agentcrm.propose_sample(tables agentcrm.propose_table[], relation oid, most int) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT named || CASE WHEN pages > 2 * most THEN format(' TABLESAMPLE SYSTEM (%s) REPEATABLE (1)', round(100.0 * most / pages, 6)) ELSE '' END FROM unnest(tables) WHERE rel = relation
+$$;
+COMMENT ON FUNCTION agentcrm.propose_sample(agentcrm.propose_table[], oid, int) IS 'Internal: FROM item over at most about so many blocks';
+
+-- The sample of a table named as alias, at most 20,000 rows of it.
+CREATE FUNCTION agentcrm.propose_from(tables agentcrm.propose_table[], relation oid, alias text, most int DEFAULT 300) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT format('(SELECT * FROM %s LIMIT %s) AS %s', agentcrm.propose_sample(tables, relation, most), most * 70, alias)
+$$;
+COMMENT ON FUNCTION agentcrm.propose_from(agentcrm.propose_table[], oid, text, int) IS 'Internal: a sample of a table as an aliased FROM item';
+
+-- Orders of the sample with all their lines where an index finds these, else lines of the sample with their orders.
+CREATE FUNCTION agentcrm.propose_joined(tables agentcrm.propose_table[], orders oid, lines oid, order_key text[], line_order_key text[], OUT source text, OUT whole boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o agentcrm.propose_table := (SELECT t FROM unnest(tables) t WHERE rel = orders);
+	l agentcrm.propose_table := (SELECT t FROM unnest(tables) t WHERE rel = lines);
+	match text := agentcrm.sql_match('l', line_order_key, 'o', order_key);
+BEGIN
+	whole := true;
+	IF lines IS NULL OR orders IS NULL THEN
+		source := agentcrm.propose_from(tables, coalesce(orders, lines), CASE WHEN lines IS NULL THEN 'o' ELSE 'l' END);
+	ELSIF l.pages <= 600 AND o.pages <= 600 THEN
+		source := format('%s AS o JOIN %s AS l ON %s', o.named, l.named, match);
+	ELSIF agentcrm.has_index(lines, line_order_key, false) THEN
+		source := format('(SELECT * FROM %s LIMIT 3000) AS o JOIN LATERAL (SELECT * FROM %s AS l WHERE %s LIMIT 200) AS l ON true', agentcrm.propose_sample(tables, orders, 60), l.named, match);
+	ELSE
+		whole := false;
+		source := format('(SELECT * FROM %s LIMIT 3000) AS l JOIN LATERAL (SELECT * FROM %s AS o WHERE %s LIMIT 1) AS o ON true', agentcrm.propose_sample(tables, lines, 60), o.named, match);
+		IF o.pages > 600 AND NOT agentcrm.has_index(orders, order_key, false) THEN
+			source := NULL;
+		END IF;
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_joined(agentcrm.propose_table[], oid, oid, text[], text[]) IS 'Internal: FROM of a sample of orders and lines; whole says whether orders come with all their lines';
+
+CREATE FUNCTION agentcrm.propose_profile(tables agentcrm.propose_table[], columns agentcrm.propose_column[], relation oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN coalesce(agentcrm.propose_ask((
+		SELECT format('SELECT jsonb_build_object(''n'', count(*))%s FROM %s', string_agg(format(' || jsonb_build_object(%L, jsonb_build_object(''filled'', count(%2$I), ''distinct'', count(DISTINCT %2$I)%3$s)', c.col, c.col,
+			CASE WHEN c.family IN ('int', 'num', 'float') THEN format(', ''min'', min(%1$I), ''max'', max(%1$I), ''size'', avg(abs(%1$I)), ''whole'', bool_and(%1$I::numeric = trunc(%1$I::numeric)), ''one'', count(*) FILTER (WHERE %1$I = 1)', c.col)
+				WHEN c.family = 'time' THEN format(', ''min'', min(%1$I)::text, ''max'', max(%1$I)::text', c.col)
+				WHEN c.family = 'text' THEN format(', ''sample'', left(min(%1$I), 60), ''long'', max(length(%1$I))', c.col) ELSE '' END) || ')', '' ORDER BY c.attnum),
+			agentcrm.propose_from(tables, relation, 's', 60))
+		FROM unnest(columns) c WHERE c.rel = relation AND c.family IN ('int', 'num', 'float', 'time', 'text', 'enum', 'bool', 'uuid'))), '{"n": 0}');
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_profile(agentcrm.propose_table[], agentcrm.propose_column[], oid) IS 'Internal: per column of a sample: values, distinct values, lowest, highest';
+
+-- Of up to 200 values that a reference takes, how many are there.  NULL where that would need a scan of a large table.
+CREATE FUNCTION agentcrm.propose_overlap(tables agentcrm.propose_table[], link agentcrm.propose_link, OUT asked bigint, OUT hits bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	target agentcrm.propose_table := (SELECT t FROM unnest(tables) t WHERE t.rel = link.target);
+	answer jsonb;
+BEGIN
+	IF target.pages > 300 AND NOT agentcrm.has_index(link.target, link.target_cols, false) THEN
+		RETURN;
+	END IF;
+	answer := agentcrm.propose_ask(format('SELECT jsonb_build_array(count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM %s AS t WHERE %s))) FROM (SELECT DISTINCT %s FROM %s WHERE %s LIMIT 200) AS s',
+		target.named, (SELECT string_agg(format('t.%I = s.%I::%s', k.t, k.c, (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = link.target AND a.attname = k.t)), ' AND ') FROM unnest(link.cols, link.target_cols) AS k(c, t)),
+		(SELECT string_agg(quote_ident(c), ', ') FROM unnest(link.cols) c), agentcrm.propose_from(tables, link.rel, 'f', 40),
+		(SELECT string_agg(quote_ident(c) || ' IS NOT NULL', ' AND ') FROM unnest(link.cols) c)));
+	asked := (answer ->> 0)::bigint;
+	hits := (answer ->> 1)::bigint;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_overlap(agentcrm.propose_table[], agentcrm.propose_link) IS 'Internal: how many values of a reference exist where it leads';

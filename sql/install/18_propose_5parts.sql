@@ -1,0 +1,357 @@
+-- source/: from a candidate to a mapping, part by part: how orders reach clients and products, when they were made, what they are worth
+
+CREATE FUNCTION agentcrm.propose_role(role text, relation oid, expression text, score numeric, evidence text, sample text DEFAULT NULL, rank int DEFAULT 1) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_array(jsonb_build_object('role', role, 'relation', agentcrm.relation_name(relation), 'expression', expression, 'score', round(score, 2), 'evidence', evidence, 'sample', sample, 'rank', rank))
+$$;
+COMMENT ON FUNCTION agentcrm.propose_role(text, oid, text, numeric, text, text, int) IS 'Internal: a row of propose';
+
+CREATE FUNCTION agentcrm.propose_add(m jsonb, options jsonb, roles jsonb DEFAULT '[]') RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT m || jsonb_build_object('options', (m -> 'options') || jsonb_strip_nulls(options), 'roles', (m -> 'roles') || coalesce(roles, '[]'))
+$$;
+COMMENT ON FUNCTION agentcrm.propose_add(jsonb, jsonb, jsonb) IS 'Internal: adds arguments and rows to a mapping';
+
+/*
+ * References that could name the client, the product or the rep of an order,
+ * best first; those supposed by name only stand when data bears them out.
+ * near is the table whose reference counts first: the header for clients, the
+ * line for products.
+ */
+CREATE FUNCTION agentcrm.propose_ways(m jsonb, role text, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[])
+RETURNS TABLE (alias text, rel oid, cols text[], target oid, target_cols text[], how text, score numeric, evidence text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o oid := (m ->> 'o')::oid;
+	l oid := (m ->> 'l')::oid;
+	asked oid := (m -> 'wanted' ->> (role || 's'))::oid;
+	w record;
+	seen record;
+BEGIN
+	FOR w IN
+		SELECT CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS at, k AS link, k.how AS means, t.named AS leads_to, c.col,
+			CASE WHEN k.target = asked THEN 20 ELSE 0 END + CASE k.how WHEN 'foreign key' THEN 1 ELSE 2 * (k.score - 0.5) END
+			+ CASE role
+				WHEN 'client' THEN CASE WHEN t.words && '{client}' THEN 3 WHEN t.words && '{client2}' THEN 1.5 WHEN t.words && '{user}' THEN 1 ELSE -3 END
+					+ CASE WHEN c.words && '{client}' THEN 2 ELSE 0 END + CASE WHEN k.rel = o OR o IS NULL THEN 1 ELSE 0 END
+					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to' THEN 2.5 WHEN c.plain ~ 'bill_to' THEN 0.5 ELSE 0 END
+					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib|contact' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
+					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
+					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
+					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
+				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 ELSE -2 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
+					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
+				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
+					+ CASE WHEN c.plain ~ 'sales|rep|seller|verkauf|vertret|vend|commerc|agent' THEN 1 ELSE 0 END - CASE WHEN c.plain ~ 'creat|author|updat|modif|write|approv|cancel|valid|pack|pick|driver|cashier|cloture' THEN 2.5 ELSE 0 END
+			END AS points
+		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)],
+			LATERAL (SELECT (v ->> 'n')::numeric AS n, (v -> c.col ->> 'distinct')::numeric AS different, (v -> c.col ->> 'filled')::numeric AS filled FROM (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS y) AS p
+		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC LIMIT 6
+	LOOP
+		CONTINUE WHEN w.points < CASE role WHEN 'client' THEN 1 WHEN 'product' THEN 1.5 ELSE 2.5 END;
+		alias := w.at;
+		rel := (w.link).rel;
+		cols := (w.link).cols;
+		target := (w.link).target;
+		target_cols := (w.link).target_cols;
+		how := w.means;
+		score := w.points;
+		evidence := 'foreign key to ' || w.leads_to;
+		IF w.means <> 'foreign key' THEN
+			SELECT * INTO seen FROM agentcrm.propose_overlap(tables, w.link);
+			CONTINUE WHEN seen.hits < 0.6 * seen.asked OR role = 'rep' AND coalesce(seen.asked, 0) = 0;
+			evidence := format('no foreign key; name leads to %s', w.leads_to) || CASE WHEN seen.asked > 0 THEN format(', where %s of %s values are found', seen.hits, seen.asked) ELSE '' END;
+			score := score + CASE WHEN seen.asked > 0 THEN 0.5 ELSE 0 END;
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_ways(jsonb, text, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: references from orders or lines to clients, products or reps';
+
+-- The column of a table that people would call its name.
+CREATE FUNCTION agentcrm.propose_name(columns agentcrm.propose_column[], relation oid, alias text, tables agentcrm.propose_table[]) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c agentcrm.propose_column;
+	last text;
+	language text;
+	filled jsonb;
+BEGIN
+	filled := agentcrm.propose_ask((SELECT format('SELECT jsonb_build_object(''n'', count(*))%s FROM %s', string_agg(format(' || jsonb_build_object(%L, count(%I))', a.col, a.col), ''), agentcrm.propose_from(tables, relation, 's', 10))
+		FROM unnest(columns) a WHERE a.rel = relation AND a.family IN ('text', 'json')));
+	SELECT a.* INTO c FROM unnest(columns) a
+	WHERE coalesce((filled ->> a.col)::numeric >= 0.5 * (filled ->> 'n')::numeric, true) AND a.rel = relation AND a.family IN ('text', 'json') AND NOT a.plain ~ 'file|user_?name|login|nick|host|contact|short|search|sort|vor_?name|first|last|middle|sur_?name|maiden|path|image|lang'
+		AND a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie|title|titel|titulo|label|libelle|company|firma|razon_social|raison_sociale|ragione_sociale|description|descripcion|bezeichnung|descrip|designation|descr|opis|denominazione|descricao|email|e_mail|mail|number|code|sku|ref|reference|codigo)[0-9]?(_|$)|name[0-9]?$'
+	ORDER BY CASE WHEN a.plain ~ 'company_?name|firma|razon|raison|ragione|display_?name|full_?name|(customer|client|product|item|partner|kunden|artikel|customer)_?name' THEN 1
+		WHEN a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie)[0-9]?$|name[0-9]?$' THEN 2 WHEN a.plain ~ 'company|label|libelle|bezeichnung|titel|title|titulo|denominaz|designation' THEN 3
+		WHEN a.plain ~ '(^|_)(descr|opis)' THEN 4 WHEN a.plain ~ 'mail' THEN 5 ELSE 6 END, a.attnum LIMIT 1;
+	IF c.col IS NULL OR c.plain ~ 'mail|number|code|sku|ref|codigo' THEN
+		SELECT string_agg(format('%s.%I', alias, a.col), ', ' ORDER BY a.plain ~ 'last|sur|nach' , a.attnum) INTO last FROM unnest(columns) a
+		WHERE a.rel = relation AND a.family = 'text' AND a.plain ~ '^(.*_)?(first_?name|last_?name|sur_?name|vor_?name|nach_?name|given_name|family_name|prenom)$';
+		IF last IS NOT NULL THEN
+			RETURN format('concat_ws('' '', %s)', last);
+		END IF;
+	END IF;
+	IF c.col IS NULL THEN
+		RETURN NULL;
+	ELSIF c.family = 'json' THEN
+		language := agentcrm.propose_ask(format('SELECT to_jsonb(min(k)) FROM (SELECT %I AS v FROM %s) AS s, LATERAL jsonb_object_keys(CASE jsonb_typeof(v::jsonb) WHEN ''object'' THEN v::jsonb ELSE ''{}'' END) k WHERE k ~ ''^en''', c.col,
+			agentcrm.propose_from(tables, relation, 's', 4))) #>> '{}';
+		RETURN format('%s.%I ->> %L', alias, c.col, coalesce(language, 'en_US'));
+	END IF;
+	RETURN format('%s.%I', alias, c.col);
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_name(agentcrm.propose_column[], oid, text, agentcrm.propose_table[]) IS 'Internal: the expression of a row''s name';
+
+-- Attributes of clients and products that need no decision.
+CREATE FUNCTION agentcrm.propose_attributes(m jsonb, what text, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	alias text := CASE what WHEN 'client' THEN 'c' ELSE 'p' END;
+	relation oid := (m ->> alias)::oid;
+	key text := (m ->> (alias || 'key'));
+	named text := agentcrm.propose_name(columns, relation, alias, tables);
+	key_family text := (SELECT c.family FROM unnest(columns) c WHERE c.rel = relation AND c.col = key);
+	template record;
+	c agentcrm.propose_column;
+BEGIN
+	IF what = 'product' THEN	-- a variant is named and grouped by its template
+		SELECT t.rel, t.named AS tab, k.cols[1] AS col, k.target_cols[1] AS target INTO template FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target
+		WHERE k.rel = relation AND cardinality(k.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order}' AND k.target <> relation AND (k.how = 'foreign key' OR k.score >= 0.6) ORDER BY k.score DESC LIMIT 1;
+		IF template.rel IS NOT NULL AND (named IS NULL OR named ~ 'code|sku|ref|number|desc') AND agentcrm.propose_name(columns, template.rel, 't', tables) IS NOT NULL THEN
+			named := format('(SELECT %s FROM %s AS t WHERE t.%I = p.%I)', agentcrm.propose_name(columns, template.rel, 't', tables), template.tab, template.target, template.col);
+		END IF;
+	END IF;
+	m := agentcrm.propose_add(m, jsonb_build_object(what || '_name', named), CASE WHEN named IS NOT NULL THEN agentcrm.propose_role(what || '_name', relation, named, 2, 'name') END);
+	SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND (a.family = 'bool' AND a.plain ~ '^(is_)?(active|enabled|aktiv|activo|actif)$' OR a.family IN ('bool', 'int') AND a.plain ~ '^(is_)?(discontinued|obsolete|inactive|blocked|gesperrt|disabled|baja)$'
+		OR a.family = 'time' AND a.plain ~ '^(deleted|discontinued|archived)_(at|on|date)$') ORDER BY a.attnum LIMIT 1;
+	IF c.col IS NOT NULL THEN
+		named := CASE WHEN c.family = 'time' THEN format('%s.%I IS NULL', alias, c.col) WHEN c.plain ~ '^(is_)?(active|enabled|aktiv|activo|actif)' THEN format('%s.%I', alias, c.col)
+			WHEN c.family = 'bool' THEN format('NOT %s.%I', alias, c.col) ELSE format('%s.%I = 0', alias, c.col) END;
+		m := agentcrm.propose_add(m, jsonb_build_object(what || '_active', named), agentcrm.propose_role(what || '_active', relation, named, 2, 'name and type ' || c.type));
+	END IF;
+	IF what = 'client' THEN
+		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND a.family = key_family AND a.col <> key AND a.plain ~ '(^|_)(parent|mother|mutter|mere|padre|roditel|superior|belongs_to|headquarters?)(_|$|id)' ORDER BY a.attnum LIMIT 1;
+		IF c.col IS NOT NULL THEN
+			m := agentcrm.propose_add(m, jsonb_build_object('client_parent', 'c.' || quote_ident(c.col)), agentcrm.propose_role('client_parent', relation, 'c.' || quote_ident(c.col), 2, 'name, and of the key''s type'));
+		END IF;
+	ELSE
+		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND a.family IN ('int', 'text', 'uuid', 'enum') AND a.plain ~ 'categ|group|gruppe|famil|(^|_)class|warengr|gamme|rubr|kategor|segment' ORDER BY a.plain ~ 'categ|kategor' DESC, a.attnum LIMIT 1;
+		IF c.col IS NOT NULL THEN
+			m := agentcrm.propose_add(m, jsonb_build_object('category', 'p.' || quote_ident(c.col)), agentcrm.propose_role('category', relation, 'p.' || quote_ident(c.col), 2, 'name'));
+		ELSIF template.rel IS NOT NULL THEN
+			SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = template.rel AND a.family IN ('int', 'text', 'uuid', 'enum') AND a.plain ~ 'categ|group|famil' ORDER BY a.plain ~ 'categ' DESC, a.attnum LIMIT 1;
+			IF c.col IS NOT NULL THEN
+				named := format('(SELECT t.%I FROM %s AS t WHERE t.%I = p.%I)', c.col, template.tab, template.target, template.col);
+				m := agentcrm.propose_add(m, jsonb_build_object('category', named), agentcrm.propose_role('category', template.rel, named, 1.5, 'of the product''s template'));
+			END IF;
+		END IF;
+		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND a.family IN ('int', 'num', 'float') AND a.plain ~ '(^|_)(pack|case|carton|ve|vpe|colisage|box|karton)(_?(qty|quantity|size|units?|menge|count))?$|(qty|quantity|units|pieces|stk)_per_(pack|case|unit|box|carton)|pack_?size|order_multiple|units_per|pcs_per' ORDER BY a.attnum LIMIT 1;
+		IF c.col IS NOT NULL THEN
+			m := agentcrm.propose_add(m, jsonb_build_object('pack_qty', 'p.' || quote_ident(c.col)), agentcrm.propose_role('pack_qty', relation, 'p.' || quote_ident(c.col), 1.5, 'name and type ' || c.type));
+		END IF;
+	END IF;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_attributes(jsonb, text, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: name, activity, parent, category and pack size';
+
+-- Clients that a table of roles ties to orders: of several roles, the one that pays.
+CREATE FUNCTION agentcrm.propose_client_role(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	x record;
+	role agentcrm.propose_column;
+	played text;
+	expression text;
+BEGIN
+	SELECT a.rel, a.cols, a.target_cols AS order_cols, b.cols[1] AS col, b.target, b.target_cols, t.named, c.named AS clients INTO x
+	FROM unnest(links) a JOIN unnest(links) b ON b.rel = a.rel AND b.target <> a.target JOIN unnest(tables) t ON t.rel = a.rel JOIN unnest(tables) c ON c.rel = b.target
+	WHERE a.target = (m ->> 'o')::oid AND a.target_cols = agentcrm.part_array(m, 'okey') AND cardinality(b.cols) = 1 AND c.words && '{client}' AND t.plain ~ 'role|party|parties|partner|contact|involve|customer|client|address' AND NOT t.words && '{line}'
+	ORDER BY a.how = 'foreign key' DESC, b.how = 'foreign key' DESC, b.score DESC LIMIT 1;
+	IF x.rel IS NULL THEN
+		RETURN m;
+	END IF;
+	SELECT k.* INTO role FROM unnest(columns) k WHERE k.rel = x.rel AND k.family IN ('text', 'enum') AND k.plain ~ 'role|type|function|kind' AND k.col <> x.col ORDER BY k.plain ~ 'role' DESC, k.attnum LIMIT 1;
+	IF role.col IS NOT NULL THEN
+		played := agentcrm.propose_ask(format('SELECT to_jsonb(v) FROM (SELECT %I::text AS v, count(*) AS n FROM %s GROUP BY 1) AS s WHERE v ~* ''customer|client|buyer|sold.?to|bill.?to|payer|kund'' AND v !~* ''vendor|supplier|bill.?from|end.?user|ship'' ORDER BY v ~* ''bill.?to|sold.?to'' DESC, n DESC LIMIT 1', role.col, agentcrm.propose_from(tables, x.rel, 's', 60))) #>> '{}';
+	END IF;
+	expression := format('(SELECT x.%I FROM %s AS x WHERE %s%s ORDER BY 1 LIMIT 1)', x.col, x.named, agentcrm.sql_match('x', x.cols, 'o', x.order_cols), ' AND x.' || quote_ident(role.col) || ' = ' || quote_literal(played));
+	m := agentcrm.propose_add(m || jsonb_build_object('client_score', 4, 'client_expression', expression), jsonb_build_object('client', expression, 'watch', jsonb_build_object(x.named, to_jsonb(x.cols))),
+		agentcrm.propose_role('client', x.rel, expression, 4, format('the order names no client; %s ties them to %s', x.named, x.clients) || coalesce(' in role ' || played, '')));
+	IF agentcrm.primary_key(x.target) = x.target_cols THEN
+		m := agentcrm.propose_add(m || jsonb_build_object('c', x.target, 'ckey', x.target_cols[1]), jsonb_build_object('clients', x.clients), agentcrm.propose_role('clients', x.target, NULL, 4, 'by way of ' || x.named));
+		m := agentcrm.propose_attributes(m, 'client', tables, columns, links);
+	END IF;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_client_role(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the client of a mapping by way of a table of roles';
+
+CREATE FUNCTION agentcrm.propose_client(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	base text := m ->> 'base';
+	profile jsonb := m -> 'profiles' -> base;
+	w record;
+	n int := 0;
+	expression text;
+	guest agentcrm.propose_column;
+	root agentcrm.propose_column;
+	c agentcrm.propose_column;
+	empty numeric;
+BEGIN
+	FOR w IN SELECT * FROM agentcrm.propose_ways(m, 'client', tables, columns, links) ORDER BY score DESC LOOP
+		n := n + 1;
+		expression := agentcrm.sql_key(w.alias, w.cols);
+		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('client', w.rel, expression, w.score, w.evidence, m -> 'profiles' -> w.alias -> w.cols[1] ->> 'sample', n));
+		CONTINUE WHEN n > 1;
+		m := agentcrm.propose_add(m || jsonb_build_object('client_score', w.score, 'client_expression', expression), jsonb_build_object('client', expression));
+		IF cardinality(w.cols) = 1 THEN
+			empty := 1 - (m -> 'profiles' -> w.alias -> w.cols[1] ->> 'filled')::numeric / nullif((m -> 'profiles' -> w.alias ->> 'n')::numeric, 0);
+			SELECT a.* INTO guest FROM unnest(columns) a WHERE a.rel = w.rel AND a.family = 'text' AND a.plain ~ '(^|_)e?_?mail(_address)?$' ORDER BY a.plain ~ 'customer|buyer|guest|client' DESC, a.attnum LIMIT 1;
+			IF empty > 0 AND guest.col IS NOT NULL THEN
+				expression := format('coalesce(%s::text, lower(%s.%I))', expression, w.alias, guest.col);
+				m := agentcrm.propose_add(m || jsonb_build_object('client_expression', expression), jsonb_build_object('client', expression),
+					agentcrm.propose_role('client', w.rel, expression, w.score + 0.5, format('%s %% of orders have no client but an e-mail address: guests', round(100 * empty, 1)), NULL, 1));
+				m := m || jsonb_build_object('guests', jsonb_build_object('share', empty, 'with', expression, 'without', agentcrm.sql_key(w.alias, w.cols), 'clients', agentcrm.relation_name(w.target)));
+				CONTINUE;
+			ELSIF empty > 0 THEN
+				m := m || jsonb_build_object('no_client', empty);
+			END IF;
+		END IF;
+		-- the row of clients is joined by its foreign key, or by its primary key
+		IF w.how = 'foreign key' OR cardinality(w.cols) = 1 AND agentcrm.primary_key(w.target) = w.target_cols THEN
+			m := agentcrm.propose_add(m || jsonb_build_object('c', w.target, 'ckey', w.target_cols[1]), jsonb_build_object('clients', agentcrm.relation_name(w.target)),
+				agentcrm.propose_role('clients', w.target, NULL, w.score, w.evidence || format('; about %s rows', (SELECT t.n_rows FROM unnest(tables) t WHERE t.rel = w.target))));
+			SELECT a.* INTO root FROM unnest(columns) a JOIN unnest(columns) k ON k.rel = w.target AND k.col = w.target_cols[1] AND k.family = a.family
+			WHERE cardinality(w.cols) = 1 AND a.rel = w.target AND a.col <> w.target_cols[1] AND a.plain ~ '(^|_)(commercial|root|top|ultimate|head_?office|headquarters?|konzern|master|main|corporate|top_level)(_|$)'
+				AND (EXISTS (SELECT FROM unnest(links) k2 WHERE k2.rel = w.target AND k2.target = w.target AND k2.cols = ARRAY[a.col]) OR a.words && '{client}' OR a.plain ~ '(^|_)(id|account|company|parent)(_|$)')
+			ORDER BY a.attnum LIMIT 1;
+			IF root.col IS NOT NULL AND w.alias = base THEN
+				m := agentcrm.propose_add(m || jsonb_build_object('client_expression', format('coalesce(c.%I, %s)', root.col, expression), 'client_link', expression),
+					jsonb_build_object('client', format('coalesce(c.%I, %s)', root.col, expression), 'client_link', expression),
+					agentcrm.propose_role('client', w.target, format('coalesce(c.%I, %s)', root.col, expression), w.score + 0.5, format('%I names the company that a branch belongs to: branches roll up to it', root.col)));
+			END IF;
+			m := agentcrm.propose_attributes(m, 'client', tables, columns, links);
+		END IF;
+	END LOOP;
+	IF n = 0 THEN
+		m := agentcrm.propose_client_role(m, tables, columns, links);
+	END IF;
+	IF n = 0 AND m ->> 'client_expression' IS NULL THEN	-- no table of clients: what names them on the document
+		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND a.words && '{client}' AND a.family IN ('int', 'text', 'uuid') AND NOT a.is_key AND a.plain !~ 'phone|note|comment|address|group|type|po_|order|ref|tax|vat|price|class|discount|categ'
+			AND coalesce((m -> 'profiles' -> CASE WHEN a.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END -> a.col ->> 'distinct')::numeric, 2) > 1
+		ORDER BY a.rel = (m ->> 'o')::oid DESC, a.plain ~ '(id|no|nr|num|number|nummer|code|key|cod)$' DESC, a.plain ~ 'mail' DESC, a.plain !~ 'ship|bill|deliver|parent' DESC, a.attnum LIMIT 1;
+		IF c.col IS NOT NULL THEN
+			expression := format('%s.%I', CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END, c.col);
+			empty := 1 - (profile -> c.col ->> 'filled')::numeric / nullif((profile ->> 'n')::numeric, 0);
+			m := agentcrm.propose_add(m || jsonb_build_object('client_score', 2, 'client_expression', expression, 'no_client', nullif(empty, 0)), jsonb_build_object('client', expression),
+				agentcrm.propose_role('client', c.rel, expression, 2, format('name; no table of clients found; %s different in %s sampled rows', profile -> c.col ->> 'distinct', profile ->> 'n'), coalesce(profile -> c.col ->> 'sample', profile -> c.col ->> 'min')));
+		END IF;
+	END IF;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_client(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the client of a mapping';
+
+CREATE FUNCTION agentcrm.propose_product(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	profile jsonb := m -> 'profiles' -> CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END;
+	w record;
+	n int := 0;
+	expression text;
+	next record;
+	c agentcrm.propose_column;
+BEGIN
+	FOR w IN SELECT * FROM agentcrm.propose_ways(m, 'product', tables, columns, links) ORDER BY score DESC LOOP
+		n := n + 1;
+		expression := agentcrm.sql_key(w.alias, w.cols);
+		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('product', w.rel, expression, w.score, w.evidence, m -> 'profiles' -> w.alias -> w.cols[1] ->> 'min', n));
+		CONTINUE WHEN n > 1;
+		m := m || jsonb_build_object('product_column', expression, 'product_score', w.score);
+		-- line -> stock item -> product: what stands at a place is not what is sold
+		SELECT k.*, t.named AS tab INTO next FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(tables) s ON s.rel = k.rel
+		WHERE k.rel = w.target AND cardinality(k.cols) = 1 AND cardinality(w.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order}' AND t.barred IS NULL AND k.target <> w.target AND s.plain ~ 'stock|site|inventor|warehouse|store_item|lot|batch|location|listing|offer|lager|magas'
+		ORDER BY k.how = 'foreign key' DESC, k.score DESC LIMIT 1;
+		IF next.rel IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN
+			expression := format('(SELECT s.%I FROM %s AS s WHERE s.%I = %s)', next.cols[1], agentcrm.relation_name(w.target), w.target_cols[1], expression);
+			IF m ->> 'o' IS NOT NULL AND NOT m -> 'options' ? 'watch' THEN
+				m := agentcrm.propose_add(m, jsonb_build_object('watch', jsonb_build_object(agentcrm.relation_name(w.target), jsonb_build_object('key', w.target_cols, 'orders', format('SELECT %s FROM %s WHERE %I = ANY ($1)',
+					(SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(m, 'lkey')) k), agentcrm.relation_name(w.rel), w.cols[1])))));
+			END IF;
+			m := agentcrm.propose_add(m, jsonb_build_object('product', expression), agentcrm.propose_role('product', w.target, expression, w.score + 0.5, format('chain: the line names %s, which names %s', agentcrm.relation_name(w.target), next.tab)));
+			w.target := next.target;
+			w.target_cols := next.target_cols;
+			w.how := 'name';
+		ELSE
+			m := agentcrm.propose_add(m, jsonb_build_object('product', expression));
+		END IF;
+		IF w.how = 'foreign key' OR cardinality(w.cols) = 1 AND agentcrm.primary_key(w.target) = w.target_cols THEN
+			m := agentcrm.propose_add(m || jsonb_build_object('p', w.target, 'pkey', w.target_cols[1]), jsonb_build_object('products', agentcrm.relation_name(w.target)),
+				agentcrm.propose_role('products', w.target, NULL, w.score, format('%s; about %s rows', w.evidence, (SELECT t.n_rows FROM unnest(tables) t WHERE t.rel = w.target))));
+			m := agentcrm.propose_attributes(m, 'product', tables, columns, links);
+		END IF;
+	END LOOP;
+	IF n = 0 AND m ->> 'l' IS NOT NULL THEN
+		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = (m ->> 'l')::oid AND a.words && '{product}' AND a.family IN ('int', 'text', 'uuid') AND NOT a.is_key AND a.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}'))
+			AND a.plain !~ 'count|type|qty|total|price|status|line|seq|categ|group|description|desc$|unit|weight|serial|pos$|order|tax|class' AND NOT a.words && '{qty,price,total}'
+			AND coalesce((profile -> a.col ->> 'filled')::numeric, 1) > 0
+		ORDER BY a.plain ~ '(id|no|nr|num|number|nummer|code|key|sku|cod|ean)$' DESC, a.plain !~ 'name' DESC, a.attnum LIMIT 1;
+		IF c.col IS NOT NULL THEN
+			expression := format('l.%I', c.col);
+			m := agentcrm.propose_add(m || jsonb_build_object('product_column', expression, 'product_score', 2), jsonb_build_object('product', expression),
+				agentcrm.propose_role('product', c.rel, expression, 2, format('name; no table of products found; %s different in %s sampled lines', profile -> c.col ->> 'distinct', profile ->> 'n'), coalesce(profile -> c.col ->> 'sample', profile -> c.col ->> 'min')));
+		END IF;
+	END IF;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_product(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the product of a mapping';
+
+CREATE FUNCTION agentcrm.propose_rep(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	w record;
+	n int := 0;
+BEGIN
+	FOR w IN SELECT * FROM agentcrm.propose_ways(m, 'rep', tables, columns, links) WHERE alias = m ->> 'base' AND cardinality(cols) = 1 AND agentcrm.sql_key(alias, cols) <> ALL (ARRAY[coalesce(m ->> 'client_link', m ->> 'client_expression', '')])
+			AND target IS DISTINCT FROM (m ->> 'c')::oid AND strpos(coalesce(m ->> 'client_expression', ''), agentcrm.sql_key(alias, cols)) = 0 ORDER BY score DESC LOOP
+		n := n + 1;
+		m := agentcrm.propose_add(m, CASE WHEN n = 1 THEN jsonb_build_object('rep', agentcrm.sql_key(w.alias, w.cols), 'reps', CASE WHEN w.how = 'foreign key' OR agentcrm.primary_key(w.target) = w.target_cols THEN agentcrm.relation_name(w.target) END) ELSE '{}' END,
+			agentcrm.propose_role('rep', w.rel, agentcrm.sql_key(w.alias, w.cols), w.score, w.evidence, NULL, n));
+	END LOOP;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_rep(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the rep of a mapping';
+
+-- When an order was made: the name says most; a column that updates move, or that few rows have, is not it.
+CREATE FUNCTION agentcrm.propose_at(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d record;
+	n int := 0;
+	expression text;
+BEGIN
+	FOR d IN
+		SELECT c.*, v.profile, v.filled, v.alias,
+			CASE WHEN c.words && '{ordered}' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed') THEN CASE WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
+				WHEN c.words && '{created}' AND NOT c.words && '{late}' THEN 2.5 WHEN c.words && '{late}' THEN -3 ELSE 1 END
+			+ CASE WHEN c.family = 'time' THEN 1 ELSE 0 END + CASE WHEN v.filled > 0.9 THEN 1 WHEN v.filled > 0.3 THEN 0.3 WHEN v.n > 0 THEN -3 ELSE 0 END
+			+ CASE WHEN v.n > 20 AND (v.profile ->> 'distinct')::numeric <= 1 THEN -3 ELSE 0 END + CASE WHEN c.plain ~ 'created|time$' AND c.type = 'date' THEN 0.2 ELSE 0 END + CASE WHEN v.alias = m ->> 'base' THEN 0.5 ELSE -1 END AS points
+		FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x,
+			LATERAL (SELECT x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n,
+				(m -> 'profiles' -> x.alias -> c.col ->> 'filled')::numeric / nullif((m -> 'profiles' -> x.alias ->> 'n')::numeric, 0) AS filled) AS v
+		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND (c.family = 'time'
+			OR c.family IN ('int', 'num', 'float') AND (c.words && '{ordered,created}' OR c.plain ~ 'date|time') AND (v.profile ->> 'min')::numeric >= 1e8 AND (v.profile ->> 'max')::numeric < 5e12
+			OR c.family = 'text' AND (c.words && '{ordered,created}' OR c.plain ~ 'date|datum') AND v.profile ->> 'sample' ~ '^\s*(19|20)\d\d-?[01]\d-?[0-3]\d')
+		ORDER BY points DESC, c.attnum LIMIT 5
+	LOOP
+		n := n + 1;
+		expression := format('%s.%I', d.alias, d.col);
+		expression := CASE WHEN d.family = 'time' THEN expression WHEN d.family = 'text' THEN format('nullif(%s, '''')::timestamp', expression)
+			WHEN (d.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231 AND (d.profile ->> 'min')::numeric > 19000101 THEN format('to_date(nullif(%s, 0)::text, ''YYYYMMDD'')', expression)
+			WHEN (d.profile ->> 'max')::numeric > 1e11 THEN format('to_timestamp(%s / 1000.0)', expression) ELSE format('to_timestamp(%s)', expression) END;
+		m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('at', expression, 'at_score', d.points) ELSE '{}' END, CASE WHEN n = 1 THEN jsonb_build_object('at', expression) ELSE '{}' END,
+			agentcrm.propose_role('at', d.rel, expression, d.points, format('name; type %s; filled in %s %% of sampled rows; %s to %s', d.type, round(100 * coalesce(d.filled, 0)), d.profile ->> 'min', d.profile ->> 'max'), d.profile ->> 'max', n));
+	END LOOP;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_at(jsonb, agentcrm.propose_column[]) IS 'Internal: the time of a mapping';

@@ -1,0 +1,184 @@
+-- source/: from a candidate to a mapping: quantity and net amount, settled by what agrees in the data
+
+-- Arithmetic on money is numeric; real is cast first, so that it says what was typed.
+CREATE FUNCTION agentcrm.propose_number(alias text, c agentcrm.propose_column) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT format('%s.%I%s', alias, c.col, CASE WHEN c.family IN ('float', 'money') THEN '::numeric' ELSE '' END)
+$$;
+COMMENT ON FUNCTION agentcrm.propose_number(text, agentcrm.propose_column) IS 'Internal: a number column as an exact expression';
+
+CREATE FUNCTION agentcrm.propose_quantity(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	alias text := CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END;
+	q record;
+	n int := 0;
+BEGIN
+	IF alias = 'l' THEN
+		FOR q IN
+			SELECT c AS col, c.col AS named, c.type, m -> 'profiles' -> alias -> c.col AS profile, 4 - CASE WHEN c.words && '{qty_bad}' THEN 2.5 ELSE 0 END - CASE WHEN c.words && '{price,total,discount,tax}' THEN 2 ELSE 0 END
+				+ CASE WHEN c.plain ~ 'order|bestellt|^(qty|quantity|menge|cantidad|quantite|quantita|quantidade|kolichestvo|units)$' THEN 1 ELSE 0 END
+				- CASE WHEN (m -> 'profiles' -> alias -> c.col ->> 'filled')::numeric < 0.5 * (m -> 'profiles' -> alias ->> 'n')::numeric THEN 2 ELSE 0 END AS points
+			FROM unnest(columns) c
+			WHERE c.rel = (m ->> 'l')::oid AND c.words && '{qty}' AND c.family IN ('int', 'num', 'float') AND c.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND c.plain !~ '(^|_)id$|_id$' ORDER BY points DESC, c.attnum LIMIT 3
+		LOOP
+			n := n + 1;
+			m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('quantity', agentcrm.propose_number(alias, q.col), 'quantity_column', q.named) ELSE '{}' END,
+				CASE WHEN n = 1 THEN jsonb_build_object('quantity', agentcrm.propose_number(alias, q.col)) ELSE '{}' END,
+				agentcrm.propose_role('quantity', (m ->> 'l')::oid, agentcrm.propose_number(alias, q.col), q.points, format('name; type %s; %s to %s', q.type, q.profile ->> 'min', q.profile ->> 'max'), q.profile ->> 'max', n));
+		END LOOP;
+	END IF;
+	IF n = 0 THEN
+		m := agentcrm.propose_add(m || '{"quantity": "1"}', '{"quantity": "1"}', agentcrm.propose_role('quantity', coalesce(m ->> 'l', m ->> 'o')::oid, '1', 0.5, 'no column looks like a quantity'));
+	END IF;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_quantity(jsonb, agentcrm.propose_column[]) IS 'Internal: the quantity of a mapping';
+
+/*
+ * What could be a line's net amount: columns named so, and quantity x price less
+ * discount.  prior says what the name is worth; kind total is a column, product
+ * is computed.
+ */
+CREATE FUNCTION agentcrm.propose_amounts(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH c AS (
+		SELECT k.*, agentcrm.propose_number(alias, k) AS expression, m -> 'profiles' -> alias -> k.col AS profile, (m -> 'profiles' -> alias ->> 'n')::numeric AS n,
+			k.words && '{price}' AND (NOT k.words && '{total,net}' OR k.plain ~ 'unit|einzel|stuck|^price_|^pu_') AND NOT k.plain ~ 'sub_?tot|price_(total|tax|amount)' AS is_price
+		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) k
+		WHERE k.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND k.family IN ('int', 'num', 'float', 'money') AND NOT k.in_key AND k.plain !~ '(^|_)id$|_id$|percent|pct' AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}'))
+			AND k.col IS DISTINCT FROM m ->> 'quantity_column'),
+	total AS (
+		SELECT 'total' AS kind, expression, col, 3.5 + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.2 ELSE 0 END
+				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END - CASE WHEN words && '{discount}' THEN 1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
+		FROM c WHERE words && '{total}' AND NOT is_price AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less')
+			AND coalesce((profile ->> 'filled')::numeric, 1) > 0.5 * coalesce(n, 0) ORDER BY prior DESC, attnum LIMIT 5),
+	price AS (
+		SELECT *, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}' ORDER BY worth DESC, words && '{net}' DESC, attnum LIMIT 2),
+	rebate AS (
+		SELECT d.*, agentcrm.propose_number(a.alias, d) AS expression, (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric AS most
+		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) d
+		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
+	computed AS (
+		SELECT 'product' AS kind, CASE WHEN m ->> 'quantity' = '1' THEN p.expression ELSE format('%s * %s', m ->> 'quantity', p.expression) END AS expression, p.col, 2.2 + p.worth AS prior, p.words, p.family, p.plain, p.is_price, p.attnum FROM price p
+		UNION ALL
+		SELECT 'product', CASE WHEN r.most <= 1 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' THEN format('%s * %s * (1 - coalesce(%s, 0))', m ->> 'quantity', p.expression, r.expression)
+				WHEN r.plain ~ 'amount|amt|value|betrag|montant|total|importe' OR r.most > 100 THEN format('%s * %s - coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)
+				ELSE format('%s * %s * (1 - coalesce(%s, 0) / 100.0)', m ->> 'quantity', p.expression, r.expression) END, p.col, 2.5 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
+		FROM price p, rebate r),
+	heads AS (
+		SELECT h.col, agentcrm.propose_number('o', h) AS expression, CASE WHEN h.words && '{net}' THEN 2 WHEN h.words && '{gross}' THEN 0.5 ELSE 1 END AS weight
+		FROM unnest(columns) h WHERE m ->> 'l' IS NOT NULL AND h.rel = (m ->> 'o')::oid AND h.family IN ('int', 'num', 'float', 'money') AND h.words && '{total,net}' AND NOT h.words && '{money_bad,qty}' AND NOT (h.words && '{tax}' AND NOT h.words && '{net,gross}') AND NOT (h.words && '{discount}')
+			AND h.plain !~ '(^|_)id$' ORDER BY weight DESC, h.attnum LIMIT 4),
+	tax AS (
+		SELECT t.expression FROM c t WHERE t.words && '{tax}' AND NOT t.words && '{net,gross,money_bad,rate}' AND t.plain !~ 'code|class|percent' AND t.words && '{total,price}' ORDER BY t.attnum LIMIT 1)
+	SELECT jsonb_build_object('amounts', coalesce((SELECT jsonb_agg(jsonb_build_object('kind', kind, 'expression', expression, 'col', col, 'prior', prior, 'family', family, 'net', words && '{net}', 'gross', words && '{gross}', 'base', words && '{base}', 'plain', plain) ORDER BY prior DESC, attnum)
+			FROM (SELECT * FROM total UNION ALL SELECT * FROM computed) AS e), '[]'),
+		'heads', coalesce((SELECT jsonb_agg(jsonb_build_object('expression', expression, 'col', col, 'weight', weight)) FROM heads), '[]'), 'tax', (SELECT expression FROM tax))
+$$;
+COMMENT ON FUNCTION agentcrm.propose_amounts(jsonb, agentcrm.propose_column[]) IS 'Internal: expressions that could be the net amount, totals of the header, and the tax of a line';
+
+/*
+ * One read of the sample settles it: an amount that agrees with quantity x price
+ * on the lines, and whose sum agrees with the header's net total, is right; one
+ * that exceeds quantity x price by the tax is not net.
+ */
+CREATE FUNCTION agentcrm.propose_amount(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	found jsonb := agentcrm.propose_amounts(m, columns);
+	amounts jsonb := found -> 'amounts';
+	heads jsonb := found -> 'heads';
+	n int := jsonb_array_length(found -> 'amounts');
+	near text := 'abs(%1$s - %2$s) <= 0.011 + 0.0005 * abs(%2$s)';
+	seen jsonb := '{}';
+	sums jsonb := '{}';
+	e record;
+	rank int := 0;
+	evidence text;
+	chosen jsonb;
+	expression text;
+BEGIN
+	IF n = 0 THEN
+		RETURN agentcrm.propose_add(m || '{"amount_score": -5}', '{"amount": "0"}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, '0', -5, 'no column looks like an amount'));
+	END IF;
+	IF m ->> 'source' IS NOT NULL THEN
+		seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s FROM %s LIMIT 20000) AS s',
+			(SELECT string_agg(format('jsonb_build_object(''e%1$s'', jsonb_build_object(''some'', count(*) FILTER (WHERE e%1$s <> 0), ''size'', avg(abs(e%1$s)), ''least'', min(abs(e%1$s)) FILTER (WHERE e%1$s <> 0), ''whole'', bool_and(e%1$s = trunc(e%1$s)) %2$s))', i,
+					(SELECT string_agg(format(', ''as%s'', count(*) FILTER (WHERE %s), ''over%1$s'', count(*) FILTER (WHERE %3$s > e%1$s * 1.01)', j, format(near, 'e' || i, 'e' || j), 'e' || i), '') FROM generate_series(1, n) j
+						WHERE j <> i AND amounts -> (j - 1) ->> 'kind' = 'product')), ' || ') FROM generate_series(1, n) i),
+			(SELECT string_agg(format('(%s)::numeric AS e%s', a ->> 'expression', i), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)), m ->> 'source')), '{}');
+		IF (m ->> 'whole')::boolean AND jsonb_array_length(heads) > 0 THEN
+			sums := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s, %s FROM %s GROUP BY %s) AS s',
+				(SELECT string_agg(format('jsonb_build_object(''h%1$s_%2$s'', count(*) FILTER (WHERE %3$s))', j, i, format(near, 'e' || i, 'h' || j)), ' || ') FROM generate_series(1, n) i, generate_series(1, jsonb_array_length(heads)) j),
+				(SELECT string_agg(format('sum((%s)::numeric) AS e%s', a ->> 'expression', i), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)),
+				(SELECT string_agg(format('min((%s)::numeric) AS h%s', h ->> 'expression', j), ', ') FROM jsonb_array_elements(heads) WITH ORDINALITY AS x(h, j)), m ->> 'source', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')))), '{}');
+		END IF;
+	END IF;
+	FOR e IN
+		SELECT a, i, fit.head, fit.share, line.agrees, line.exceeds, (a ->> 'prior')::numeric + coalesce(fit.points, 0) + CASE WHEN a ->> 'kind' = 'total' THEN 1.2 * coalesce(line.agrees, 0) - CASE WHEN line.exceeds > 0.5 AND a ->> 'net' = 'false' AND coalesce(fit.points, 0) < 1.5 AND found ->> 'tax' IS NOT NULL THEN 2 ELSE 0 END ELSE 0 END
+			- CASE WHEN (seen ->> 'n')::numeric > 0 AND coalesce((seen -> ('e' || i) ->> 'some')::numeric, 0) < 0.5 * (SELECT max((seen -> ('e' || j) ->> 'some')::numeric) FROM generate_series(1, n) j) THEN 4 ELSE 0 END AS points
+		FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)
+		LEFT JOIN LATERAL (SELECT heads -> (j - 1) ->> 'col' AS head, s.share, s.share * (heads -> (j - 1) ->> 'weight')::numeric AS points
+			FROM generate_series(1, jsonb_array_length(heads)) j, LATERAL (SELECT (sums ->> format('h%s_%s', j, i))::numeric / nullif((sums ->> 'n')::numeric, 0) AS share) AS s ORDER BY points DESC NULLS LAST LIMIT 1) AS fit ON true
+		LEFT JOIN LATERAL (SELECT max((seen -> ('e' || i) ->> ('as' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS agrees, min((seen -> ('e' || i) ->> ('over' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS exceeds FROM generate_series(1, n) j) AS line ON true
+		ORDER BY points DESC, i
+	LOOP
+		rank := rank + 1;
+		evidence := concat_ws('; ', CASE WHEN e.a ->> 'kind' = 'total' THEN 'name' ELSE 'quantity x price' END || CASE WHEN e.a ->> 'net' = 'true' THEN ' (net)' WHEN e.a ->> 'gross' = 'true' THEN ' (gross)' ELSE '' END,
+			CASE WHEN e.a ->> 'kind' = 'total' THEN round(100 * e.agrees) || ' % of lines agree with quantity x price' END, 'its sum is ' || e.head || ' of the order in ' || round(100 * e.share) || ' %');
+		IF rank = 1 THEN
+			chosen := e.a || jsonb_build_object('i', e.i);
+		END IF;
+		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, e.a ->> 'expression', e.points, evidence, round((seen -> ('e' || e.i) ->> 'size')::numeric, 2)::text, rank));
+		IF rank = 1 THEN
+			m := m || jsonb_build_object('amount_score', e.points);
+		END IF;
+		EXIT WHEN rank = 4;
+	END LOOP;
+	expression := chosen ->> 'expression';
+	IF chosen ->> 'gross' = 'true' THEN
+		IF found ->> 'tax' IS NOT NULL THEN
+			expression := format('%s - coalesce(%s, 0)', expression, found ->> 'tax');
+		END IF;
+		m := m || jsonb_build_object('gross', chosen ->> 'expression');
+	END IF;
+	-- whole numbers in an integer column, and large ones: cents
+	IF chosen ->> 'family' = 'int' AND (chosen ->> 'plain' ~ 'cent|minor|kopek|ore(_|$)' OR (seen -> ('e' || (chosen ->> 'i')) ->> 'size')::numeric >= 400 AND (seen -> ('e' || (chosen ->> 'i')) ->> 'least')::numeric >= 25) THEN
+		m := m || jsonb_build_object('cents', jsonb_build_object('certain', chosen ->> 'plain' ~ 'cent|minor|kopek', 'whole', expression));
+		expression := CASE WHEN expression ~ '^[a-z]\.[^ ]+$' THEN expression ELSE '(' || expression || ')' END || ' * 0.01';
+		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, expression, (m ->> 'amount_score')::numeric, format('cents: whole numbers, %s on average', round((seen -> ('e' || (chosen ->> 'i')) ->> 'size')::numeric))));
+	END IF;
+	m := m || jsonb_build_object('float', chosen ->> 'family' = 'float', 'amount_base', chosen -> 'base');
+	RETURN agentcrm.propose_add(m || jsonb_build_object('amount', expression, 'amounts', amounts, 'lines_seen', seen -> 'n', 'orders_seen', sums -> 'n'), jsonb_build_object('amount', expression));
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_amount(jsonb, agentcrm.propose_column[]) IS 'Internal: the net amount of a mapping';
+
+-- Several currencies: divide or multiply by the rate, as its name says; a rate per unit of own currency divides.
+CREATE FUNCTION agentcrm.propose_currency(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	currency record;
+	rate record;
+	amount text := m ->> 'amount';
+	bare text := CASE WHEN amount ~ '^[a-z]\.("[^"]*"|\w+)(::numeric)?$' THEN amount ELSE '(' || amount || ')' END;
+	by_rate text;
+BEGIN
+	SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile INTO currency FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
+	WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.words && '{currency}' AND NOT c.words && '{rate,total,price}' AND c.family IN ('int', 'text', 'enum', 'uuid') AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int BETWEEN 2 AND 60 ORDER BY x.alias DESC, c.attnum LIMIT 1;
+	IF currency.col IS NULL OR m ->> 'amount_base' = 'true' THEN
+		RETURN m;
+	END IF;
+	SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile INTO rate FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
+	WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.words && '{rate}' AND c.family IN ('num', 'float', 'int') AND c.plain ~ 'curr|exchang|conver|kurs|^tx$|_tx$|taux|cambio|fx|wahrung|^rate$' AND NOT c.words && '{tax,discount}'
+		AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int > 1 ORDER BY x.alias DESC, c.attnum LIMIT 1;
+	m := m || jsonb_build_object('currency', jsonb_build_object('column', format('%s.%I', currency.alias, currency.col), 'n', currency.profile -> 'distinct', 'as_is', amount));
+	IF rate.col IS NOT NULL THEN
+		by_rate := CASE WHEN rate.plain ~ 'exchange|conver|kurs|cambio' THEN format('%s * coalesce(%s, 1)', bare, agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col)))
+			ELSE format('%s / coalesce(nullif(%s, 0), 1)', bare, agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col))) END;
+		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('other', CASE WHEN by_rate ~ '\* coalesce' THEN format('%s / nullif(%s.%I, 0)', bare, rate.alias, rate.col) ELSE format('%s * %s.%I', bare, rate.alias, rate.col) END)),
+			jsonb_build_object('amount', by_rate), agentcrm.propose_role('amount', rate.rel, by_rate, (m ->> 'amount_score')::numeric + 0.5, format('%s different values in %s.%I; rates %s to %s in %I', currency.profile ->> 'distinct', currency.alias, currency.col, rate.profile ->> 'min', rate.profile ->> 'max', rate.col)));
+	END IF;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_currency(jsonb, agentcrm.propose_column[]) IS 'Internal: the amount in base currency';

@@ -1,0 +1,260 @@
+-- source/: from a candidate to a mapping: which rows are sales, by status, type and flags; and what only a person decides about them
+
+CREATE FUNCTION agentcrm.propose_ask_question(m jsonb, question text, argument text, open boolean, subject text, remark text, answer text DEFAULT NULL, alternatives text[] DEFAULT '{}', seen jsonb DEFAULT '[]') RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT m || jsonb_build_object('questions', (m -> 'questions') || jsonb_build_array(jsonb_build_object('question', question, 'argument', argument, 'open', coalesce(open, false), 'subject', subject, 'remark', remark,
+		'answer', answer, 'alternatives', to_jsonb(alternatives), 'values', coalesce(seen, '[]'))))
+$$;
+COMMENT ON FUNCTION agentcrm.propose_ask_question(jsonb, text, text, boolean, text, text, text, text[], jsonb) IS 'Internal: adds a question to a mapping; open: attach refuses until its argument is given';
+
+CREATE FUNCTION agentcrm.propose_order_count(m jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT format('count(DISTINCT %s)', agentcrm.sql_key(m ->> 'base', agentcrm.part_array(m, 'okey')))
+$$;
+COMMENT ON FUNCTION agentcrm.propose_order_count(jsonb) IS 'Internal: orders in the sample of a mapping';
+
+-- What a status table says of the values, or an enum of those that no order has yet.
+CREATE FUNCTION agentcrm.propose_labels(m jsonb, c agentcrm.propose_column, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k record;
+	label text;
+BEGIN
+	IF c.family = 'enum' THEN
+		RETURN (SELECT jsonb_object_agg(e.enumlabel, e.enumlabel) FROM pg_attribute a JOIN pg_enum e ON e.enumtypid = agentcrm.base_type(a.atttypid) WHERE a.attrelid = c.rel AND a.attname = c.col);
+	END IF;
+	FOR k IN SELECT l.target, l.target_cols, t.named FROM unnest(links) l JOIN unnest(tables) t ON t.rel = l.target
+		WHERE l.rel = c.rel AND l.cols = ARRAY[c.col] AND t.pages <= 100 AND t.n_rows <= 500 AND (l.how = 'foreign key' OR l.score >= 0.6) ORDER BY l.score DESC LIMIT 2
+	LOOP
+		SELECT quote_ident(a.col) INTO label FROM unnest(columns) a WHERE a.rel = k.target AND a.family IN ('text', 'json') AND a.col <> ALL (k.target_cols)
+		ORDER BY a.plain ~ '(^|_)(code|name|key|slug|identifier|machine)' DESC, a.plain ~ 'name|label|title|nom|bezeich|descr' DESC, a.attnum LIMIT 1;
+		IF label IS NOT NULL THEN
+			RETURN agentcrm.propose_ask(format('SELECT jsonb_object_agg(%I::text, left(%s::text, 80)) FROM %s WHERE %1$I IS NOT NULL', k.target_cols[1], label, k.named));
+		END IF;
+	END LOOP;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_labels(jsonb, agentcrm.propose_column, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: names of a status column''s values';
+
+-- Values of a column with orders, amount and dates; values the sample missed come from statistics, and from labels.
+CREATE FUNCTION agentcrm.propose_values(m jsonb, c agentcrm.propose_column, labels jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	seen jsonb;
+	company text[];
+	several boolean;
+BEGIN
+	IF m ->> 'source' IS NULL THEN
+		RETURN '[]';
+	END IF;
+	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated FROM %5$s GROUP BY 1 LIMIT 41) AS v',
+		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source')), '[]');
+	SELECT seen || coalesce(jsonb_agg(jsonb_build_object('value', u.value, 'orders', NULL)), '[]') INTO seen FROM (
+		SELECT k AS value FROM jsonb_object_keys(labels) k
+		UNION
+		SELECT unnest(s.most_common_vals::text::text[]) FROM pg_stats s JOIN pg_class r ON r.relname = s.tablename JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = s.schemaname
+		WHERE r.oid = c.rel AND s.attname = c.col AND s.n_distinct BETWEEN 1 AND 40) AS u
+	WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(seen) s WHERE s ->> 'value' = u.value);
+	SELECT array_agg(agentcrm.propose_plain(coalesce(labels ->> (v ->> 'value'), v ->> 'value'))), count(*) FILTER (WHERE v ->> 'value' ~ '^\d+$' AND v ->> 'value' <> '0') > 0 INTO company, several FROM jsonb_array_elements(seen) v;
+	RETURN (SELECT coalesce(jsonb_agg(v || jsonb_build_object('label', labels ->> (v ->> 'value'), 'reading', CASE
+			WHEN v ->> 'value' IS NULL THEN 'unknown'
+			WHEN labels IS NULL AND v ->> 'value' ~ '^-\d+$' THEN 'cancelled'
+			WHEN labels IS NULL AND v ->> 'value' ~ '^\d+$' THEN CASE WHEN several AND (v ->> 'value' = '0' OR v ->> 'value' = c.preset) THEN 'draft' WHEN (v ->> 'dated')::int = 0 AND (v ->> 'orders')::int > 0 THEN 'draft' ELSE 'unknown' END
+			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) IN ('unknown', 'open') AND (v ->> 'dated')::int = 0 AND (v ->> 'orders')::int > 0 THEN 'draft'
+			ELSE agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) END) ORDER BY i), '[]')
+		FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i));
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_values(jsonb, agentcrm.propose_column, jsonb) IS 'Internal: values of a status or type column, what they hold and how they read';
+
+CREATE FUNCTION agentcrm.propose_in(expression text, c agentcrm.propose_column, given text[]) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN cardinality(given) = 0 THEN 'false' WHEN cardinality(array_remove(given, NULL)) = 0 THEN expression || ' IS NULL' WHEN array_position(given, NULL) IS NOT NULL THEN format('(%s IS NULL OR %s)', expression, listed) ELSE listed END
+	FROM (SELECT expression || CASE count(*) WHEN 1 THEN ' = ' || min(v) ELSE format(' IN (%s)', string_agg(v, ', ' ORDER BY i)) END AS listed
+		FROM (SELECT CASE WHEN c.family = 'int' THEN u ELSE quote_literal(u) END AS v, i FROM unnest(given) WITH ORDINALITY AS a(u, i) WHERE u IS NOT NULL) AS q) AS one
+$$;
+COMMENT ON FUNCTION agentcrm.propose_in(text, agentcrm.propose_column, text[]) IS 'Internal: the condition that a column has one of some values';
+
+CREATE FUNCTION agentcrm.propose_and(m jsonb, condition text, argument text DEFAULT 'is_sale') RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT m || jsonb_build_object('options', (m -> 'options') || jsonb_build_object(argument, coalesce((m -> 'options' ->> argument) || ' AND ', '') || condition))
+$$;
+COMMENT ON FUNCTION agentcrm.propose_and(jsonb, text, text) IS 'Internal: one more condition';
+
+-- The status that says whether an order is a sale: among several, the one whose values read as such.
+CREATE FUNCTION agentcrm.propose_status(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c agentcrm.propose_column;
+	best agentcrm.propose_column;
+	seen jsonb;
+	best_seen jsonb;
+	score numeric;
+	best_score numeric := 0;
+	labels jsonb;
+	sale text[];
+	everything text[];
+	condition text;
+	base oid := (m ->> CASE m ->> 'base' WHEN 'o' THEN 'o' ELSE 'l' END)::oid;
+BEGIN
+	FOR c IN SELECT a.* FROM unnest(columns) a
+		WHERE a.rel = base AND a.words && '{status}' AND a.family IN ('text', 'enum', 'int', 'uuid') AND NOT a.words && '{total,qty,price,tax}' AND NOT a.is_key AND a.plain !~ 'date|(^|_)(at|by|on)$|name$|note|message'
+			AND coalesce((m -> 'profiles' -> (m ->> 'base') -> a.col ->> 'distinct')::int, 1) <= 30
+		ORDER BY a.words && '{status_bad}', a.plain ~ '^(status|state|statut|estado|stato|status_id|state_id|fk_statut|doc_?status|order_status.*)$' DESC, a.attnum LIMIT 4
+	LOOP
+		labels := agentcrm.propose_labels(m, c, tables, columns, links);
+		seen := agentcrm.propose_values(m, c, labels);
+		CONTINUE WHEN jsonb_array_length(seen) = 0 OR jsonb_array_length(seen) > 40;
+		SELECT 1 + avg(CASE WHEN v ->> 'reading' = 'unknown' THEN 0 ELSE 2 END) + CASE WHEN bool_or(v ->> 'reading' IN ('draft', 'quote', 'cancelled', 'purchase')) THEN 1.5 ELSE 0 END + CASE WHEN count(*) >= 2 THEN 1 ELSE 0 END
+			- CASE WHEN bool_and(v ->> 'value' IS NULL) THEN 4 ELSE 0 END INTO score FROM jsonb_array_elements(seen) v;
+		score := score + CASE WHEN c.plain ~ '^(.*_)?(status|state|statut|estado|stato|status_id|state_id|fk_statut|docstatus|order_status|doc_status|order_state|zustand)$' AND NOT c.words && '{status_bad}' THEN 1.5 ELSE 0 END - CASE WHEN c.words && '{status_bad}' THEN 2.5 ELSE 0 END;
+		IF score > best_score AND NOT (c.words && '{status_bad}' AND score < 2.5) THEN
+			best := c;
+			best_seen := seen;
+			best_score := score;
+		END IF;
+	END LOOP;
+	IF best.col IS NULL THEN
+		RETURN m;
+	END IF;
+	SELECT array_agg(v ->> 'value' ORDER BY i) FILTER (WHERE v ->> 'reading' IN ('sale', 'open', 'unknown')), array_agg(v ->> 'reading') INTO sale, everything FROM jsonb_array_elements(best_seen) WITH ORDINALITY AS x(v, i);
+	m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('status', best.rel, format('%s.%I', m ->> 'base', best.col), best_score, format('name; %s values: %s', jsonb_array_length(best_seen),
+		(SELECT string_agg(format('%s (%s)', coalesce(v ->> 'label', v ->> 'value', 'NULL'), v ->> 'reading'), ', ' ORDER BY i) FROM jsonb_array_elements(best_seen) WITH ORDINALITY AS x(v, i))), best_seen -> 0 ->> 'value'));
+	condition := agentcrm.propose_in(format('%s.%I', m ->> 'base', best.col), best, coalesce(sale, '{}'));
+	IF everything && '{draft,quote,cancelled,purchase,return}' OR everything && '{unknown,open}' AND cardinality(everything) > 1 THEN
+		IF everything && '{draft,quote,cancelled,purchase,return}' THEN
+			m := agentcrm.propose_and(m, condition);
+		ELSE
+			condition := NULL;
+		END IF;
+		m := agentcrm.propose_ask_question(m, 'which statuses are sales?', 'is_sale', (SELECT bool_or(v ->> 'reading' <> 'sale' AND (v ->> 'orders')::int > 0) FROM jsonb_array_elements(best_seen) v),
+			format('%s.%I', m ->> 'base', best.col), format('%s of %s values count', coalesce(cardinality(sale), 0), jsonb_array_length(best_seen)), condition, seen => best_seen);
+	END IF;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_status(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the status of a mapping';
+
+-- Purchases, quotes and returns that stand in the same table: told by a type, or by a flag.
+CREATE FUNCTION agentcrm.propose_types(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c agentcrm.propose_column;
+	seen jsonb;
+	named text;
+	counted text[];
+	returned text[];
+	sign numeric;
+	condition text;
+	base oid := (m ->> CASE m ->> 'base' WHEN 'o' THEN 'o' ELSE 'l' END)::oid;
+BEGIN
+	FOR c IN SELECT a.* FROM unnest(columns) a
+		WHERE a.rel = base AND a.words && '{type}' AND a.family IN ('text', 'enum', 'int') AND NOT a.is_key AND a.plain !~ 'tax|pay|ship|deliver|discount|address|price|currency|date|product|item|client|customer|partner|addr'
+			AND coalesce((m -> 'profiles' -> (m ->> 'base') -> a.col ->> 'distinct')::int, 1) BETWEEN 1 AND 30 ORDER BY a.attnum LIMIT 4
+	LOOP
+		named := format('%s.%I', m ->> 'base', c.col);
+		seen := agentcrm.propose_values(m, c, agentcrm.propose_labels(m, c, tables, columns, links));
+		IF c.plain ~ 'so_?trx|is_?sale' THEN
+			SELECT jsonb_agg(v || jsonb_build_object('reading', CASE WHEN lower(v ->> 'value') IN ('y', '1', 't', 'yes', 'true') THEN 'sale' ELSE 'purchase' END)) INTO seen FROM jsonb_array_elements(seen) v;
+		ELSIF (SELECT bool_and(upper(v ->> 'value') IN ('S', 'P', 'R', 'Q', 'I', 'O', 'C', 'V', 'E', 'A')) AND bool_or(upper(v ->> 'value') IN ('S', 'V')) AND bool_or(upper(v ->> 'value') IN ('P', 'E', 'A', 'C')) FROM jsonb_array_elements(seen) v) THEN
+			SELECT jsonb_agg(v || jsonb_build_object('reading', CASE upper(v ->> 'value') WHEN 'P' THEN 'purchase' WHEN 'E' THEN 'purchase' WHEN 'A' THEN 'purchase' WHEN 'C' THEN 'purchase' WHEN 'Q' THEN 'quote' WHEN 'R' THEN 'return' ELSE 'sale' END)) INTO seen FROM jsonb_array_elements(seen) v;
+		END IF;
+		-- a label alone that no order has is no reason to ask
+		CONTINUE WHEN (SELECT bool_or(v ->> 'reading' IN ('purchase', 'quote', 'return') OR v ->> 'reading' IN ('draft', 'cancelled') AND (v ->> 'orders')::int > 0) FROM jsonb_array_elements(seen) v) IS NOT TRUE;
+		SELECT array_agg(v ->> 'value' ORDER BY i) FILTER (WHERE v ->> 'reading' IN ('sale', 'open', 'unknown', 'return') AND coalesce(v ->> 'value', '') !~* 'payment|transfer|adjust|inventory|write.?off|opening'),
+			array_agg(v ->> 'value' ORDER BY i) FILTER (WHERE v ->> 'reading' = 'return'), sum((v ->> 'amount')::numeric) FILTER (WHERE v ->> 'reading' = 'return') INTO counted, returned, sign FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i);
+		condition := agentcrm.propose_in(named, c, coalesce(counted, '{}'));
+		IF cardinality(counted) IS DISTINCT FROM jsonb_array_length(seen) THEN
+			m := agentcrm.propose_and(m, condition);
+		END IF;
+		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('type', c.rel, named, 2, 'name; values: ' || (SELECT string_agg(format('%s (%s)', coalesce(v ->> 'value', 'NULL'), v ->> 'reading'), ', ' ORDER BY i) FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i))));
+		m := agentcrm.propose_ask_question(m, 'which documents are sales?', 'is_sale', true, named, 'purchases, quotes or returns stand in the same table', condition, seen => seen);
+		IF returned IS NOT NULL AND NOT m -> 'options' ? 'kind' THEN
+			condition := agentcrm.propose_in(named, c, returned);
+			m := agentcrm.propose_add(m, jsonb_build_object('kind', format('CASE WHEN %s THEN ''return'' ELSE ''sale'' END', condition)), agentcrm.propose_role('kind', c.rel, format('CASE WHEN %s THEN ''return'' ELSE ''sale'' END', condition), 2, 'values that read as returns'));
+			IF sign > 0 THEN
+				m := agentcrm.propose_add(m || jsonb_build_object('amount', format('CASE WHEN %s THEN -(%s) ELSE %2$s END', condition, m ->> 'amount')), jsonb_build_object(
+					'amount', format('CASE WHEN %s THEN -(%s) ELSE %2$s END', condition, m ->> 'amount'), 'quantity', format('CASE WHEN %s THEN -(%s) ELSE %2$s END', condition, m ->> 'quantity')));
+			END IF;
+		END IF;
+	END LOOP;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_types(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: document types of a mapping';
+
+-- Flags and marks: deleted, cancelled, draft, template, posted; of the order and of the line.
+CREATE FUNCTION agentcrm.propose_flags(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	f record;
+	named text;
+	condition text;
+	role text;
+	fraction numeric;
+BEGIN
+	FOR f IN SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n
+		FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
+		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
+			AND (c.family <> 'int' OR (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0)
+	LOOP
+		named := format('%s.%I', f.alias, f.col);
+		role := CASE WHEN f.alias = m ->> 'base' THEN 'is_sale' ELSE 'line_ok' END;
+		condition := NULL;
+		IF f.plain ~ '(^|_)(is_)?(deleted?|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|gelöscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
+			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;
+		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
+			condition := CASE f.family WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;
+		ELSIF f.family <> 'time' AND f.alias = m ->> 'base' AND f.plain ~ '^(is_)?(posted|confirmed|validated|submitted|completed|finali[sz]ed|placed|booked|so_?trx|sales?|sold|confirme|valide|confirmado|bestatigt|gebucht|proveden|is_sales_order)(_flag|_transaction)?$' THEN
+			condition := CASE f.family WHEN 'bool' THEN named ELSE format('%s = 1', named) END;
+			fraction := (agentcrm.propose_ask(format('SELECT to_jsonb(avg(CASE WHEN %s THEN 1.0 ELSE 0 END)) FROM %s', condition, m ->> 'source')) #>> '{}')::numeric;
+			IF fraction IS NULL OR fraction < 0.3 THEN
+				condition := NULL;
+			ELSIF fraction < 1 THEN
+				m := agentcrm.propose_ask_question(m, 'which orders are sales?', 'is_sale', true, named, format('%s %% of sampled lines meet it', round(100 * fraction, 1)), condition);
+			END IF;
+		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_)?(comment|text|note|section|header|title|subtotal|display_only)(_line|_only)?$' THEN
+			condition := CASE f.family WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;
+		END IF;
+		IF condition IS NOT NULL THEN
+			m := agentcrm.propose_add(agentcrm.propose_and(m, condition, role), '{}', agentcrm.propose_role(role, f.rel, condition, 2, 'name and type ' || f.type));
+		END IF;
+	END LOOP;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_flags(jsonb, agentcrm.propose_column[]) IS 'Internal: flags of a mapping';
+
+-- Lines that are no sale of a product: without one (sections, freight), or cancelled by themselves.
+CREATE FUNCTION agentcrm.propose_line_ok(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	bare jsonb;
+	c agentcrm.propose_column;
+	seen jsonb;
+	out_values text[];
+	condition text;
+	sales text := coalesce(m -> 'options' ->> 'is_sale', 'true');
+BEGIN
+	IF m ->> 'l' IS NULL OR m ->> 'source' IS NULL THEN
+		RETURN m;
+	END IF;
+	IF m ->> 'product_column' ~ '^l\.' THEN
+		bare := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''bare'', count(*) FILTER (WHERE none), ''amount'', sum(amount) FILTER (WHERE none), ''total'', sum(abs(amount))) FROM (SELECT %s IS NULL AS none, %s AS amount FROM %s WHERE %s) AS s', m ->> 'product_column', m ->> 'amount', m ->> 'source', sales));
+		IF (bare ->> 'bare')::bigint > 0 AND (bare ->> 'bare')::bigint < (bare ->> 'n')::bigint THEN
+			condition := (m ->> 'product_column') || ' IS NOT NULL';
+			m := agentcrm.propose_and(m, condition, 'line_ok');
+			m := agentcrm.propose_ask_question(m, 'do lines without a product count?', 'line_ok', abs(coalesce((bare ->> 'amount')::numeric, 0)) > 0.01 * coalesce((bare ->> 'total')::numeric, 0), m ->> 'product_column',
+				format('%s of %s sampled lines name none, amount %s: texts, freight or charges', bare ->> 'bare', bare ->> 'n', round((bare ->> 'amount')::numeric, 2)), condition, '{true}');
+		END IF;
+	END IF;
+	IF m ->> 'o' IS NULL THEN
+		RETURN m;
+	END IF;
+	FOR c IN SELECT a.* FROM unnest(columns) a WHERE a.rel = (m ->> 'l')::oid AND a.words && '{status}' AND NOT a.words && '{status_bad,total,qty,price,tax}' AND a.family IN ('text', 'enum') AND (m -> 'profiles' -> 'l' -> a.col ->> 'distinct')::int BETWEEN 1 AND 20 ORDER BY a.attnum LIMIT 2 LOOP
+		seen := agentcrm.propose_ask(format('SELECT jsonb_agg(v) FROM (SELECT l.%I::text AS value, count(*) AS lines FROM %s WHERE %s GROUP BY 1) AS v', c.col, m ->> 'source', sales));
+		SELECT array_agg(v ->> 'value') INTO out_values FROM jsonb_array_elements(seen) v WHERE v ->> 'value' IS NOT NULL AND agentcrm.propose_reading(v ->> 'value') IN ('cancelled', 'draft', 'quote');
+		IF out_values IS NOT NULL THEN
+			condition := format('(%s) IS NOT TRUE', agentcrm.propose_in(format('l.%I', c.col), c, out_values));
+			m := agentcrm.propose_add(agentcrm.propose_and(m, condition, 'line_ok'), '{}', agentcrm.propose_role('line_ok', c.rel, condition, 2, 'lines cancelled within orders that count'));
+		END IF;
+	END LOOP;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_line_ok(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: which lines count';
