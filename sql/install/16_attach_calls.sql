@@ -115,6 +115,7 @@ BEGIN
 		PERFORM agentcrm.attach_check_unwritten();
 	END IF;
 	IF EXISTS (SELECT FROM agentcrm.source s WHERE s.name = source_name) THEN
+		PERFORM agentcrm.get_source(source_name);	-- refuses one that is being detached
 		PERFORM agentcrm.attach_refuse(format('source "%s" exists already', source_name), 'Use alter_source, or detach it first.', '42710');
 	END IF;
 	source := agentcrm.attach_source(source_name, options, agentcrm.path_text(path));

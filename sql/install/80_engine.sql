@@ -121,6 +121,7 @@ CREATE FUNCTION agentcrm.adopt() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM agentcrm.adopted(), agentcrm.hold_steps();
+	INSERT INTO agentcrm.server_start (life) VALUES ('-infinity') ON CONFLICT DO NOTHING;	-- a restore is over, see untriggered()
 	UPDATE agentcrm.installation SET system_identifier = (SELECT c.system_identifier FROM pg_control_system() c), database = current_database(),
 		version = (SELECT extversion FROM pg_extension WHERE extname = 'agentcrm'), adopted_at = clock_timestamp();
 	PERFORM agentcrm.start_load(s, NULL, NULL, 'adopt', true) FROM agentcrm.source s WHERE s.state <> 'loading';
@@ -128,7 +129,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one that acts: all sources are reconciled and all clients looked at anew, and recommendations are delivered from here';
 
--- A dump brings triggers back last.  Until all are there a restore is under way, and nothing may be read or written beside it.
+-- A dump brings triggers back last.  Until all are there a restore is under way, and nothing may be read or written beside it;
+-- sources being detached have none, so where nothing else is attached adopt() must say that it is over.
 CREATE FUNCTION agentcrm.untriggered() RETURNS TABLE (source text, relation text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT s.name, format('%I.%I', n.nspname, c.relname)
@@ -139,10 +141,6 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	ORDER BY s.source_id, w.watch
 $$;
 COMMENT ON FUNCTION agentcrm.untriggered() IS 'Internal: watched tables that lack a trigger: a restore is not finished, or somebody dropped it';
-
-CREATE FUNCTION agentcrm.source_retract(source_id int) RETURNS bigint
-	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_source_retract';
-COMMENT ON FUNCTION agentcrm.source_retract(int) IS 'Take all orders of a source out of the ledger and the profiles; returns how many. Part of detach';
 
 CREATE FUNCTION agentcrm.verify() RETURNS SETOF agentcrm.difference
 	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_verify';
@@ -165,8 +163,7 @@ BEGIN
 	IF FOUND THEN RETURN; END IF;
 	UPDATE agentcrm.agent SET mode = 'paused', problem = 'paused by ' || session_user WHERE agent = what;
 	IF FOUND OR EXISTS (SELECT FROM agentcrm.source WHERE name = what) THEN RETURN; END IF;
-	RAISE EXCEPTION 'there is no source or agent "%"', what
-		USING ERRCODE = 'undefined_object', HINT = 'Without an argument the worker itself is paused.';
+	PERFORM agentcrm.refuse(format('there is no source or agent "%s"', what), 'Without an argument the worker itself is paused.', '42704');
 END $$;
 COMMENT ON FUNCTION agentcrm.pause(text) IS 'Pause the worker (no argument), a source or an agent, by name. Changes of a paused source are kept and read when it is resumed. Error: no such source or agent';
 
@@ -189,8 +186,7 @@ BEGIN
 	IF FOUND OR EXISTS (SELECT FROM agentcrm.source WHERE name = what) OR EXISTS (SELECT FROM agentcrm.agent WHERE agent = what) THEN
 		RETURN;
 	END IF;
-	RAISE EXCEPTION 'there is no source or agent "%"', what
-		USING ERRCODE = 'undefined_object', HINT = 'Without an argument the worker itself goes on.';
+	PERFORM agentcrm.refuse(format('there is no source or agent "%s"', what), 'Without an argument the worker itself goes on.', '42704');
 END $$;
 COMMENT ON FUNCTION agentcrm.resume(text) IS 'Let the worker (no argument; also one that stays down after crashes), a paused or broken source, or a paused agent go on, by name. Error: no such source or agent';
 
@@ -220,12 +216,12 @@ CREATE VIEW agentcrm.progress AS
 	FROM (SELECT DISTINCT ON (source_id, part) * FROM agentcrm.source_load ORDER BY source_id, part, load_no DESC) AS l
 	JOIN agentcrm.source AS s USING (source_id)
 	JOIN agentcrm.source_part AS p USING (source_id, part);
-COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is';
+COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is; or, of one that is being detached, the emptying';
 COMMENT ON COLUMN agentcrm.progress.source IS 'Source';
 COMMENT ON COLUMN agentcrm.progress.part IS 'Part of the source';
-COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, fold, assess or done';
-COMMENT ON COLUMN agentcrm.progress.done IS 'Keys or clients finished in this phase';
-COMMENT ON COLUMN agentcrm.progress.total IS 'Keys or clients to do in this phase';
+COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, fold, assess, empty or done';
+COMMENT ON COLUMN agentcrm.progress.done IS 'Keys, clients or (empty) lines finished in this phase';
+COMMENT ON COLUMN agentcrm.progress.total IS 'Keys, clients or lines to do in this phase';
 COMMENT ON COLUMN agentcrm.progress.percent IS 'Share done of this phase, per cent';
 COMMENT ON COLUMN agentcrm.progress.started_at IS 'Start of the phase';
 COMMENT ON COLUMN agentcrm.progress.updated_at IS 'Last chunk';
@@ -277,6 +273,7 @@ CREATE VIEW agentcrm.status AS
 		coalesce(s.problem, (SELECT 'a trigger is missing on ' || string_agg(DISTINCT u.relation, ', ') || ': changes there are not seen; SELECT agentcrm.alter_source('
 			|| quote_literal(s.name) || ') makes it again' FROM agentcrm.untriggered() u WHERE u.source = s.name HAVING count(*) > 0), CASE s.state
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
+			WHEN 'detaching' THEN (SELECT format('detaching: %s %%', trunc(p.percent)) FROM agentcrm.progress p WHERE p.source = s.name)
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
 				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END),
 		r.at, r.found
