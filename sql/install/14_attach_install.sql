@@ -24,7 +24,7 @@ $$;
 COMMENT ON FUNCTION agentcrm.owns_relation(regclass) IS 'Internal: whether the caller owns a relation';
 
 -- All tables in oid order, so that two attaches cannot deadlock.  A caller without write privileges locks by CREATE TRIGGER, in the same order.
-CREATE FUNCTION agentcrm.attach_lock(call text, relations regclass[], mode text DEFAULT 'SHARE ROW EXCLUSIVE') RETURNS void
+CREATE FUNCTION agentcrm.attach_lock(call text, relations regclass[], lock_mode text DEFAULT 'SHARE ROW EXCLUSIVE') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r regclass;
@@ -32,13 +32,13 @@ DECLARE
 BEGIN
 	FOREACH r IN ARRAY relations LOOP
 		IF has_table_privilege(current_user, r, 'UPDATE, DELETE, TRUNCATE') THEN
-			EXECUTE format('LOCK TABLE %s IN %s MODE', agentcrm.relation_name(r), mode);
+			EXECUTE format('LOCK TABLE %s IN %s MODE', agentcrm.relation_name(r), lock_mode);
 		END IF;
 	END LOOP;
 EXCEPTION WHEN lock_not_available THEN
 	SELECT string_agg(DISTINCT coalesce('process ' || l.pid, 'a prepared transaction'), ', ') INTO holders FROM pg_locks l
 	WHERE l.locktype = 'relation' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-	AND l.relation IN (SELECT member FROM agentcrm.relation_tree(r)) AND (mode = 'ACCESS EXCLUSIVE' OR l.mode NOT IN ('AccessShareLock', 'RowShareLock')) AND l.pid IS DISTINCT FROM pg_backend_pid();
+	AND l.relation IN (SELECT member FROM agentcrm.relation_tree(r)) AND (lock_mode = 'ACCESS EXCLUSIVE' OR l.mode NOT IN ('AccessShareLock', 'RowShareLock')) AND l.pid IS DISTINCT FROM pg_backend_pid();
 	PERFORM agentcrm.attach_refuse(format('%s could not be locked within %s%s', agentcrm.relation_name(r), agentcrm.attach_lock_timeout(), ': held by ' || holders),
 		'Nothing was changed. Try again when the transaction holding it has ended, or raise agentcrm.attach_lock_timeout.', '55P03', call);
 END $$;

@@ -8,7 +8,7 @@ BEGIN
 	SELECT * INTO result FROM agentcrm.source s WHERE s.name = source_name;
 	IF result.name IS NULL THEN
 		PERFORM agentcrm.refuse(format('source %s does not exist', coalesce('"' || source_name || '"', 'NULL')),
-			coalesce('Attached: ' || (SELECT string_agg(s.name, ', ' ORDER BY s.name) FROM agentcrm.source s) || '.', 'No source is attached.'), '42704');
+			coalesce('Attached: ' || (SELECT string_agg(s.name, ', ' ORDER BY s.name) FROM agentcrm.source s WHERE s.state <> 'detaching') || '.', 'No source is attached.'), '42704');
 	ELSIF agentcrm.working_state(result) = 'detaching' THEN
 		PERFORM agentcrm.refuse(format('source "%s" is being detached', source_name),
 			coalesce('Now ' || result.state || ', ' || result.problem, 'The worker or CALL agentcrm.run() brings it to its end; agentcrm.progress shows how far it is.'), '55000');
@@ -274,6 +274,7 @@ BEGIN
 	PERFORM agentcrm.attach_lock('detach', ARRAY(SELECT DISTINCT relation FROM agentcrm.source_triggers(s.source_id) ORDER BY 1), 'ACCESS EXCLUSIVE');
 	PERFORM agentcrm.drop_triggers(s.source_id);
 	PERFORM set_config('lock_timeout', before, true);
+	INSERT INTO agentcrm.server_start (life) VALUES ('-infinity') ON CONFLICT DO NOTHING;	-- no restore is under way, see untriggered()
 	PERFORM agentcrm.start_emptying(s, 'detach');
 	DELETE FROM agentcrm.source_load l USING agentcrm.source_part p
 	WHERE p.source_id = s.source_id AND p.kind <> 'order' AND l.source_id = p.source_id AND l.part = p.part;
