@@ -1,5 +1,4 @@
 -- attach, attach_query and attach_feed: shapes, keys, checks and refusals, what is created, and how it goes away
-\set SHOW_CONTEXT never
 \pset format unaligned
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS agentcrm;

@@ -148,8 +148,8 @@ COMMENT ON FUNCTION agentcrm.verify() IS 'Compare ledger with application and pr
 
 CREATE FUNCTION agentcrm.compare(source text, OUT item text, OUT application numeric, OUT ledger numeric, OUT difference numeric)
 	RETURNS SETOF record
-	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_compare';
-COMMENT ON FUNCTION agentcrm.compare(text) IS 'Counts and sums of a source: as its mapping gives them now, and as the ledger holds them. Orders and lines include returns. Error: unknown source';
+	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_compare';
+COMMENT ON FUNCTION agentcrm.compare(text) IS 'Counts and sums of a source: as its mapping gives them now, and as the ledger holds them. Orders and lines include returns. Errors: NULL, unknown source, one that is being detached';
 
 CREATE FUNCTION agentcrm.pause(what text DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -256,8 +256,7 @@ agentcrm_backfill(PG_FUNCTION_ARGS)
 	int			failures = 0;
 	TimestampTz told = 0;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("source must not be NULL")));
+	agentcrm_check_argument(fcinfo, 0, "source");
 	check_standing(fcinfo, "backfill");
 	engine_attach();
 	check_crashes();

@@ -545,6 +545,7 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 	static const char *const items[7] = {"clients", "orders", "lines", "amount",
 	"return orders", "return lines", "return amount"};
 
+	agentcrm_check_argument(fcinfo, 0, "source");
 	InitMaterializedSRF(fcinfo, 0);
 	begin_verify();
 	source = source_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));

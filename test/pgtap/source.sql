@@ -79,7 +79,7 @@ SELECT is((SELECT string_agg(item || ' ' || trim_scale(application) || ' ' || tr
 UPDATE app.lines SET qty = 3 WHERE order_id = 1 AND line_no = 1;
 SELECT is((SELECT trim_scale(difference) FROM agentcrm.compare('q') WHERE item = 'amount'), 1.5, 'shows what waits');
 SELECT matches(pg_temp.answer($$SELECT * FROM agentcrm.compare('nothing')$$), '^42704: .*"nothing"', 'compare: unknown source');
-SELECT is_empty($$SELECT * FROM agentcrm.compare(NULL)$$, 'compare: NULL gives nothing');
+SELECT is(pg_temp.answer($$SELECT * FROM agentcrm.compare(NULL)$$), '22004: source must not be NULL', 'compare: NULL');
 CALL agentcrm.run();
 
 -- attach_feed
@@ -171,7 +171,8 @@ SELECT is((SELECT remark FROM agentcrm.status WHERE name = 't'), 'detaching: 0 %
 SELECT is((SELECT string_agg(part || ' ' || phase, ', ') FROM agentcrm.progress WHERE source = 't'), 'order empty', 'so does progress');
 SELECT is(pg_temp.answer(c), '55000: source "t" is being detached', c) FROM unnest(ARRAY[$$SELECT agentcrm.detach('t')$$, $$SELECT agentcrm.go_live('t')$$, $$SELECT agentcrm.resync('t')$$,
 	$$SELECT agentcrm.reconcile('t')$$, $$SELECT * FROM agentcrm.compare('t')$$, $$SELECT * FROM agentcrm.alter_source('t')$$,
-	$$SELECT * FROM agentcrm.attach('t', orders => 'orders')$$, $$SELECT * FROM agentcrm.attach_feed('t', 'rep', 'SELECT 1', '{}')$$]) c;
+	$$SELECT * FROM agentcrm.attach_feed('t', 'rep', 'SELECT 1', '{}')$$]) c;
+SELECT is(pg_temp.answer($$SELECT * FROM agentcrm.attach('t', orders => 'orders')$$), '55000: source "t" is being detached', 'its name is not free yet');
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify while it is detached');
 CALL agentcrm.run();
 SELECT is((SELECT count(*)::int FROM agentcrm.ledger l JOIN agentcrm.client c USING (client_id) WHERE c.namespace <> 0), 0, 'detach takes the lines along');
