@@ -172,7 +172,7 @@ $node->safe_psql($db, q{
 	CREATE FUNCTION public.idle(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql AS 'SELECT NULL::agentcrm.bid_proposal WHERE false';
 	SELECT agentcrm.register_agent('idle', 'retain', 'idle');
 	SELECT agentcrm.pause('shop'); SELECT agentcrm.resume('shop'); SELECT agentcrm.pause('reorder'); SELECT agentcrm.resume('reorder');
-	SELECT agentcrm.resync('shop', 'client')}, @as_operator);
+	SELECT agentcrm.reconcile('shop')}, @as_operator);
 is($node->safe_psql($db, q{DELETE FROM agentcrm.agent WHERE agent = 'idle' RETURNING registrar || ' ' || function_schema}), 'operator public', 'his own function he may register');
 $node->safe_psql($db, 'DROP FUNCTION public.idle; DROP TABLE public.mine; REVOKE CREATE ON SCHEMA public FROM operator; GRANT app TO operator');
 $node->safe_psql($db, 'CALL agentcrm.run(); SELECT * FROM agentcrm.verify()', @as_operator);
