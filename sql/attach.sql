@@ -1,5 +1,4 @@
 -- attach, attach_query and attach_feed: shapes, keys, checks and refusals, what is created, and how it goes away
-\set SHOW_CONTEXT never
 \pset format unaligned
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS agentcrm;
@@ -184,6 +183,7 @@ SELECT count(*) FROM agentcrm.attach('shop2', :shop, quantity => 'l.qty', amount
 SELECT count(*) FROM agentcrm.attach('shop3', :shop, quantity => 'l.qty', amount => 'l.qty');
 SELECT s.name, s.namespace = f.namespace AS shares, s.source_id > f.source_id AS later FROM agentcrm.source s, agentcrm.source f WHERE f.name = 'shop' AND s.name IN ('shop2', 'shop3') ORDER BY 1;
 SELECT agentcrm.detach('shop2'), agentcrm.detach('shop3');
+SELECT name, state FROM agentcrm.source ORDER BY name;
 
 -- altered, given a feed, made live, read again
 SELECT item, detail FROM agentcrm.alter_source('shop', amount => 'l.qty', is_sale => $$o.state = 'ok'$$) WHERE item IN ('query', 'next');
@@ -199,14 +199,15 @@ SELECT * FROM agentcrm.attach_feed('shop', 'client', 'SELECT client_id AS client
 SELECT detail FROM agentcrm.attach_feed('shop', 'rep', 'SELECT rep_id AS rep_key FROM shop.reps WHERE rep_id = ANY ($1)', '{"shop.reps": "rep_id"}') WHERE item = 'feed rep';
 SELECT * FROM agentcrm.attach_feed('shop', 'stock', 'SELECT 1', '{"shop.reps": "rep_id"}');
 SELECT name, part FROM agentcrm.source_part p WHERE kind = 'feed' ORDER BY part;
-SELECT l.part, l.load_no, l.phase, l.total FROM agentcrm.source_load l ORDER BY l.load_no;
+SELECT l.part, l.load_no, l.phase, l.total FROM agentcrm.source_load l JOIN agentcrm.source s USING (source_id) WHERE s.name = 'shop' ORDER BY l.load_no;
 SELECT count(*) AS triggers FROM public.attach_trigger;
 -- alter_source keeps the added feed
 SELECT item FROM agentcrm.alter_source('shop', amount => 'l.qty * 2', dry_run => true) WHERE item ~ '^feed';
 SELECT agentcrm.go_live('shop');
 SELECT deliver, live_at IS NOT NULL AS dated, state FROM agentcrm.source WHERE name = 'shop';
 SELECT agentcrm.go_live('shopp');
-INSERT INTO agentcrm.event_failed SELECT source_id, part, '1', 5, '22012', 'division by zero', NULL, now(), now(), now() FROM agentcrm.source_part WHERE name IN ('order', 'client');
+INSERT INTO agentcrm.event_failed SELECT source_id, part, '1', 5, '22012', 'division by zero', NULL, now(), now(), now() FROM agentcrm.source_part p JOIN agentcrm.source s USING (source_id)
+WHERE s.name = 'shop' AND p.name IN ('order', 'client');
 SELECT agentcrm.resync('shop', 'client');
 SELECT p.name FROM agentcrm.event_failed f JOIN agentcrm.source_part p USING (source_id, part);
 SELECT agentcrm.resync('shop', 'clients');
@@ -222,6 +223,9 @@ SELECT agentcrm.detach('shop');
 RESET ROLE;
 SET ROLE attach_dba;
 SELECT agentcrm.detach('shop');
+-- its name is free when it is gone
+SELECT * FROM agentcrm.attach('shop', :shop, quantity => 'l.qty', amount => 'l.qty');
+CALL agentcrm.run();
 SELECT public.attach_footprint() = :'before' AS unchanged;
 
 -- the general form: quoted names, key of two columns, partitions of partitions, a touch query
@@ -260,6 +264,7 @@ SET search_path = public;
 SET ROLE attach_dba;
 SELECT item, detail FROM agentcrm.alter_source('general', key => ARRAY['"Order Head"."Tenant Id"', '"Order Head"."Order.No"'], dry_run => true) WHERE item IN ('triggers', 'amount', 'dates');
 SELECT agentcrm.detach('general');
+CALL agentcrm.run();
 SELECT public.attach_footprint() = :'before' AS unchanged;
 
 -- the general form refused

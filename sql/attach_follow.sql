@@ -76,6 +76,7 @@ SELECT l.phase FROM agentcrm.source_load l WHERE l.part = 1 ORDER BY load_no DES
 CALL agentcrm.run();
 SELECT state, deliver FROM agentcrm.source WHERE name = 'follow';
 SELECT agentcrm.detach('follow');
+CALL agentcrm.run();
 SELECT (SELECT count(*) FROM agentcrm.ledger) AS lines, (SELECT count(*) FROM agentcrm.client_profile) AS profiles, (SELECT count(*) FROM agentcrm.source_load) AS loads,
 	(SELECT count(*) FROM agentcrm.event_failed) AS failed, (SELECT count(*) FROM pg_trigger WHERE tgname ~ '^agentcrm') AS triggers;
 SELECT * FROM agentcrm.verify();

@@ -410,9 +410,9 @@ SELECT agentcrm.capture();
 
 -- all of it goes away
 SELECT count(agentcrm.detach(name)::text) AS detached FROM (SELECT name FROM agentcrm.source ORDER BY source_id) s;
-SELECT count(*) FROM agentcrm.ledger;
 SELECT count(*) FROM pg_trigger WHERE tgfoid = 'agentcrm.capture'::regproc AND tgrelid <> 'loose'::regclass;
 CALL agentcrm.run();
+SELECT count(*) FROM agentcrm.ledger;
 SELECT agentcrm.resume();
 DROP VIEW public.capture_new, public.capture_wrong;
 DROP TABLE public.capture_mark;

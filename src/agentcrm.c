@@ -2,7 +2,8 @@
  * agentcrm.c
  *		Entry point of the library: the magic block, the settings, and _PG_init.
  *
- * _PG_init calls the rooms' own initialisation and does nothing else.
+ * _PG_init calls the rooms' own initialisation and does nothing else.  What the
+ * rooms' calls share in refusing arguments is here, too.
  */
 #include "postgres.h"
 
@@ -121,6 +122,16 @@ define_settings(void)
 
 /* Called once when the server or a session loads the library. */
 PGDLLEXPORT void _PG_init(void);
+
+/* See agentcrm.h. */
+void
+agentcrm_check_argument(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be NULL", name)));
+}
 
 void
 _PG_init(void)

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "utils/timestamp.h"
 
 #define AGENTCRM_SCHEMA "agentcrm"
@@ -25,6 +26,9 @@ extern double agentcrm_margin_rate;		/* agentcrm.margin_rate: margin as a share 
 typedef struct DifferenceSink DifferenceSink;
 extern void difference_add(DifferenceSink *sink, const char *what, const char *key, const char *column,
 						   const char *expected, const char *found);
+
+/* An ERROR when an argument is NULL that can only be so by mistake. */
+extern void agentcrm_check_argument(FunctionCallInfo fcinfo, int number, const char *name);
 
 /* The engine's clock: the current time, or agentcrm.debug_now. */
 extern TimestampTz engine_now(void);

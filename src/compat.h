@@ -36,6 +36,13 @@
 #define compat_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
 #endif
 
+/* Soft errors came with 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_qualified_name(text) stringToQualifiedNameList(text, NULL)
+#else
+#define compat_qualified_name(text) stringToQualifiedNameList(text)
+#endif
+
 /* May a role SET ROLE to another?  Membership stopped implying it in 16. */
 #if PG_VERSION_NUM >= 160000
 #define compat_may_become(member, role) member_can_set_role(member, role)

@@ -9,7 +9,7 @@ CREATE TABLE agentcrm.source (
 	time_zone		text NOT NULL,
 	on_delete		text NOT NULL DEFAULT 'retract' CHECK (on_delete IN ('retract', 'keep')),
 	archive_before	interval,
-	state			text NOT NULL CHECK (state IN ('shadow', 'loading', 'live', 'paused', 'broken')),
+	state			text NOT NULL CHECK (state IN ('shadow', 'loading', 'live', 'paused', 'broken', 'detaching')),
 	deliver			boolean NOT NULL DEFAULT false,
 	problem			text,
 	version			bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint * 1024),
@@ -27,7 +27,7 @@ COMMENT ON COLUMN agentcrm.source.search_path IS 'search_path under which the so
 COMMENT ON COLUMN agentcrm.source.time_zone IS 'Zone in which dates and times without zone are read, and in which order days are counted';
 COMMENT ON COLUMN agentcrm.source.on_delete IS 'What becomes of counted lines whose order was deleted: retract or keep';
 COMMENT ON COLUMN agentcrm.source.archive_before IS 'Orders older than this stay counted but are left out of compare and verify';
-COMMENT ON COLUMN agentcrm.source.state IS 'loading, shadow (state and bids, no delivery), live, paused or broken';
+COMMENT ON COLUMN agentcrm.source.state IS 'loading, shadow (state and bids, no delivery), live, paused, broken or detaching (its lines leave the ledger, then the row goes)';
 COMMENT ON COLUMN agentcrm.source.deliver IS 'True once go_live was called: recommendations are delivered when loading is over';
 COMMENT ON COLUMN agentcrm.source.problem IS 'Why the source is paused or broken, with the call that mends it';
 COMMENT ON COLUMN agentcrm.source.version IS 'Grows with every alteration, and is never given twice, not even after a rollback; what was cached of other versions is dropped';
@@ -60,6 +60,33 @@ COMMENT ON COLUMN agentcrm.source_part.key_table IS 'Relation that lists all key
 COMMENT ON COLUMN agentcrm.source_part.key_columns IS 'Key columns in that relation';
 COMMENT ON COLUMN agentcrm.source_part.key_classes IS 'What they hold: number, text, or another type by name; under another class keys would have other ids';
 
+/*
+ * Queries run under the rights of run_as, agents under those of their
+ * registrar: who writes these rows may lend no rights but his own.  What steps
+ * and calls of other operators change (state and the like) is left to them.
+ */
+CREATE FUNCTION agentcrm.check_lent_rights() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	lent text;
+BEGIN
+	CASE TG_TABLE_NAME
+		WHEN 'source' THEN lent := NEW.run_as;
+		WHEN 'source_part' THEN lent := (SELECT s.run_as FROM agentcrm.source s WHERE s.source_id = NEW.source_id);
+		WHEN 'agent' THEN lent := CASE WHEN NEW.function_schema = 'agentcrm' THEN current_user ELSE NEW.registrar END;	-- built-in ones use none
+	END CASE;
+	IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+		AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = lent AND pg_has_role(current_user, oid, 'MEMBER')) THEN
+		PERFORM agentcrm.refuse(format('role "%s" may not write a row of agentcrm.%I that lends the rights of role "%s"', current_user, TG_TABLE_NAME, lent),
+			format('Only a member of role "%s" may.', lent), '42501');
+	END IF;
+	RETURN NEW;
+END $$;
+COMMENT ON FUNCTION agentcrm.check_lent_rights() IS 'Internal: refuses rows by which other roles'' rights would be used';
+CREATE TRIGGER check_lent_rights BEFORE INSERT OR UPDATE OF source_id, name, namespace, run_as, search_path, time_zone, on_delete, archive_before, options, attached_at
+	ON agentcrm.source FOR EACH ROW EXECUTE FUNCTION agentcrm.check_lent_rights();
+CREATE TRIGGER check_lent_rights BEFORE INSERT OR UPDATE ON agentcrm.source_part FOR EACH ROW EXECUTE FUNCTION agentcrm.check_lent_rights();
+
 CREATE TABLE agentcrm.source_watch (
 	source_id		int NOT NULL,
 	watch			smallint NOT NULL,
@@ -85,7 +112,7 @@ CREATE TABLE agentcrm.source_load (
 	source_id		int NOT NULL REFERENCES agentcrm.source ON DELETE CASCADE,
 	part			smallint NOT NULL,
 	load_no			bigint NOT NULL,
-	phase			text NOT NULL CHECK (phase IN ('read', 'sweep', 'fold', 'assess', 'done')),
+	phase			text NOT NULL CHECK (phase IN ('read', 'sweep', 'fold', 'assess', 'empty', 'done')),
 	position		text,
 	done			bigint NOT NULL,
 	total			bigint NOT NULL,
@@ -101,19 +128,19 @@ CREATE TABLE agentcrm.source_load (
 	surplus			bigint NOT NULL DEFAULT 0,
 	PRIMARY KEY (source_id, part, load_no)
 );
-COMMENT ON TABLE agentcrm.source_load IS 'Steps of reading all keys of a part (attach, resync, reconcile); the row with the highest load_no is where the load stands';
+COMMENT ON TABLE agentcrm.source_load IS 'Steps of reading all keys of a part (attach, resync, reconcile), or of taking its orders out of the ledger (detach, another order key); the row with the highest load_no is where the load stands';
 COMMENT ON COLUMN agentcrm.source_load.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.source_load.part IS 'Part being loaded';
 COMMENT ON COLUMN agentcrm.source_load.load_no IS 'Step number; grows';
-COMMENT ON COLUMN agentcrm.source_load.phase IS 'read: keys are read into the ledger; sweep: stored orders that are gone are retracted; fold: profiles are built; assess: clients are judged; done';
-COMMENT ON COLUMN agentcrm.source_load.position IS 'Last key (read) or client (fold) finished; the load goes on after it';
-COMMENT ON COLUMN agentcrm.source_load.done IS 'Keys or clients finished in this phase';
-COMMENT ON COLUMN agentcrm.source_load.total IS 'Keys or clients to do in this phase, as counted or estimated at its start';
+COMMENT ON COLUMN agentcrm.source_load.phase IS 'read: keys are read into the ledger; sweep: stored orders that are gone are retracted; fold: profiles are built; assess: clients are judged; empty: stored orders are retracted, client by client; done';
+COMMENT ON COLUMN agentcrm.source_load.position IS 'Last key (read) or client (fold, assess, empty) finished; the load goes on after it, emptying below it';
+COMMENT ON COLUMN agentcrm.source_load.done IS 'Keys, clients or (empty) lines finished in this phase';
+COMMENT ON COLUMN agentcrm.source_load.total IS 'Keys, clients or lines to do in this phase, as counted or estimated at its start';
 COMMENT ON COLUMN agentcrm.source_load.again IS 'True: asked for again meanwhile; starts anew when it is done';
 COMMENT ON COLUMN agentcrm.source_load.at IS 'When this step ended';
 COMMENT ON COLUMN agentcrm.source_load.started_at IS 'When the phase began';
 COMMENT ON COLUMN agentcrm.source_load.reconcile IS 'True: gives way to events, and looks only at keys that no waiting event explains, so that what it finds was missed';
-COMMENT ON COLUMN agentcrm.source_load.cause IS 'Why all is read: attach, alter_source, resync, reconcile, go_live, schedule, server start, capture off, lost keys, other server, tables changed or adopt';
+COMMENT ON COLUMN agentcrm.source_load.cause IS 'Why all is read: attach, alter_source, resync, reconcile, go_live, schedule, server start, capture off, lost keys, other server, tables changed or adopt; or detach';
 COMMENT ON COLUMN agentcrm.source_load.begun_at IS 'When it was asked for';
 COMMENT ON COLUMN agentcrm.source_load.looked IS 'Keys of the application compared so far';
 COMMENT ON COLUMN agentcrm.source_load.missing IS 'Keys found so far that were not stored';

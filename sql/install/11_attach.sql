@@ -3,15 +3,15 @@
 CREATE TYPE agentcrm.attach_report AS (item text, detail text);
 COMMENT ON TYPE agentcrm.attach_report IS 'A row of what attach did or would do: item names the matter, detail says it';
 
-CREATE FUNCTION agentcrm.attach_refuse(message text, hint text DEFAULT NULL, state text DEFAULT '22023') RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF hint IS NULL OR hint = '' THEN
-		RAISE EXCEPTION USING ERRCODE = state, MESSAGE = 'attach: ' || message;
-	END IF;
-	RAISE EXCEPTION USING ERRCODE = state, MESSAGE = 'attach: ' || message, HINT = hint;
-END $$;
-COMMENT ON FUNCTION agentcrm.attach_refuse(text, text, text) IS 'Internal: ends attach with an error';
+CREATE FUNCTION agentcrm.refuse(message text, hint text DEFAULT NULL, state text DEFAULT '22023') RETURNS void
+	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_refuse';
+COMMENT ON FUNCTION agentcrm.refuse(text, text, text) IS 'Internal: ends a call with an error, without the stack of functions that found it';
+
+CREATE FUNCTION agentcrm.attach_refuse(message text, hint text DEFAULT NULL, state text DEFAULT '22023', call text DEFAULT 'attach') RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT agentcrm.refuse(call || ': ' || message, hint, state)
+$$;
+COMMENT ON FUNCTION agentcrm.attach_refuse(text, text, text, text) IS 'Internal: ends attach, or another call, with an error';
 
 CREATE FUNCTION agentcrm.relation_name(relation regclass) RETURNS text
 LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$

@@ -24,7 +24,7 @@ $$;
 COMMENT ON FUNCTION agentcrm.owns_relation(regclass) IS 'Internal: whether the caller owns a relation';
 
 -- All tables in oid order, so that two attaches cannot deadlock.  A caller without write privileges locks by CREATE TRIGGER, in the same order.
-CREATE FUNCTION agentcrm.attach_lock(relations regclass[]) RETURNS void
+CREATE FUNCTION agentcrm.attach_lock(call text, relations regclass[], lock_mode text DEFAULT 'SHARE ROW EXCLUSIVE') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r regclass;
@@ -32,17 +32,17 @@ DECLARE
 BEGIN
 	FOREACH r IN ARRAY relations LOOP
 		IF has_table_privilege(current_user, r, 'UPDATE, DELETE, TRUNCATE') THEN
-			EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', agentcrm.relation_name(r));
+			EXECUTE format('LOCK TABLE %s IN %s MODE', agentcrm.relation_name(r), lock_mode);
 		END IF;
 	END LOOP;
 EXCEPTION WHEN lock_not_available THEN
 	SELECT string_agg(DISTINCT coalesce('process ' || l.pid, 'a prepared transaction'), ', ') INTO holders FROM pg_locks l
 	WHERE l.locktype = 'relation' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-	AND l.relation IN (SELECT member FROM agentcrm.relation_tree(r)) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.pid IS DISTINCT FROM pg_backend_pid();
+	AND l.relation IN (SELECT member FROM agentcrm.relation_tree(r)) AND (lock_mode = 'ACCESS EXCLUSIVE' OR l.mode NOT IN ('AccessShareLock', 'RowShareLock')) AND l.pid IS DISTINCT FROM pg_backend_pid();
 	PERFORM agentcrm.attach_refuse(format('%s could not be locked within %s%s', agentcrm.relation_name(r), agentcrm.attach_lock_timeout(), ': held by ' || holders),
-		'Nothing was changed. Try again when the transaction holding it has ended, or raise agentcrm.attach_lock_timeout.', '55P03');
+		'Nothing was changed. Try again when the transaction holding it has ended, or raise agentcrm.attach_lock_timeout.', '55P03', call);
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_lock(regclass[]) IS 'Internal: locks tables against writers';
+COMMENT ON FUNCTION agentcrm.attach_lock(text, regclass[], text) IS 'Internal: locks tables against writers, or against all where triggers will be dropped';
 
 CREATE FUNCTION agentcrm.attach_trigger(relation regclass, trigger_name text, timing text, source_id int, watch int) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -104,8 +104,8 @@ DECLARE
 BEGIN
 	SELECT relation INTO foreign_table FROM agentcrm.source_triggers(source) WHERE NOT agentcrm.owns_relation(relation) LIMIT 1;
 	IF foreign_table IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = format('only the owner of %s may drop its triggers', agentcrm.relation_name(foreign_table)),
-			HINT = format('Let a member of role %I do it.', (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = foreign_table));
+		PERFORM agentcrm.refuse(format('only the owner of %s may drop its triggers', agentcrm.relation_name(foreign_table)),
+			format('Let a member of role %I do it.', (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = foreign_table)), '42501');
 	END IF;
 END $$;
 COMMENT ON FUNCTION agentcrm.check_triggers_owned(int) IS 'Internal: refuses a caller who could not drop the triggers';
@@ -146,10 +146,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_rows(int, jsonb) IS 'Internal: writes parts and watches';
 
--- The state of a source that is neither paused nor broken: loading until its orders were read through once.
+-- The state of a source that is neither paused nor broken: detaching when it watches nothing any more, loading until its orders were read through once.
 CREATE FUNCTION agentcrm.working_state(source agentcrm.source) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN NOT EXISTS (SELECT FROM agentcrm.source_load l JOIN agentcrm.source_part p USING (source_id, part)
+	SELECT CASE WHEN NOT EXISTS (SELECT FROM agentcrm.source_watch w WHERE w.source_id = source.source_id) THEN 'detaching'
+		WHEN NOT EXISTS (SELECT FROM agentcrm.source_load l JOIN agentcrm.source_part p USING (source_id, part)
 			WHERE l.source_id = source.source_id AND p.kind = 'order' AND l.phase = 'done') THEN 'loading'
 		WHEN source.deliver THEN 'live' ELSE 'shadow' END
 $$;
@@ -158,7 +159,8 @@ COMMENT ON FUNCTION agentcrm.working_state(agentcrm.source) IS 'Internal: state 
 /*
  * Feeds come first, so that clients have names and parents when their orders
  * arrive.  A first load that is past reading is let finish, and all is read
- * again after it: half-built profiles must not meet changed lines.
+ * again after it: half-built profiles must not meet changed lines.  What is
+ * being emptied is read from the first key when that is over, if ever.
  */
 CREATE FUNCTION agentcrm.start_load(source agentcrm.source, only_part text, totals jsonb, cause text, reconcile boolean DEFAULT false) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -178,9 +180,26 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	CROSS JOIN LATERAL (SELECT u.unfinished AND (start_load.reconcile
 		OR p.kind = 'order' AND agentcrm.working_state(source) = 'loading' AND l.phase IN ('fold', 'assess')) AS waits) AS w
 	WHERE p.source_id = source.source_id AND p.kind IN ('order', 'feed') AND (totals IS NULL OR totals ? p.name) AND (only_part IS NULL OR p.name = only_part)
-	AND NOT (start_load.reconcile AND u.unfinished AND (l.again OR l.phase = 'read' AND l.position IS NULL AND l.done = 0))
+	AND coalesce(l.phase <> 'empty', true) AND NOT (start_load.reconcile AND u.unfinished AND (l.again OR l.phase = 'read' AND l.position IS NULL AND l.done = 0))
 $$;
 COMMENT ON FUNCTION agentcrm.start_load(agentcrm.source, text, jsonb, text, boolean) IS 'Internal: starts reading all keys of parts; a reconcile lets a load that is under way end first';
+
+/*
+ * The stored orders leave the ledger in steps, client by client, from the
+ * highest id down to those below position; from position up, profiles do not
+ * hold them: a first load was not through.
+ */
+CREATE FUNCTION agentcrm.start_emptying(source agentcrm.source, cause text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, at, started_at, cause)
+	SELECT l.source_id, l.part, l.load_no + 1, 'empty', CASE WHEN l.phase IN ('read', 'fold') AND NOT EXISTS (
+			SELECT FROM agentcrm.source_load x WHERE x.source_id = l.source_id AND x.part = l.part AND x.phase = 'done')
+		THEN coalesce(CASE l.phase WHEN 'fold' THEN l.position::bigint + 1 END, -9223372036854775808)::text END, 0, 0, now(), now(), start_emptying.cause
+	FROM agentcrm.source_part p
+	CROSS JOIN LATERAL (SELECT * FROM agentcrm.source_load x WHERE x.source_id = p.source_id AND x.part = p.part ORDER BY x.load_no DESC LIMIT 1) AS l
+	WHERE p.source_id = source.source_id AND p.kind = 'order' AND l.phase <> 'empty'
+$$;
+COMMENT ON FUNCTION agentcrm.start_emptying(agentcrm.source, text) IS 'Internal: starts taking the orders of a source out of the ledger';
 
 CREATE FUNCTION agentcrm.part_totals(source agentcrm.source, parts jsonb) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -238,7 +257,7 @@ BEGIN
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
 	id := agentcrm.attach_insert(source);
 	PERFORM agentcrm.attach_rows(id, spec);
-	PERFORM agentcrm.attach_lock(ARRAY(SELECT agentcrm.attach_relations(spec)));
+	PERFORM agentcrm.attach_lock('attach', ARRAY(SELECT agentcrm.attach_relations(spec)));
 	PERFORM agentcrm.attach_triggers(id);
 	source.source_id := id;
 	PERFORM agentcrm.start_load(source, NULL, totals, 'attach');

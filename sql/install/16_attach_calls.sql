@@ -116,6 +116,7 @@ BEGIN
 		PERFORM agentcrm.attach_check_unwritten();
 	END IF;
 	IF EXISTS (SELECT FROM agentcrm.source s WHERE s.name = source_name) THEN
+		PERFORM agentcrm.get_source(source_name);	-- refuses one that is being detached
 		PERFORM agentcrm.attach_refuse(format('source "%s" exists already', source_name), 'Use alter_source, or detach it first.', '42710');
 	END IF;
 	IF source_name <> '' AND options ->> 'call' = 'attach' AND NOT options ?| '{orders,lines}' THEN

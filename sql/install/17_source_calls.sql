@@ -7,12 +7,15 @@ DECLARE
 BEGIN
 	SELECT * INTO result FROM agentcrm.source s WHERE s.name = source_name;
 	IF result.name IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('source %s does not exist', coalesce('"' || source_name || '"', 'NULL')),
-			HINT = coalesce('Attached: ' || (SELECT string_agg(s.name, ', ' ORDER BY s.name) FROM agentcrm.source s) || '.', 'No source is attached.');
+		PERFORM agentcrm.refuse(format('source %s does not exist', coalesce('"' || source_name || '"', 'NULL')),
+			coalesce('Attached: ' || (SELECT string_agg(s.name, ', ' ORDER BY s.name) FROM agentcrm.source s WHERE s.state <> 'detaching') || '.', 'No source is attached.'), '42704');
+	ELSIF agentcrm.working_state(result) = 'detaching' THEN
+		PERFORM agentcrm.refuse(format('source "%s" is being detached', source_name),
+			coalesce('Now ' || result.state || ', ' || result.problem, 'The worker or CALL agentcrm.run() brings it to its end; agentcrm.progress shows how far it is.'), '55000');
 	END IF;
 	RETURN result;
 END $$;
-COMMENT ON FUNCTION agentcrm.get_source(text) IS 'Internal: a source by name';
+COMMENT ON FUNCTION agentcrm.get_source(text) IS 'Internal: a source by name, but none that is being detached';
 
 CREATE FUNCTION agentcrm.source_schemas(source agentcrm.source) RETURNS name[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -29,7 +32,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.hold_steps() IS 'Internal: keeps steps from being taken until this transaction ends';
 
--- Orders under another key are other orders: the old ones go, and loading begins anew.
+-- Orders under another key are other orders: the old ones go, step by step, and loading begins anew.
 CREATE FUNCTION agentcrm.alter_key(source agentcrm.source, spec jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -41,10 +44,9 @@ BEGIN
 			= (n.nspname, c.relname, agentcrm.part_array(now_part, 'key'), agentcrm.part_classes(now_part))) THEN
 		RETURN;
 	END IF;
-	PERFORM agentcrm.source_retract(source.source_id);
-	DELETE FROM agentcrm.order_ref r WHERE r.source_id = source.source_id;
+	PERFORM agentcrm.start_emptying(source, 'alter_source');
 	DELETE FROM agentcrm.source_load l USING agentcrm.source_part p
-	WHERE p.source_id = source.source_id AND p.kind = 'order' AND l.source_id = p.source_id AND l.part = p.part;
+	WHERE p.source_id = source.source_id AND p.kind = 'order' AND l.source_id = p.source_id AND l.part = p.part AND l.phase <> 'empty';
 END $$;
 COMMENT ON FUNCTION agentcrm.alter_key(agentcrm.source, jsonb) IS 'Internal: empties a source whose orders get another key';
 
@@ -62,8 +64,8 @@ DECLARE
 BEGIN
 	PERFORM agentcrm.check_triggers_owned(source.source_id), agentcrm.hold_steps();
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
-	PERFORM agentcrm.attach_lock(ARRAY(SELECT r FROM agentcrm.attach_relations(spec) r
-		UNION SELECT relation FROM agentcrm.source_triggers(source.source_id) ORDER BY 1));
+	PERFORM agentcrm.attach_lock('alter_source', ARRAY(SELECT r FROM agentcrm.attach_relations(spec) r
+		UNION SELECT relation FROM agentcrm.source_triggers(source.source_id) ORDER BY 1), 'ACCESS EXCLUSIVE');
 	PERFORM agentcrm.drop_triggers(source.source_id);
 	PERFORM agentcrm.alter_key(source, spec);
 	DELETE FROM agentcrm.source_watch w WHERE w.source_id = source.source_id;
@@ -71,9 +73,9 @@ BEGIN
 	DELETE FROM agentcrm.source_load l USING agentcrm.source_part p
 	WHERE p.source_id = source.source_id AND p.name <> ALL (names) AND l.source_id = p.source_id AND l.part = p.part;
 	DELETE FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name <> ALL (names);
-	PERFORM agentcrm.attach_rows(source.source_id, spec);
 	UPDATE agentcrm.source s SET run_as = source.run_as, time_zone = source.time_zone, on_delete = source.on_delete, archive_before = source.archive_before,
 		options = source.options, version = greatest(s.version + 1, pg_current_xact_id()::text::bigint * 1024) WHERE s.source_id = source.source_id;
+	PERFORM agentcrm.attach_rows(source.source_id, spec);
 	PERFORM agentcrm.attach_triggers(source.source_id);
 	PERFORM agentcrm.source_works(source.name), agentcrm.start_load(source, NULL, totals, 'alter_source');
 	PERFORM set_config('lock_timeout', before, true);
@@ -96,11 +98,11 @@ BEGIN
 	SELECT k INTO bad FROM jsonb_object_keys(given) k WHERE k NOT IN ('time_zone', 'run_as', 'on_delete', 'archive_before', 'feeds')
 		AND k <> 'watch' AND (k IN ('query', 'key')) <> general LIMIT 1;
 	IF bad IS NOT NULL THEN
-		PERFORM agentcrm.attach_refuse(format('argument %s does not belong to a source made by %s', bad, old ->> 'call'));
+		PERFORM agentcrm.attach_refuse(format('argument %s does not belong to a source made by %s', bad, old ->> 'call'), call => 'alter_source');
 	END IF;
 	SELECT k INTO bad FROM unnest(reset) k WHERE NOT old ? k OR k IN ('call', 'feeds', 'namespace') LIMIT 1;
 	IF bad IS NOT NULL THEN
-		PERFORM agentcrm.attach_refuse(format('argument reset: %s was not given at attach, or cannot be taken back', quote_ident(bad)));
+		PERFORM agentcrm.attach_refuse(format('argument reset: %s was not given at attach, or cannot be taken back', quote_ident(bad)), call => 'alter_source');
 	END IF;
 END $$;
 COMMENT ON FUNCTION agentcrm.alter_check_given(jsonb, jsonb, text[]) IS 'Internal: refuses arguments that do not belong to the source';
@@ -176,7 +178,7 @@ BEGIN
 		RETURN;
 	END IF;
 	IF EXISTS (SELECT FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name = feed) THEN
-		PERFORM agentcrm.attach_refuse(format('source "%s" has a %s feed already', source_name, feed), state => '42710');
+		PERFORM agentcrm.attach_refuse(format('source "%s" has a %s feed already', source_name, feed), state => '42710', call => 'attach_feed');
 	END IF;
 	spec := agentcrm.attach_feed_spec(feed, given, agentcrm.source_schemas(source));
 	counted := agentcrm.attach_check(source, spec, 1000);
@@ -184,7 +186,7 @@ BEGIN
 	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
 	PERFORM agentcrm.hold_steps();
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
-	PERFORM agentcrm.attach_lock(ARRAY(SELECT agentcrm.attach_relations(spec)));
+	PERFORM agentcrm.attach_lock('attach_feed', ARRAY(SELECT agentcrm.attach_relations(spec)));
 	PERFORM agentcrm.attach_triggers(source.source_id, agentcrm.attach_rows(source.source_id, spec));
 	UPDATE agentcrm.source s SET version = greatest(s.version + 1, pg_current_xact_id()::text::bigint * 1024), options = jsonb_set(s.options, '{feeds}', coalesce(s.options -> 'feeds', '{}') || jsonb_build_object(feed, given))
 	WHERE s.source_id = source.source_id;
@@ -218,7 +220,7 @@ DECLARE
 	s agentcrm.source := agentcrm.get_source(source);
 BEGIN
 	IF s.state = 'broken' THEN
-		RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('source "%s" is broken: %s', source, s.problem), HINT = 'Mend it with alter_source first.';
+		PERFORM agentcrm.refuse(format('source "%s" is broken: %s', source, s.problem), 'Mend it with alter_source first.', '55000');
 	END IF;
 	PERFORM agentcrm.hold_steps();
 	UPDATE agentcrm.source u SET deliver = true, live_at = coalesce(u.live_at, clock_timestamp()), state = CASE u.state WHEN 'shadow' THEN 'live' ELSE u.state END
@@ -245,8 +247,8 @@ DECLARE
 BEGIN
 	SELECT jsonb_agg(p) INTO wanted FROM jsonb_array_elements(agentcrm.stored_parts(s)) p WHERE p ->> 'kind' <> 'touch' AND (part IS NULL OR p ->> 'name' = part);
 	IF wanted IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('source "%s" has no part %s', source, quote_literal(part)),
-			HINT = 'Parts: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.part) FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.kind <> 'touch') || '.';
+		PERFORM agentcrm.refuse(format('source "%s" has no part %s', source, quote_literal(part)),
+			'Parts: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.part) FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.kind <> 'touch') || '.', '42704');
 	END IF;
 	PERFORM agentcrm.hold_steps();
 	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id AND (resync.part IS NULL
@@ -264,7 +266,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.reconcile(text) IS 'Finds what no trigger saw (disabled triggers, attached partitions, direct changes of the ledger) and mends it, a chunk at a time between events; what it found is in reconcile_log and status. The worker does it by itself every agentcrm.reconcile_interval and after a crash. Error: unknown source';
 
--- The tables are locked first: no writer is left that could still queue a key of the source.
+-- Only the triggers go at once, so that the tables are free again when the caller commits; the rest is the steps' work.
+-- What they need of the mapping is that part 1 holds orders; keys still in the queue are of no part, or of orders being retracted.
 CREATE FUNCTION agentcrm.detach(source text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -273,23 +276,27 @@ DECLARE
 BEGIN
 	PERFORM agentcrm.check_triggers_owned(s.source_id), agentcrm.hold_steps();
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
-	PERFORM agentcrm.attach_lock(ARRAY(SELECT DISTINCT relation FROM agentcrm.source_triggers(s.source_id) ORDER BY 1));
+	PERFORM agentcrm.attach_lock('detach', ARRAY(SELECT DISTINCT relation FROM agentcrm.source_triggers(s.source_id) ORDER BY 1), 'ACCESS EXCLUSIVE');
 	PERFORM agentcrm.drop_triggers(s.source_id);
 	PERFORM set_config('lock_timeout', before, true);
-	PERFORM agentcrm.source_retract(s.source_id);
-	DELETE FROM agentcrm.source d WHERE d.source_id = s.source_id;
-	UPDATE agentcrm.client c SET feed_source_id = NULL WHERE c.feed_source_id = s.source_id;
-	UPDATE agentcrm.product p SET feed_source_id = NULL WHERE p.feed_source_id = s.source_id;
-	UPDATE agentcrm.rep r SET feed_source_id = NULL WHERE r.feed_source_id = s.source_id;
+	INSERT INTO agentcrm.server_start (life) VALUES ('-infinity') ON CONFLICT DO NOTHING;	-- no restore is under way, see untriggered()
+	PERFORM agentcrm.start_emptying(s, 'detach');
+	DELETE FROM agentcrm.source_load l USING agentcrm.source_part p
+	WHERE p.source_id = s.source_id AND p.kind <> 'order' AND l.source_id = p.source_id AND l.part = p.part;
+	DELETE FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.kind <> 'order';
+	DELETE FROM agentcrm.source_watch w WHERE w.source_id = s.source_id;
+	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id;
+	UPDATE agentcrm.source u SET state = 'detaching', deliver = false, problem = NULL, version = greatest(u.version + 1, pg_current_xact_id()::text::bigint * 1024)
+	WHERE u.source_id = s.source_id;
 	PERFORM agentcrm.wake();
 END $$;
-COMMENT ON FUNCTION agentcrm.detach(text) IS 'Takes a source away: its triggers, its mapping, and its lines from the ledger, which keeps their history';
+COMMENT ON FUNCTION agentcrm.detach(text) IS 'Takes a source away: its triggers and its mapping at once, its lines by the worker or run() in steps, from ledger and profiles; the ledger keeps their history. Then its name is free. Errors: unknown source, one that is being detached already, a table that could not be locked within agentcrm.attach_lock_timeout';
 
 CREATE FUNCTION agentcrm.grant_operator(role name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
-		RAISE EXCEPTION USING ERRCODE = '42704', MESSAGE = format('role %s does not exist', coalesce('"' || role || '"', 'NULL'));
+		PERFORM agentcrm.refuse(format('role %s does not exist', coalesce('"' || role || '"', 'NULL')), state => '42704');
 	END IF;
 	EXECUTE format('GRANT USAGE ON SCHEMA agentcrm TO %I', role);
 	EXECUTE format('GRANT EXECUTE ON ALL ROUTINES IN SCHEMA agentcrm TO %I', role);
@@ -306,7 +313,7 @@ DECLARE
 BEGIN
 	PERFORM agentcrm.grant_operator(role);
 	IF NOT (SELECT rolcanlogin FROM pg_roles WHERE rolname = role) THEN
-		RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('role "%s" may not log in', role), HINT = format('ALTER ROLE %I LOGIN', role);
+		PERFORM agentcrm.refuse(format('role "%s" may not log in', role), format('ALTER ROLE %I LOGIN', role));
 	END IF;
 	EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role);
 	FOR reader IN SELECT DISTINCT s.run_as FROM agentcrm.source s JOIN pg_roles r ON r.rolname = s.run_as WHERE NOT pg_has_role(role, r.oid, 'MEMBER') LOOP

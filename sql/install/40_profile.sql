@@ -319,9 +319,9 @@ COMMENT ON COLUMN agentcrm.client_snapshot.products IS 'Products bought, ascendi
 CREATE FUNCTION agentcrm.profile(client_ids bigint[], as_of timestamptz)
 RETURNS SETOF agentcrm.client_snapshot
 AS 'MODULE_PATHNAME', 'agentcrm_profile_read'
-LANGUAGE C STABLE STRICT PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
+LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.profile(bigint[], timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.profile(bigint[], timestamptz) IS 'Snapshots of the given clients at as_of, in the order given, unknown clients left out: from stored profiles, or from the ledger up to as_of when there are later orders';
+COMMENT ON FUNCTION agentcrm.profile(bigint[], timestamptz) IS 'Snapshots of the given clients at as_of, in the order given, unknown clients left out: from stored profiles, or from the ledger up to as_of when there are later orders. Errors: a NULL argument or id, an as_of that is not finite';
 
 CREATE FUNCTION agentcrm.fit(kind text DEFAULT NULL)
 RETURNS void

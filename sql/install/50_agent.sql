@@ -70,6 +70,8 @@ CREATE FUNCTION agentcrm.agent_changed() RETURNS trigger LANGUAGE c AS 'MODULE_P
 COMMENT ON FUNCTION agentcrm.agent_changed() IS 'Trigger of agentcrm.agent: tells every session to read the registry anew';
 CREATE TRIGGER agent_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON agentcrm.agent
 	FOR EACH STATEMENT EXECUTE FUNCTION agentcrm.agent_changed();
+CREATE TRIGGER check_lent_rights BEFORE INSERT OR UPDATE OF agent, function_schema, function_name, registrar ON agentcrm.agent
+	FOR EACH ROW EXECUTE FUNCTION agentcrm.check_lent_rights();
 
 CREATE FUNCTION agentcrm.portfolio_agent(client_ids bigint[], as_of timestamptz, call jsonb DEFAULT '{}')
 	RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE c SET search_path = pg_catalog, pg_temp
@@ -96,12 +98,12 @@ COMMENT ON FUNCTION agentcrm.retention_agent(bigint[], timestamptz, jsonb) IS
 Arguments and errors as agentcrm.portfolio_agent.
 Example: SELECT kind, action, reason FROM agentcrm.retention_agent(ARRAY[42], ''2026-03-01'')';
 
-CREATE FUNCTION agentcrm.register_agent(name text, objective text, function regprocedure, params jsonb DEFAULT '{}')
-	RETURNS void LANGUAGE c SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION agentcrm.register_agent(name text, objective text, function text, params jsonb DEFAULT '{}')
+	RETURNS void LANGUAGE c
 	AS 'MODULE_PATHNAME', 'agentcrm_register_agent';
-COMMENT ON FUNCTION agentcrm.register_agent(text, text, regprocedure, jsonb) IS
+COMMENT ON FUNCTION agentcrm.register_agent(text, text, text, jsonb) IS
 'Registers a function as an agent, or registers it anew under the same name, active and without its old problem. The caller becomes the registrar: the agent runs under the registrar''s rights, read-only, with search_path pg_catalog, and within params.time_limit_ms (5000) and params.memory_limit_mb (256), which also bounds its temporary files.
-name: name of the agent. objective: acquire, grow, retain, serve or protect. function: declared (client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal. params: handed to it as call -> ''params''.
-Whoever may write agentcrm.agent decides whose rights agents run under: grant that to nobody but operators. Errors: a null argument, an empty name, a function of another signature, params that are no object, an unknown objective.
-Example: SELECT agentcrm.register_agent(''birthday'', ''retain'', ''crm.birthday_agent(bigint[], timestamptz, jsonb)'')';
-REVOKE ALL ON FUNCTION agentcrm.register_agent(text, text, regprocedure, jsonb) FROM PUBLIC;
+name: name of the agent. objective: acquire, grow, retain, serve or protect. function: its name, as the caller''s search_path finds it, declared (client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal. params: handed to it as call -> ''params''.
+Nobody may write a row of agentcrm.agent whose registrar is a role that he is no member of. Errors: a NULL argument, an empty name, no such function or one of another signature, params that are no object, an unknown objective.
+Example: SELECT agentcrm.register_agent(''birthday'', ''retain'', ''crm.birthday_agent'')';
+REVOKE ALL ON FUNCTION agentcrm.register_agent(text, text, text, jsonb) FROM PUBLIC;

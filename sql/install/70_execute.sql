@@ -90,11 +90,11 @@ Example: SELECT agentcrm.feedback(7812345678901234, ''done'', ''ordered by phone
 REVOKE ALL ON FUNCTION agentcrm.feedback(bigint, text, text) FROM PUBLIC;
 
 CREATE FUNCTION agentcrm.forget(client_id bigint, OUT table_name text, OUT rows_erased bigint)
-	RETURNS SETOF record STRICT LANGUAGE c SET search_path = pg_catalog, pg_temp
+	RETURNS SETOF record LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_forget';
 COMMENT ON FUNCTION agentcrm.forget(bigint) IS
 'Erases a client from all that agentcrm keeps: ledger and its history, profile, state, bids, recommendations, feedback, identity. Totals per product are corrected.
-client_id: client. Returns the rows erased per table; zeros for an unknown client. Waits for the running step of the worker.
+client_id: client. Returns the rows erased per table; zeros for an unknown client; NULL is an error. Waits for the running step of the worker.
 The application''s own tables are not touched: as long as the application still holds the client, a change of one of its rows or a resync brings it back, so erase it there first. Fitted models keep what they learnt in sums over all clients. Not granted to PUBLIC.
 Example: SELECT * FROM agentcrm.forget(42)';
 REVOKE ALL ON FUNCTION agentcrm.forget(bigint) FROM PUBLIC;
@@ -102,7 +102,7 @@ REVOKE ALL ON FUNCTION agentcrm.forget(bigint) FROM PUBLIC;
 CREATE FUNCTION agentcrm.client_id_of(client_key text) RETURNS bigint STABLE STRICT LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_client_id_of';
 COMMENT ON FUNCTION agentcrm.client_id_of(text) IS
-'The client_id of a client, by the application''s own key. Errors: an unknown key; a key that several namespaces hold (ask agentcrm.client for its client_id then).
+'The client_id of a client, by the application''s own key. Errors: an unknown key; a key that several namespaces hold (ask agentcrm.client for its client_id then). NULL for a NULL key, so that it may be asked of rows without one.
 Example: SELECT agentcrm.client_id_of(''ALFKI'')';
 
 CREATE FUNCTION agentcrm.next_actions(client bigint, n int DEFAULT 5,
@@ -118,7 +118,7 @@ BEGIN ATOMIC
 	LIMIT next_actions.n;
 END;
 COMMENT ON FUNCTION agentcrm.next_actions(bigint, int) IS
-'What is recommended for a client now: at most n standing recommendations, best first. value: expected incremental margin net of cost, source currency. No rows when nothing is.
+'What is recommended for a client now: at most n standing recommendations, best first. value: expected incremental margin net of cost, source currency. No rows when nothing is, nor for a NULL client, so that it may be joined to rows without one; all for a NULL n.
 Example: SELECT rank, due_on, action, reason FROM agentcrm.next_actions(42)';
 
 CREATE FUNCTION agentcrm.next_actions(client_key text, n int DEFAULT 5,
@@ -130,7 +130,7 @@ BEGIN ATOMIC
 	FROM agentcrm.next_actions(agentcrm.client_id_of(next_actions.client_key), next_actions.n) a;
 END;
 COMMENT ON FUNCTION agentcrm.next_actions(text, int) IS
-'The same by the application''s own client key. Errors as agentcrm.client_id_of.
+'The same by the application''s own client key. Errors, and NULL, as agentcrm.client_id_of.
 Example: SELECT rank, due_on, action, reason FROM agentcrm.next_actions(''ALFKI'')';
 
 CREATE FUNCTION agentcrm.why(recommendation_id bigint, OUT item text, OUT detail text)
@@ -157,7 +157,7 @@ BEGIN ATOMIC
 	SELECT rows.item, rows.detail FROM rows ORDER BY rows.part, rows.place, rows.detail;
 END;
 COMMENT ON FUNCTION agentcrm.why(bigint) IS
-'Why a recommendation was made: client, action, reason, how its value is reckoned, the evidence with the query that derives it again, and the other bids of the round for this client. No rows for an unknown recommendation.
+'Why a recommendation was made: client, action, reason, how its value is reckoned, the evidence with the query that derives it again, and the other bids of the round for this client. No rows for an unknown recommendation, nor for NULL.
 Example: SELECT * FROM agentcrm.why(7812345678901234)';
 
 CREATE VIEW agentcrm.work_list AS

@@ -132,6 +132,7 @@ CREATE FUNCTION agentcrm.adopt() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM agentcrm.adopted(), agentcrm.hold_steps();
+	INSERT INTO agentcrm.server_start (life) VALUES ('-infinity') ON CONFLICT DO NOTHING;	-- no restore is under way, see untriggered()
 	UPDATE agentcrm.installation SET system_identifier = (SELECT c.system_identifier FROM pg_control_system() c), database = current_database(),
 		version = (SELECT extversion FROM pg_extension WHERE extname = 'agentcrm'), adopted_at = clock_timestamp();
 	PERFORM agentcrm.start_load(s, NULL, NULL, 'adopt', true) FROM agentcrm.source s WHERE s.state <> 'loading';
@@ -139,7 +140,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.adopt() IS 'Make this copy of a database the one that acts: all sources are reconciled and all clients looked at anew, and recommendations are delivered from here';
 
--- A dump brings triggers back last.  Until all are there a restore is under way, and nothing may be read or written beside it.
+-- A dump brings triggers back last.  Until all are there a restore is under way, and nothing may be read or written beside it;
+-- sources being detached have none, so where nothing else is attached adopt() must say that it is over.
 CREATE FUNCTION agentcrm.untriggered() RETURNS TABLE (source text, relation text)
 LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 	SELECT s.name, format('%I.%I', n.nspname, c.relname)
@@ -151,18 +153,14 @@ LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.untriggered() IS 'Internal: watched tables that lack a trigger: a restore is not finished, or somebody dropped it';
 
-CREATE FUNCTION agentcrm.source_retract(source_id int) RETURNS bigint
-	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_source_retract';
-COMMENT ON FUNCTION agentcrm.source_retract(int) IS 'Take all orders of a source out of the ledger and the profiles; returns how many. Part of detach';
-
 CREATE FUNCTION agentcrm.verify() RETURNS SETOF agentcrm.difference
 	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_verify';
 COMMENT ON FUNCTION agentcrm.verify() IS 'Compare ledger with application and profiles with ledger, under one snapshot: no row means that state equals recompute. Keys waiting in the queue and failed keys are left out. Reads everything: minutes on large databases';
 
 CREATE FUNCTION agentcrm.compare(source text, OUT item text, OUT application numeric, OUT ledger numeric, OUT difference numeric)
 	RETURNS SETOF record
-	LANGUAGE C STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_compare';
-COMMENT ON FUNCTION agentcrm.compare(text) IS 'Counts and sums of a source: as its mapping gives them now, and as the ledger holds them. Orders and lines include returns. Error: unknown source';
+	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_compare';
+COMMENT ON FUNCTION agentcrm.compare(text) IS 'Counts and sums of a source: as its mapping gives them now, and as the ledger holds them. Orders and lines include returns. Errors: NULL, unknown source, one that is being detached';
 
 CREATE FUNCTION agentcrm.pause(what text DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -176,8 +174,7 @@ BEGIN
 	IF FOUND THEN RETURN; END IF;
 	UPDATE agentcrm.agent SET mode = 'paused', problem = 'paused by ' || session_user WHERE agent = what;
 	IF FOUND OR EXISTS (SELECT FROM agentcrm.source WHERE name = what) THEN RETURN; END IF;
-	RAISE EXCEPTION 'there is no source or agent "%"', what
-		USING ERRCODE = 'undefined_object', HINT = 'Without an argument the worker itself is paused.';
+	PERFORM agentcrm.refuse(format('there is no source or agent "%s"', what), 'Without an argument the worker itself is paused.', '42704');
 END $$;
 COMMENT ON FUNCTION agentcrm.pause(text) IS 'Pause the worker (no argument), a source or an agent, by name. Changes of a paused source are kept and read when it is resumed. Error: no such source or agent';
 
@@ -201,8 +198,7 @@ BEGIN
 	IF FOUND OR EXISTS (SELECT FROM agentcrm.source WHERE name = what) OR EXISTS (SELECT FROM agentcrm.agent WHERE agent = what) THEN
 		RETURN;
 	END IF;
-	RAISE EXCEPTION 'there is no source or agent "%"', what
-		USING ERRCODE = 'undefined_object', HINT = 'Without an argument the worker itself goes on.';
+	PERFORM agentcrm.refuse(format('there is no source or agent "%s"', what), 'Without an argument the worker itself goes on.', '42704');
 END $$;
 COMMENT ON FUNCTION agentcrm.resume(text) IS 'Let the worker (no argument; also one that stays down after crashes), a paused or broken source, or a paused agent go on, by name. Error: no such source or agent';
 
@@ -232,12 +228,12 @@ CREATE VIEW agentcrm.progress AS
 	FROM (SELECT DISTINCT ON (source_id, part) * FROM agentcrm.source_load ORDER BY source_id, part, load_no DESC) AS l
 	JOIN agentcrm.source AS s USING (source_id)
 	JOIN agentcrm.source_part AS p USING (source_id, part);
-COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is';
+COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is; or, of one that is being detached, the emptying';
 COMMENT ON COLUMN agentcrm.progress.source IS 'Source';
 COMMENT ON COLUMN agentcrm.progress.part IS 'Part of the source';
-COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, fold, assess or done';
-COMMENT ON COLUMN agentcrm.progress.done IS 'Keys or clients finished in this phase';
-COMMENT ON COLUMN agentcrm.progress.total IS 'Keys or clients to do in this phase';
+COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, fold, assess, empty or done';
+COMMENT ON COLUMN agentcrm.progress.done IS 'Keys, clients or (empty) lines finished in this phase';
+COMMENT ON COLUMN agentcrm.progress.total IS 'Keys, clients or lines to do in this phase';
 COMMENT ON COLUMN agentcrm.progress.percent IS 'Share done of this phase, per cent';
 COMMENT ON COLUMN agentcrm.progress.started_at IS 'Start of the phase';
 COMMENT ON COLUMN agentcrm.progress.updated_at IS 'Last chunk';
@@ -288,6 +284,7 @@ CREATE VIEW agentcrm.status AS
 		coalesce(s.problem, (SELECT 'a trigger is missing on ' || string_agg(DISTINCT u.relation, ', ') || ': changes there are not seen; SELECT agentcrm.alter_source('
 			|| quote_literal(s.name) || ') makes it again' FROM agentcrm.untriggered() u WHERE u.source = s.name HAVING count(*) > 0), CASE s.state
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
+			WHEN 'detaching' THEN (SELECT format('detaching: %s %%', trunc(p.percent)) FROM agentcrm.progress p WHERE p.source = s.name)
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
 				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END),
 		NULL, NULL, NULL,

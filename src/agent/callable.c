@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "parser/parse_func.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -186,11 +187,9 @@ call_by_hand(FunctionCallInfo fcinfo, const char *function)
 	ClientSnapshot *clients;
 	MemoryContext cxt = CurrentMemoryContext;
 
-	for (int i = 0; i < 3; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("client_ids, as_of and call must not be null")));
+	agentcrm_check_argument(fcinfo, 0, "client_ids");
+	agentcrm_check_argument(fcinfo, 1, "as_of");
+	agentcrm_check_argument(fcinfo, 2, "call");
 	as_of = PG_GETARG_TIMESTAMPTZ(1);
 	if (TIMESTAMP_NOT_FINITE(as_of))
 		ereport(ERROR,
@@ -232,6 +231,27 @@ agentcrm_retention_agent(PG_FUNCTION_ARGS)
 	return call_by_hand(fcinfo, "retention_agent");
 }
 
+#define AGENT_SIGNATURE "An agent is declared (client_ids bigint[], as_of timestamptz, call jsonb) " \
+	"RETURNS SETOF agentcrm.bid_proposal."
+
+/* The function of a name, with the arguments of an agent where none are named; as the caller's search_path finds it. */
+static Oid
+find_function(const char *given)
+{
+	Oid			arguments[3] = {INT8ARRAYOID, TIMESTAMPTZOID, JSONBOID};
+	Oid			function;
+
+	if (strchr(given, '('))
+		return DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(given)));
+	function = LookupFuncName(compat_qualified_name(given), lengthof(arguments), arguments, true);
+	if (!OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function %s(bigint[], timestamptz, jsonb) does not exist", given),
+				 errhint(AGENT_SIGNATURE)));
+	return function;
+}
+
 /* A function of the signature that agents have, else an error that says so. */
 static void
 check_function(Oid function, char **schema, char **name)
@@ -253,8 +273,7 @@ check_function(Oid function, char **schema, char **name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 				 errmsg("function %s is not an agent", format_procedure(function)),
-				 errhint("An agent is declared (client_ids bigint[], as_of timestamptz, call jsonb) "
-						 "RETURNS SETOF agentcrm.bid_proposal.")));
+				 errhint(AGENT_SIGNATURE)));
 	*schema = get_namespace_name(proc->pronamespace);
 	*name = pstrdup(NameStr(proc->proname));
 	ReleaseSysCache(tuple);
@@ -266,22 +285,20 @@ check_function(Oid function, char **schema, char **name)
 Datum
 agentcrm_register_agent(PG_FUNCTION_ARGS)
 {
+	static const char *const arguments[] = {"name", "objective", "function", "params"};
 	Oid			types[6] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID};
 	Datum		values[6];
 	char	   *schema;
 	char	   *name;
 	Jsonb	   *params;
 
-	for (int i = 0; i < 4; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("name, objective, function and params must not be null")));
+	for (int i = 0; i < (int) lengthof(arguments); i++)
+		agentcrm_check_argument(fcinfo, i, arguments[i]);
 	params = PG_GETARG_JSONB_P(3);
 	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an agent needs a name")));
-	check_function(PG_GETARG_OID(2), &schema, &name);
+	check_function(find_function(text_to_cstring(PG_GETARG_TEXT_PP(2))), &schema, &name);
 	if (!JB_ROOT_IS_OBJECT(params))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("params must be a jsonb object")));

@@ -12,6 +12,8 @@
  *		reconcile:		the same, but only while no event waits, and without the
  *						keys of events that have come meanwhile
  *		go_live:		assess -> done
+ *		changed key:	empty -> as a first load
+ *		detach:			empty -> the source is deleted
  *
  * What it found is counted (findings.c); when sources are reconciled is decided
  * in reconcile.c.
@@ -43,6 +45,8 @@
 #define KEYS_PER_RECONCILE 1000
 #define CLIENTS_PER_FOLD 10000
 #define CLIENTS_PER_ASSESSMENT 500
+/* Clients are emptied until so many lines are gone. */
+#define LINES_PER_EMPTYING 5000
 
 /* Pending loads, feeds first; read at the start of each step. */
 static Load *loads = NULL;
@@ -52,7 +56,12 @@ static MemoryContext loads_cxt = NULL;
 static const char *
 phase_name(char phase)
 {
-	return phase == 'r' ? "read" : phase == 's' ? "sweep" : phase == 'f' ? "fold" : phase == 'a' ? "assess" : "done";
+	static const char *const names[] = {"read", "sweep", "fold", "assess", "empty"};
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+		if (names[i][0] == phase)
+			return names[i];
+	return "done";
 }
 
 /* A row of source_load; position lives with the loads. */
@@ -204,28 +213,47 @@ order_load(Source *source)
 	return NULL;
 }
 
-/* Whether a client's profile does not hold the source's orders yet, because its first load will build it. */
+/* Whether the source's orders are counted into no profile until a load gets there: whatever became of its state. */
+static bool
+is_first_load(const Load *load)
+{
+	return load && load->first && load->phase != 'a' && load->phase != 'd';
+}
+
+/*
+ * Whether a client's profile does not hold the source's orders, because its
+ * first load was to build it.  Folding goes up by client; emptying goes down,
+ * and then takes what a first load that was given up never folded.
+ */
 bool
 load_defers(Source *source, int64 client_id)
 {
-	Load	   *load;
+	Load	   *load = order_load(source);
 
-	if (source->state != SOURCE_LOADING)
+	if (!is_first_load(load))
 		return false;
-	load = order_load(source);
-	if (load == NULL || load->phase == 'a' || load->phase == 'd')
-		return false;
+	if (load->phase == 'e')
+		return load->position && client_id >= pg_strtoint64(load->position);
 	return load->phase != 'f' || load->position == NULL || client_id > pg_strtoint64(load->position);
 }
 
-/* Whether some source is being loaded for the first time. */
+/* Whether there is a source for which that may be so. */
 bool
 load_any(void)
 {
 	for (int i = 0; i < source_count(); i++)
-		if (source_nth(i)->state == SOURCE_LOADING)
+		if (is_first_load(order_load(source_nth(i))))
 			return true;
 	return false;
+}
+
+/* Whether the source's orders are being taken out of the ledger, whoever reads them. */
+bool
+load_empties(Source *source)
+{
+	Load	   *load = order_load(source);
+
+	return load && load->phase == 'e';
 }
 
 /* ---- phases ---- */
@@ -234,7 +262,7 @@ load_any(void)
 static void
 source_is_broken(Source *source, const ErrorData *error, TimestampTz now)
 {
-	if (!mapping_failed(source, now))
+	if (load_empties(source) || !mapping_failed(source, now))
 		mapping_break(source, error, error->message, false, now);
 }
 
@@ -333,18 +361,24 @@ read_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n
 }
 
 static int64
-count_clients(Source *source)
+count_rows(const char *sql, int32 number)
 {
 	Oid			types[1] = {INT4OID};
-	Datum		values[1] = {Int32GetDatum(source->namespace)};
+	Datum		values[1] = {Int32GetDatum(number)};
 	bool		isnull;
 	int64		count;
 
 	SPI_connect();
-	SPI_execute_with_args("SELECT count(*) FROM agentcrm.client WHERE namespace = $1", 1, types, values, NULL, true, 0);
+	SPI_execute_with_args(sql, 1, types, values, NULL, true, 0);
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	return count;
+}
+
+static int64
+count_clients(Source *source)
+{
+	return count_rows("SELECT count(*) FROM agentcrm.client WHERE namespace = $1", source->namespace);
 }
 
 /* The ledger holds all of the source: what its state is from here on. */
@@ -444,14 +478,13 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		begin_phase(load, 's', load->done);
 }
 
-/* Ids of a table after a position, in order. */
+/* Ids of a table beyond a bound, in order. */
 static int
-next_ids(const char *sql, int32 number, const char *position, int limit, int64 *ids)
+next_ids(const char *sql, int32 number, int64 bound, int limit, int64 *ids)
 {
 	Oid			types[3] = {INT4OID, INT8OID, INT4OID};
 	Datum		values[3] = {Int32GetDatum(number),
-		Int64GetDatum(position ? pg_strtoint64(position) : PG_INT64_MIN),
-	Int32GetDatum(limit)};
+	Int64GetDatum(bound), Int32GetDatum(limit)};
 	int			n;
 
 	SPI_connect();
@@ -536,7 +569,7 @@ static int
 next_clients(Source *source, const char *position, int limit, int64 *ids)
 {
 	return next_ids("SELECT client_id FROM agentcrm.client WHERE namespace = $1 AND client_id > $2"
-					" ORDER BY client_id LIMIT $3", source->namespace, position, limit, ids);
+					" ORDER BY client_id LIMIT $3", source->namespace, position ? pg_strtoint64(position) : PG_INT64_MIN, limit, ids);
 }
 
 static void
@@ -574,6 +607,105 @@ phase_assess(Source *source, Load *load, TimestampTz now)
 		load->position = psprintf("%lld", (long long) ids[n - 1]);
 	else
 		finish(source, load);
+}
+
+/* ---- emptying ---- */
+
+/* Statements about a source, one after the other. */
+static void
+execute_for(Source *source, const char *const *sql, int n)
+{
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(source->source_id)};
+
+	SPI_connect();
+	for (int i = 0; i < n; i++)
+		SPI_execute_with_args(sql[i], 1, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
+/* The keys of orders whose id is a hash. */
+static void
+forget_orders(Source *source, const LedgerChange *changes, int n)
+{
+	Oid			types[2] = {INT4OID, INT8ARRAYOID};
+	Datum	   *orders = palloc(sizeof(Datum) * Max(n, 1));
+	Datum		values[2] = {Int32GetDatum(source->source_id)};
+
+	for (int i = 0; i < n; i++)
+		orders[i] = Int64GetDatum(changes[i].order_id);
+	values[1] = PointerGetDatum(construct_array(orders, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	SPI_connect();
+	SPI_execute_with_args("DELETE FROM agentcrm.order_ref WHERE source_id = $1 AND order_id = ANY ($2)",
+						  2, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
+/* No line is left: the source goes, or is read under its new key. */
+static void
+end_emptying(Source *source, Load *load)
+{
+	static const char *const empty[] = {"DELETE FROM agentcrm.order_ref WHERE source_id = $1"};
+	static const char *const gone[] = {
+		"UPDATE agentcrm.client SET feed_source_id = NULL WHERE feed_source_id = $1",
+		"UPDATE agentcrm.product SET feed_source_id = NULL WHERE feed_source_id = $1",
+		"UPDATE agentcrm.rep SET feed_source_id = NULL WHERE feed_source_id = $1",
+	"DELETE FROM agentcrm.source WHERE source_id = $1"};
+
+	execute_for(source, empty, lengthof(empty));
+	if (source->state == SOURCE_DETACHING)
+		execute_for(source, gone, lengthof(gone));
+	begin_phase(load, source->state == SOURCE_DETACHING ? 'd' : 'r', 0);
+}
+
+/*
+ * Take the lines of some clients out of the ledger.  All lines of a client go
+ * at once, so that it is folded and judged once: first of those whose profiles
+ * hold them, from the highest id down to leave behind those that a first load
+ * which goes up has not reached; these come last and are only folded.
+ */
+static void
+phase_empty(Source *source, Load *load, TimestampTz now)
+{
+	int64		ids[CLIENTS_PER_FOLD];
+	int64	   *clients = ids;
+	int			limit = note_limit(NOTE_LOAD, CLIENTS_PER_FOLD);
+	int			n = next_ids("SELECT client_id FROM agentcrm.client WHERE namespace = $1 AND client_id < $2"
+							 " ORDER BY client_id DESC LIMIT $3", source->namespace,
+							 load->position ? pg_strtoint64(load->position) : PG_INT64_MAX, limit, ids);
+	bool		counted = n > 0;
+	LedgerChange *changes;
+	int			n_changes;
+
+	if (load->total == 0)
+		load->total = count_rows("SELECT count(*) FROM agentcrm.ledger WHERE source_id = $1", source->source_id);
+	if (!counted)
+		n = distinct_ids(ids, ledger_list_clients(source->source_id, limit, ids));
+	if (n == 0)
+	{
+		end_emptying(source, load);
+		return;
+	}
+	note_work(NOTE_LOAD, load->load_no, n);
+	n_changes = ledger_retract(source->source_id, ids, &n, LINES_PER_EMPTYING, now, &changes);
+	for (int i = 0; i < n_changes; i++)
+		load->done += changes[i].n_before;
+	forget_orders(source, changes, n_changes);
+	if (counted)
+	{
+		int64		lowest = ids[n - 1];
+
+		n = step_apply(source, changes, n_changes, now, &clients);
+		load->position = psprintf("%lld", (long long) lowest);
+	}
+	else
+	{
+		store_sync();
+		profile_refold(ids, n, 0);
+	}
+	/* one whose orders will be read anew is judged after that */
+	if (source->state == SOURCE_DETACHING)
+		step_assess(clients, n, true, "order", now);
 }
 
 /* It was asked for again while it was under way: once more, from the first key. */
@@ -640,11 +772,15 @@ load_step(TimestampTz now, bool drained)
 			case 'a':
 				phase_assess(source, load, now);
 				break;
+			case 'e':
+				phase_empty(source, load, now);
+				break;
 			case 'd':
 				begin_again(load);
 				break;
 		}
-		save(load, now);
+		if (source->state != SOURCE_DETACHING || load->phase != 'd')
+			save(load, now);
 		load_failures = 0;
 		return true;
 	}

@@ -47,7 +47,6 @@ PG_FUNCTION_INFO_V1(agentcrm_worker_state);
 PG_FUNCTION_INFO_V1(agentcrm_queue_waiting);
 PG_FUNCTION_INFO_V1(agentcrm_adopted);
 PG_FUNCTION_INFO_V1(agentcrm_copy_of);
-PG_FUNCTION_INFO_V1(agentcrm_source_retract);
 
 /* Steps that may fail one after the other before run() gives up. */
 #define MAX_FAILURES 5
@@ -112,7 +111,7 @@ check_rights(void)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	source_refresh();
 	for (int i = 0; i < source_count(); i++)
-		if (OidIsValid(get_role_oid(source_nth(i)->run_as, true)))
+		if (source_nth(i)->state != SOURCE_DETACHING && OidIsValid(get_role_oid(source_nth(i)->run_as, true)))
 			source_check_reader(source_nth(i));
 	PopActiveSnapshot();
 }
@@ -226,8 +225,8 @@ read_progress(const char *source)
 	return progress;
 }
 
-static void
-check_source_exists(const char *source)
+static bool
+source_exists(const char *source)
 {
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(source)};
@@ -235,7 +234,13 @@ check_source_exists(const char *source)
 
 	SPI_execute_with_args("SELECT FROM agentcrm.source WHERE name = $1", 1, types, values, NULL, true, 1);
 	unpin_path(level);
-	if (SPI_processed == 0)
+	return SPI_processed > 0;
+}
+
+static void
+check_source_exists(const char *source)
+{
+	if (!source_exists(source))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no source \"%s\"", source),
@@ -254,8 +259,7 @@ agentcrm_backfill(PG_FUNCTION_ARGS)
 	int			failures = 0;
 	TimestampTz told = 0;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("source must not be NULL")));
+	agentcrm_check_argument(fcinfo, 0, "source");
 	check_standing(fcinfo, "backfill");
 	engine_attach();
 	check_crashes();
@@ -286,7 +290,7 @@ agentcrm_backfill(PG_FUNCTION_ARGS)
 		else if (result != STEP_WORKED)
 			break;
 	}
-	ereport(NOTICE, (errmsg("source \"%s\" is loaded", source)));
+	ereport(NOTICE, (errmsg("source \"%s\" is %s", source, source_exists(source) ? "loaded" : "detached")));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -483,38 +487,4 @@ agentcrm_copy_of(PG_FUNCTION_ARGS)
 	if (here)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(database));
-}
-
-/* agentcrm.source_retract(source_id): delete the source's ledger rows and bring profiles up to date. */
-Datum
-agentcrm_source_retract(PG_FUNCTION_ARGS)
-{
-	int32		source_id = PG_GETARG_INT32(0);
-	TimestampTz now = engine_now();
-	Source	   *source;
-	int64		documents = 0;
-	int			n;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	source_refresh();
-	load_refresh();
-	source = source_get(source_id);
-	do
-	{
-		LedgerChange *changes;
-		int64	   *clients;
-		int			n_clients;
-
-		CHECK_FOR_INTERRUPTS();
-		store_sync();
-		n = ledger_retract(source_id, 1000, now, &changes);
-		if (n > 0 && source)
-		{
-			n_clients = step_apply(source, changes, n, now, &clients);
-			step_assess(clients, n_clients, true, "order", now);
-		}
-		documents += n;
-	} while (n > 0);
-	PopActiveSnapshot();
-	PG_RETURN_INT64(documents);
 }

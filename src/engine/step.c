@@ -403,6 +403,8 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 	part = source ? source_part(source, events[0].part) : NULL;
 	if (part == NULL)
 		return;					/* detached meanwhile */
+	if (part->kind != PART_FEED && load_empties(source))
+		return;					/* detached, or read anew from the first key */
 	if (source->state == SOURCE_PAUSED || source->state == SOURCE_BROKEN)
 	{
 		park(source, events, n, now);
@@ -571,7 +573,8 @@ step_reconcile(TimestampTz now)
 /*
  * Whether a database where nothing was ever read may be worked on.  While a
  * dump is restored it may not: rows written here would collide with rows to
- * come, and a source read now would be read half.  Its triggers come last.
+ * come, and a source read now would be read half.  Its triggers come last;
+ * where no source has any left, adopt() says that it is done.
  */
 static bool
 is_whole(void)
@@ -581,7 +584,8 @@ is_whole(void)
 	if (!queue_unread())
 		return true;
 	SPI_connect();
-	SPI_execute("SELECT FROM agentcrm.source WHERE NOT EXISTS (SELECT FROM agentcrm.untriggered())", true, 1);
+	SPI_execute("SELECT FROM agentcrm.source WHERE state <> 'detaching' AND NOT EXISTS (SELECT FROM agentcrm.untriggered())"
+				" UNION ALL SELECT FROM agentcrm.server_start", true, 1);
 	whole = SPI_processed > 0;
 	SPI_finish();
 	return whole;

@@ -40,7 +40,8 @@ extern bool load_step(TimestampTz now, bool drained);	/* drained: no older event
 extern void load_failed(const ErrorData *error);
 extern void load_request(int32 source_id, int16 part, const char *cause, bool reconcile);
 extern bool load_defers(Source *source, int64 client_id);	/* the client's profile is built by the load */
-extern bool load_any(void);		/* some source is being loaded for the first time */
+extern bool load_any(void);		/* some clients' profiles are built by a load, or will be */
+extern bool load_empties(Source *source);	/* its orders are being taken out of the ledger */
 extern void load_refresh(void);
 
 /* Whether this database is the one agentcrm was installed into (copies do not act). */

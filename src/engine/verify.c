@@ -348,7 +348,7 @@ client_is_loading(int64 client_id, void *arg)
 	return loading;
 }
 
-/* Whether the order part of a source is read as a whole at the moment. */
+/* Whether a part of a source is read, or emptied, as a whole at the moment. */
 static bool
 source_is_reading(Source *source, SourcePart *part)
 {
@@ -358,7 +358,7 @@ source_is_reading(Source *source, SourcePart *part)
 
 	SPI_connect();
 	SPI_execute_with_args("SELECT FROM (SELECT phase, again FROM agentcrm.source_load WHERE source_id = $1 AND part = $2"
-						  " ORDER BY load_no DESC LIMIT 1) AS l WHERE phase IN ('read', 'sweep') OR again",
+						  " ORDER BY load_no DESC LIMIT 1) AS l WHERE phase IN ('read', 'sweep', 'empty') OR again",
 						  2, types, values, NULL, true, 0);
 	reading = SPI_processed > 0;
 	SPI_finish();
@@ -562,9 +562,14 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 	static const char *const items[7] = {"clients", "orders", "lines", "amount",
 	"return orders", "return lines", "return amount"};
 
+	agentcrm_check_argument(fcinfo, 0, "source");
 	InitMaterializedSRF(fcinfo, 0);
 	begin_verify();
 	source = source_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	if (source->state == SOURCE_DETACHING)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("source \"%s\" is being detached", source->name)));
 	for (int p = 0; p < source->n_parts; p++)
 		if (source->parts[p].kind == PART_ORDER)
 			part = &source->parts[p];

@@ -192,6 +192,7 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 	int64		counts[lengthof(after_ledger)];
 	MemoryContext cxt = CurrentMemoryContext;
 
+	agentcrm_check_argument(fcinfo, 0, "client_id");
 	InitMaterializedSRF(fcinfo, 0);
 
 	/* no step of the worker may write the client meanwhile */

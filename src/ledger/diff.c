@@ -44,11 +44,10 @@ compare_lines(const void *a, const void *b)
 	return ledger_line_compare(a, b);
 }
 
+/* The rows of a scan, which it ends. */
 static int
-read_stored(Store *ledger, int32 source_id, int64 order_id, StoredLine **lines)
+read_rows(Store *ledger, StoreScan *scan, StoredLine **lines)
 {
-	Datum		keys[2] = {Int32GetDatum(source_id), Int64GetDatum(order_id)};
-	StoreScan  *scan = store_scan(ledger, "ledger_source_id_order_id_idx", 2, keys);
 	HeapTuple	tuple;
 	int			n = 0;
 	int			max = 0;
@@ -67,6 +66,14 @@ read_stored(Store *ledger, int32 source_id, int64 order_id, StoredLine **lines)
 	}
 	store_scan_end(scan);
 	return n;
+}
+
+static int
+read_stored(Store *ledger, int32 source_id, int64 order_id, StoredLine **lines)
+{
+	Datum		keys[2] = {Int32GetDatum(source_id), Int64GetDatum(order_id)};
+
+	return read_rows(ledger, store_scan(ledger, "ledger_source_id_order_id_idx", 2, keys), lines);
 }
 
 /* Stored lines of one document. */
@@ -373,27 +380,31 @@ ledger_apply(Source *source, SourcePart *part, const char **keys, int n_keys,
 	return end_diff(&state, changes);
 }
 
-/* Delete the rows of a source, at most limit documents. */
+/* Delete a source's rows of some clients, client by client, until enough are gone. */
 int
-ledger_retract(int32 source_id, int limit, TimestampTz now, LedgerChange **changes)
+ledger_retract(int32 source_id, const int64 *client_ids, int *n_clients, int enough, TimestampTz now,
+			   LedgerChange **changes)
 {
-	DiffState	state = begin_diff(now, limit);
-	Datum		key = Int32GetDatum(source_id);
-	StoreScan  *scan = store_scan(state.ledger, "ledger_source_id_order_id_idx", 1, &key);
-	int64	   *orders = palloc(sizeof(int64) * limit);
-	int			n = 0;
-	HeapTuple	tuple;
+	DiffState	state = begin_diff(now, 0);
+	int			n_lines = 0;
+	int			done = 0;
 
-	while (n < limit && (tuple = store_next(scan)) != NULL)
+	for (; done < *n_clients && n_lines < enough; done++)
 	{
-		bool		isnull;
-		int64		order_id = DatumGetInt64(heap_getattr(tuple, 2, store_desc(state.ledger), &isnull));
+		Datum		keys[2] = {Int64GetDatum(client_ids[done]), Int32GetDatum(source_id)};
+		StoredLine *stored;
+		int			n = read_rows(state.ledger, store_scan(state.ledger, "ledger_pkey", 2, keys), &stored);
 
-		if (n == 0 || orders[n - 1] != order_id)
-			orders[n++] = order_id;
+		CHECK_FOR_INTERRUPTS();
+		state.changes = repalloc_huge(state.changes, sizeof(LedgerChange) * (state.n_changes + n + 1));
+		for (int i = 0, next; i < n; i = next)
+		{
+			for (next = i; next < n && stored[next].line.order_id == stored[i].line.order_id; next++)
+				supersede(&state, &stored[next]);
+			report(&state, source_id, stored[i].line.order_id, &stored[i], next - i, NULL, 0);
+		}
+		n_lines += n;
 	}
-	store_scan_end(scan);
-	for (int i = 0; i < n; i++)
-		diff_document(&state, source_id, orders[i], NULL, 0);
+	*n_clients = done;
 	return end_diff(&state, changes);
 }

@@ -67,8 +67,13 @@ extern int	ledger_apply(struct Source *source, struct SourcePart *part, const ch
 						 struct MappedLine *lines, int n_lines, TimestampTz now,
 						 LedgerChange **changes, ErrorData **errors);
 
-/* Delete all rows of a source, at most limit documents a call; the changes as above. */
-extern int	ledger_retract(int32 source_id, int limit, TimestampTz now, LedgerChange **changes);
+/*
+ * Delete a source's rows of some clients: client by client, until enough rows
+ * are gone; *n_clients becomes how many are done.
+ * The changes as above, by client: a document of two clients is two of them.
+ */
+extern int	ledger_retract(int32 source_id, const int64 *client_ids, int *n_clients, int enough, TimestampTz now,
+						   LedgerChange **changes);
 
 /* What the attributes of some keys changed: rows added, changed, and made inactive because they are gone. */
 typedef struct FeedFound
@@ -94,6 +99,9 @@ extern int	ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines
 
 /* The next stored documents of a source after an id, at most limit: their keys in order of their ids, and the last id. */
 extern int	ledger_list_orders(int32 source_id, int64 after, int limit, const char **keys, int64 *last);
+
+/* Clients of a source's first so many rows, a client once for each. */
+extern int	ledger_list_clients(int32 source_id, int limit, int64 *client_ids);
 
 /* The earliest time of a client's lines in a document is the time of all of them. */
 extern void ledger_settle_times(LedgerLine *lines, int n);

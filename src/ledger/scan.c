@@ -1,7 +1,7 @@
 /*
  * scan.c
  *		Reading the ledger by client, in the order in which profiles are folded;
- *		and the documents of a source in order of their ids.
+ *		the documents of a source in order of their ids; and whose they are.
  */
 #include "postgres.h"
 
@@ -117,6 +117,24 @@ ledger_list_orders(int32 source_id, int64 after, int limit, const char **keys, i
 	}
 	store_scan_end(scan);
 	store_close(references);
+	store_close(store);
+	return n;
+}
+
+/* See ledger.h. */
+int
+ledger_list_clients(int32 source_id, int limit, int64 *client_ids)
+{
+	Store	   *store = store_open("ledger", AccessShareLock);
+	Datum		key = Int32GetDatum(source_id);
+	StoreScan  *scan = store_scan(store, "ledger_source_id_order_id_idx", 1, &key);
+	HeapTuple	tuple;
+	bool		isnull;
+	int			n = 0;
+
+	while (n < limit && (tuple = store_next(scan)) != NULL)
+		client_ids[n++] = DatumGetInt64(heap_getattr(tuple, 1, RelationGetDescr(store_relation(store)), &isnull));
+	store_scan_end(scan);
 	store_close(store);
 	return n;
 }

@@ -169,13 +169,16 @@ Datum
 agentcrm_profile_read(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz as_of;
 	Oid			type = get_rel_type_id(store_relid("client_product"));
 	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
 	int64	   *ids;
 	ClientSnapshot *clients;
 	int			n;
 
+	agentcrm_check_argument(fcinfo, 0, "client_ids");
+	agentcrm_check_argument(fcinfo, 1, "as_of");
+	as_of = PG_GETARG_TIMESTAMPTZ(1);
 	if (TIMESTAMP_NOT_FINITE(as_of))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

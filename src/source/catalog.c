@@ -26,7 +26,7 @@ static int	n_sources = 0;
 static SourceState
 parse_state(const char *state)
 {
-	static const char *const names[] = {"shadow", "loading", "live", "paused", "broken"};
+	static const char *const names[] = {"shadow", "loading", "live", "paused", "broken", "detaching"};
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 		if (strcmp(state, names[i]) == 0)

@@ -29,7 +29,8 @@ typedef enum SourceState
 	SOURCE_LOADING,
 	SOURCE_LIVE,
 	SOURCE_PAUSED,
-	SOURCE_BROKEN
+	SOURCE_BROKEN,
+	SOURCE_DETACHING
 } SourceState;
 
 /* A part of a source that is read by key. */

@@ -5,7 +5,7 @@
  * attach is PL/pgSQL, which can change its role only by SET ROLE, and what
  * runs after that may set it back.  A query that is tried may call functions
  * of the tables' owner: it runs as the reading role in a security-restricted
- * operation, as the worker's reads do.
+ * operation, as the worker's reads do.  And how the calls refuse.
  */
 #include "postgres.h"
 
@@ -22,6 +22,7 @@
 PG_FUNCTION_INFO_V1(agentcrm_attach_as);
 PG_FUNCTION_INFO_V1(agentcrm_attach_over);
 PG_FUNCTION_INFO_V1(agentcrm_attach_one);
+PG_FUNCTION_INFO_V1(agentcrm_refuse);
 
 /* A trial has passed its checks and not ended yet. */
 static bool trial_began = false;
@@ -76,4 +77,23 @@ agentcrm_attach_one(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("more than one statement")));
 	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+}
+
+/*
+ * agentcrm.refuse(message, hint, state): an ERROR without context.  What found
+ * it is a stack of functions the caller never heard of; the error's end, or
+ * whoever catches it, sets the stack of callbacks anew.
+ */
+Datum
+agentcrm_refuse(PG_FUNCTION_ARGS)
+{
+	const char *message = PG_ARGISNULL(0) ? "NULL" : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *hint = PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	const char *state = PG_ARGISNULL(2) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(2));
+
+	error_context_stack = NULL;
+	ereport(ERROR,
+			(errcode(strlen(state) == 5 ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : ERRCODE_INTERNAL_ERROR),
+			 errmsg_internal("%s", message),
+			 *hint ? errhint("%s", hint) : 0));
 }

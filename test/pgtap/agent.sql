@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(52);
+SELECT plan(56);
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
@@ -73,11 +73,15 @@ CREATE FUNCTION public.birthday(client_ids bigint[], as_of timestamptz, call jso
 CREATE FUNCTION public.broken(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS $$
 BEGIN DELETE FROM agentcrm.agent; RETURN; END $$;
 SELECT throws_ok($$SELECT agentcrm.register_agent('wrong', 'retain', 'pg_catalog.now()')$$, '42P13', NULL, 'another signature is refused');
+SELECT throws_ok($$SELECT agentcrm.register_agent('wrong', 'retain', 'nofunc')$$, '42883', 'function nofunc(bigint[], timestamptz, jsonb) does not exist', 'a function that is not there is named with its signature');
+SELECT throws_ok($$SELECT agentcrm.register_agent('wrong', 'retain', NULL)$$, '22004', 'function must not be NULL', 'NULL is refused');
+SELECT throws_ok($$SELECT * FROM agentcrm.profile(NULL, agentcrm.clock())$$, '22004', 'client_ids must not be NULL', 'profile: NULL is refused');
+SELECT throws_ok($$SELECT * FROM agentcrm.profile('{1}', NULL)$$, '22004', 'as_of must not be NULL', 'profile: so is no moment');
 SELECT throws_ok($$SELECT agentcrm.register_agent('birthday', 'party', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '23514', NULL, 'an unknown objective is refused');
 SELECT throws_ok($$SELECT agentcrm.register_agent('birthday', NULL, 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22004', NULL, 'a null objective is refused');
 SELECT throws_ok($$SELECT agentcrm.register_agent('', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22023', NULL, 'so is an empty name');
 SELECT lives_ok($$SELECT agentcrm.register_agent('birthday', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)', '{"who": "the boss"}')$$, 'an agent is registered');
-SELECT lives_ok($$SELECT agentcrm.register_agent('broken', 'retain', 'public.broken(bigint[], timestamptz, jsonb)')$$, 'so is one that does what it must not');
+SELECT lives_ok($$SELECT agentcrm.register_agent('broken', 'retain', 'public.broken')$$, 'so is one that does what it must not');
 SET client_min_messages = error;
 UPDATE agentcrm.client_state SET next_look_at = agentcrm.clock() WHERE client_id = 8;
 CALL agentcrm.run();

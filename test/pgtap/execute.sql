@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(43);
+SELECT plan(45);
 
 SELECT recommendation_id AS r1 FROM agentcrm.recommendation WHERE client_id = 1 AND agent = 'reorder' \gset
 SELECT recommendation_id AS r3 FROM agentcrm.recommendation WHERE client_id = 3 \gset
@@ -91,6 +91,8 @@ SELECT is_empty($$SELECT a.attrelid::regclass FROM pg_attribute a JOIN pg_class 
 	AND (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s WHERE client_id = 6', a.attrelid::regclass), false, true, '')))[1]::text::int > 0$$,
 	'no table with a client_id still knows the client');
 SELECT is((SELECT sum(rows_erased) FROM agentcrm.forget(6)), 0::numeric, 'a second time there is nothing');
+SELECT throws_ok('SELECT * FROM agentcrm.forget(NULL)', '22004', 'client_id must not be NULL', 'forget: NULL is refused');
+SELECT is_empty('SELECT 1 FROM agentcrm.next_actions(NULL::bigint) UNION ALL SELECT 1 FROM agentcrm.why(NULL)', 'what may be joined to rows without a client says nothing');
 DELETE FROM trade.line WHERE order_id IN (SELECT order_id FROM trade.orders WHERE client_id = 6);
 DELETE FROM trade.orders WHERE client_id = 6;
 DELETE FROM trade.client WHERE client_id = 6;

@@ -33,7 +33,7 @@ END $$;
 CREATE FUNCTION pg_temp.footprint() RETURNS text LANGUAGE sql AS $$
 	SELECT concat_ws(' ', (SELECT count(*) FROM agentcrm.source), (SELECT count(*) FROM agentcrm.source_part), (SELECT count(*) FROM agentcrm.source_watch),
 		(SELECT count(*) FROM agentcrm.source_load), (SELECT count(*) FROM pg_trigger WHERE tgfoid = 'agentcrm.capture'::regproc)) $$;
-SELECT plan(76);
+SELECT plan(89);
 
 -- attach_query
 \set query '$$SELECT o.order_id AS order_key, o.client_id AS client_key, l.line_no AS line_key, l.product_id AS product_key, o.day AS ordered_at, l.qty AS quantity, l.qty * l.price AS amount FROM app.orders o JOIN app.lines l USING (order_id) WHERE o.order_id = ANY ($1)$$'
@@ -79,7 +79,7 @@ SELECT is((SELECT string_agg(item || ' ' || trim_scale(application) || ' ' || tr
 UPDATE app.lines SET qty = 3 WHERE order_id = 1 AND line_no = 1;
 SELECT is((SELECT trim_scale(difference) FROM agentcrm.compare('q') WHERE item = 'amount'), 1.5, 'shows what waits');
 SELECT matches(pg_temp.answer($$SELECT * FROM agentcrm.compare('nothing')$$), '^42704: .*"nothing"', 'compare: unknown source');
-SELECT is_empty($$SELECT * FROM agentcrm.compare(NULL)$$, 'compare: NULL gives nothing');
+SELECT is(pg_temp.answer($$SELECT * FROM agentcrm.compare(NULL)$$), '22004: source must not be NULL', 'compare: NULL');
 CALL agentcrm.run();
 
 -- attach_feed
@@ -145,9 +145,9 @@ SELECT is((SELECT mode FROM agentcrm.agent WHERE agent = 'reorder'), 'active', '
 -- alter_source
 CREATE FUNCTION pg_temp.alter(arguments text) RETURNS text LANGUAGE sql AS $$SELECT pg_temp.answer('SELECT * FROM agentcrm.alter_source(' || arguments || ')')$$;
 SELECT is(pg_temp.alter($$'nothing', time_zone => 'UTC'$$), '42704: source "nothing" does not exist', 'alter_source: unknown source');
-SELECT matches(pg_temp.alter($$'q', client => 'o.client_id'$$), '^22023: attach: argument client does not belong to a source made by attach_query', 'argument of another kind of source');
+SELECT matches(pg_temp.alter($$'q', client => 'o.client_id'$$), '^22023: alter_source: argument client does not belong to a source made by attach_query', 'argument of another kind of source');
 SELECT matches(pg_temp.alter($$'q', time_zone => 'Mars/Base'$$), '^22023: attach: argument time_zone', 'unknown time zone');
-SELECT matches(pg_temp.alter($$'q', reset => '{client_name}'$$), '^22023: attach: argument reset', 'reset of what was not given');
+SELECT matches(pg_temp.alter($$'q', reset => '{client_name}'$$), '^22023: alter_source: argument reset', 'reset of what was not given');
 SELECT matches(pg_temp.alter($$'q', query => 'SELECT 1'$$), 'attach: query', 'query of another shape');
 SELECT count(*) FROM agentcrm.alter_source('q', query => replace(:query, 'l.qty * l.price', '10 * l.qty')) \g /dev/null
 CALL agentcrm.run();
@@ -166,12 +166,23 @@ SELECT is(pg_temp.answer($$SELECT * FROM agentcrm.attach('u', orders => 'orders'
 
 -- detach
 SELECT is(pg_temp.answer($$SELECT agentcrm.detach('nothing')$$), '42704: source "nothing" does not exist', 'detach: unknown source');
+SELECT is((SELECT count(*)::int FROM agentcrm.ledger), 300, 'the lines of two sources');
 SELECT agentcrm.detach('t') \g /dev/null
+SELECT is((SELECT count(*)::int FROM pg_trigger WHERE tgname ~ format('^agentcrm_%s_', (SELECT source_id FROM agentcrm.source WHERE name = 't'))), 0, 'detach drops the triggers at once');
+SELECT is((SELECT remark FROM agentcrm.status WHERE name = 't'), 'detaching: 0 %', 'status shows what is left to do');
+SELECT is((SELECT string_agg(part || ' ' || phase, ', ') FROM agentcrm.progress WHERE source = 't'), 'order empty', 'so does progress');
+SELECT is(pg_temp.answer(c), '55000: source "t" is being detached', c) FROM unnest(ARRAY[$$SELECT agentcrm.detach('t')$$, $$SELECT agentcrm.go_live('t')$$, $$SELECT agentcrm.resync('t')$$,
+	$$SELECT agentcrm.reconcile('t')$$, $$SELECT * FROM agentcrm.compare('t')$$, $$SELECT * FROM agentcrm.alter_source('t')$$,
+	$$SELECT * FROM agentcrm.attach_feed('t', 'rep', 'SELECT 1', '{}')$$]) c;
+SELECT is(pg_temp.answer($$SELECT * FROM agentcrm.attach('t', orders => 'orders')$$), '55000: source "t" is being detached', 'its name is not free yet');
+SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify while it is detached');
+CALL agentcrm.run();
 SELECT is((SELECT count(*)::int FROM agentcrm.ledger l JOIN agentcrm.client c USING (client_id) WHERE c.namespace <> 0), 0, 'detach takes the lines along');
 SELECT is((SELECT count(*)::int FROM agentcrm.ledger), 150, 'and no others');
 SELECT is((SELECT count(*)::int FROM agentcrm.ledger_history h JOIN agentcrm.client c USING (client_id) WHERE c.namespace <> 0), 150, 'their history stays');
-SELECT is(agentcrm.source_retract((SELECT source_id FROM agentcrm.source WHERE name = 'q')), 50::bigint, 'source_retract takes all orders out of the ledger');
+SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify after detach');
 SELECT agentcrm.detach('q') \g /dev/null
+CALL agentcrm.run();
 SELECT is(pg_temp.footprint(), '0 0 0 0 0', 'after the last detach nothing is left');
 
 -- grant_operator

@@ -144,7 +144,37 @@ foreach my $call ('CALL agentcrm.run()', 'SELECT * FROM agentcrm.verify()', q{SE
 	like($err, qr/role "operator" may not read source "shop" as role "app"/, "$call: not by an operator who is no member of run_as");
 }
 is($node->safe_psql($db, 'SELECT count(*) FROM agentcrm.event_failed'), '0', 'and no key counts as failed for it');
-$node->safe_psql($db, 'GRANT app TO operator');
+# Nor can he write rows by which others would read, or act, as a role that he may not become.
+$node->safe_psql($db, q{CREATE TABLE public.mine (id int PRIMARY KEY); ALTER TABLE public.mine OWNER TO operator; GRANT CREATE ON SCHEMA public TO operator});
+my $source = q{SELECT source_id FROM agentcrm.source WHERE name = 'shop'};
+my $columns = q{(name, namespace, run_as, search_path, time_zone, state, attached_at)};
+foreach my $write (
+	"INSERT INTO agentcrm.source $columns SELECT 'mine', 9, 'app', 'public', 'UTC', 'loading', now()",
+	"INSERT INTO agentcrm.source $columns SELECT 'mine', 9, 'postgres', 'public', 'UTC', 'loading', now()",
+	"INSERT INTO agentcrm.source $columns SELECT 'mine', 9, 'no such role', 'public', 'UTC', 'loading', now()",
+	"UPDATE agentcrm.source SET search_path = 'public' WHERE name = 'shop'",
+	"UPDATE agentcrm.source SET run_as = 'postgres' WHERE name = 'shop'",
+	"WITH own AS (INSERT INTO agentcrm.source $columns SELECT 'mine', 9, 'operator', 'public', 'UTC', 'loading', now()) SELECT; UPDATE agentcrm.source s SET source_id = -s.source_id WHERE name = 'shop'",
+	"UPDATE agentcrm.source_part SET query = 'SELECT 1' WHERE part = 1",
+	"INSERT INTO agentcrm.source_part SELECT ($source), 99, 'mine', 'feed', 'SELECT 1', 'public', 'mine', '{id}'",
+	"BEGIN; INSERT INTO agentcrm.source $columns SELECT 'mine', 9, 'operator', 'public', 'UTC', 'loading', now();
+		INSERT INTO agentcrm.source_part SELECT source_id, 99, 'mine', 'feed', 'SELECT 1', 'public', 'mine', '{id}' FROM agentcrm.source WHERE name = 'mine'; UPDATE agentcrm.source_part SET source_id = ($source) WHERE part = 99; COMMIT",
+	"UPDATE agentcrm.agent SET registrar = 'postgres', function_schema = 'public', function_name = 'f' WHERE agent = 'reorder'",
+	"UPDATE agentcrm.agent SET function_schema = 'public' WHERE agent = 'reorder'",
+	"INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar) VALUES ('mine', 'retain', 'public', 'f', 'app')")
+{
+	($code, $out, $err) = $node->psql($db, $write, @as_operator, on_error_stop => 1);
+	like($err, qr/role "operator" may not write a row of agentcrm\.\w+ that lends the rights of role/, 'not by an operator: ' . substr($write, 0, 90));
+	$node->safe_psql($db, q{DELETE FROM agentcrm.source WHERE name = 'mine'});
+}
+# What lends no rights he may write: his own function as an agent, the state of sources and agents.
+$node->safe_psql($db, q{
+	CREATE FUNCTION public.idle(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql AS 'SELECT NULL::agentcrm.bid_proposal WHERE false';
+	SELECT agentcrm.register_agent('idle', 'retain', 'idle');
+	SELECT agentcrm.pause('shop'); SELECT agentcrm.resume('shop'); SELECT agentcrm.pause('reorder'); SELECT agentcrm.resume('reorder');
+	SELECT agentcrm.reconcile('shop')}, @as_operator);
+is($node->safe_psql($db, q{DELETE FROM agentcrm.agent WHERE agent = 'idle' RETURNING registrar || ' ' || function_schema}), 'operator public', 'his own function he may register');
+$node->safe_psql($db, 'DROP FUNCTION public.idle; DROP TABLE public.mine; REVOKE CREATE ON SCHEMA public FROM operator; GRANT app TO operator');
 $node->safe_psql($db, 'CALL agentcrm.run(); SELECT * FROM agentcrm.verify()', @as_operator);
 pass('a member may');
 # Temporary tables of the session that runs the steps do not stand in for the application's.
@@ -157,6 +187,7 @@ $node->safe_psql($db, 'SET search_path = pg_catalog; CREATE TEMP TABLE bare (ord
 is($node->safe_psql($db, q{SELECT count(*) > 600 FROM agentcrm.ledger JOIN agentcrm.source USING (source_id) WHERE name = 'bare'}), 't', 'a temporary table does not hide the application\'s');
 $node->safe_psql($db, q{SELECT agentcrm.detach('bare')});
 $node->safe_psql($db, q{SELECT agentcrm.resume()});
+wait_until($node, $db, q{SELECT count(*) = 1 FROM agentcrm.source}, 'bare is gone');
 consumed($node, $db, 'all is consumed');
 clean($node, $db, 'after the attacks');
 

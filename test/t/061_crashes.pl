@@ -201,8 +201,8 @@ ask(q{
 		$$DECLARE all_of_it text[] := '{}'; BEGIN LOOP all_of_it := all_of_it || repeat(md5(random()::text), 100000); END LOOP; END$$;
 	CREATE FUNCTION spilling(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
 		$$DECLARE p agentcrm.bid_proposal; BEGIN p.reason := repeat('x', 1000000); LOOP RETURN NEXT p; END LOOP; END$$;
-	SELECT agentcrm.register_agent(n, 'retain', (n || '(bigint[], timestamptz, jsonb)')::regprocedure, params => '{"time_limit_ms": 400}') FROM unnest('{looping}'::text[]) n;
-	SELECT agentcrm.register_agent(n, 'retain', (n || '(bigint[], timestamptz, jsonb)')::regprocedure, params => '{"time_limit_ms": 60000, "memory_limit_mb": 64}') FROM unnest('{growing,spilling}'::text[]) n});
+	SELECT agentcrm.register_agent(n, 'retain', n, params => '{"time_limit_ms": 400}') FROM unnest('{looping}'::text[]) n;
+	SELECT agentcrm.register_agent(n, 'retain', n, params => '{"time_limit_ms": 60000, "memory_limit_mb": 64}') FROM unnest('{growing,spilling}'::text[]) n});
 my $pid = worker_pid($node, $db);
 my $peak = 0;
 $before = crashes();
