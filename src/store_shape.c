@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(agentcrm_obstacle);
 
 /* Columns and CHECK constraints of each table; tables that are only read here may get what they like. */
 static const StoreShape shapes[] = {
-	{"batch", 12, 0, STORE_WRITTEN},
+	{"batch", 13, 0, STORE_WRITTEN},
 	{"client", 13, 0, STORE_KEPT},
 	{"client_product", 11, 0, STORE_WRITTEN},
 	{"client_profile", 24, 0, STORE_WRITTEN},
@@ -57,15 +57,15 @@ static const StoreShape shapes[] = {
 	{"model", 10, 0, STORE_READ},
 	{"order_ref", 3, 0, STORE_KEPT},
 	{"product", 10, 0, STORE_KEPT},
-	{"product_month", 3, 0, STORE_WRITTEN},
+	{"product_count", 3, 0, STORE_WRITTEN},
+	{"product_delta", 6, 0, STORE_WRITTEN},
 	{"product_popularity", 3, 0, STORE_WRITTEN},
-	{"product_profile", 3, 0, STORE_WRITTEN},
 	{"recommendation", 26, 1, STORE_READ},
 	{"rep", 6, 0, STORE_KEPT},
-	{"source", 15, 2, STORE_READ},
+	{"source", 16, 2, STORE_READ},
 	{"source_load", 17, 1, STORE_READ},
-	{"source_part", 8, 1, STORE_READ},
-	{"source_watch", 6, 0, STORE_READ},
+	{"source_part", 9, 1, STORE_READ},
+	{"source_watch", 7, 0, STORE_READ},
 	{"stage_change", 5, 1, STORE_WRITTEN},
 };
 

@@ -3,9 +3,9 @@
 CREATE TYPE agentcrm.attach_report AS (item text, detail text);
 COMMENT ON TYPE agentcrm.attach_report IS 'A row of what attach did or would do: item names the matter, detail says it';
 
-CREATE FUNCTION agentcrm.refuse(message text, hint text DEFAULT NULL, state text DEFAULT '22023') RETURNS void
+CREATE FUNCTION agentcrm.refuse(message text, hint text DEFAULT NULL, state text DEFAULT '22023', detail text DEFAULT NULL) RETURNS void
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_refuse';
-COMMENT ON FUNCTION agentcrm.refuse(text, text, text) IS 'Internal: ends a call with an error, without the stack of functions that found it';
+COMMENT ON FUNCTION agentcrm.refuse(text, text, text, text) IS 'Internal: ends a call with an error, without the stack of functions that found it';
 
 CREATE FUNCTION agentcrm.attach_refuse(message text, hint text DEFAULT NULL, state text DEFAULT '22023', call text DEFAULT 'attach') RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$

@@ -77,9 +77,9 @@ BEGIN
 			'alternatives', jsonb_build_array(agentcrm.attach_call(source_name, (rival -> 'options') || (given - 'schemas')))));
 	END IF;
 	IF asked <> '[]' AND NOT dry_run THEN
-		RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('attach: %s open: %s', CASE jsonb_array_length(asked) WHEN 1 THEN 'a question is' ELSE jsonb_array_length(asked) || ' questions are' END,
+		PERFORM agentcrm.refuse(format('attach: %s open: %s', CASE jsonb_array_length(asked) WHEN 1 THEN 'a question is' ELSE jsonb_array_length(asked) || ' questions are' END,
 				(SELECT string_agg(format('%s (%s: %s)', q ->> 'question', q ->> 'subject', q ->> 'remark'), '; ' ORDER BY i) FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))),
-			DETAIL = agentcrm.attach_answers(asked), HINT = call;
+			call, detail => agentcrm.attach_answers(asked));
 	END IF;
 	RETURN jsonb_build_object('options', options, 'report', (SELECT coalesce(jsonb_agg(jsonb_build_object('item', 'open', 'detail', format('%s %s: %s', q ->> 'question', q ->> 'subject', q ->> 'remark')) ORDER BY i), '[]') FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))
 		|| jsonb_build_array(jsonb_build_object('item', 'call', 'detail', call)));

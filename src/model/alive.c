@@ -18,7 +18,7 @@
  * living client's gap lasts so long (the modified BG idea of Batislam 2007,
  * defection possible after every order, with d known).
  */
-static double
+double
 alive_given_silence(double survival, double dropout)
 {
 	double		alive = (1.0 - dropout) * fmax(0.0, fmin(1.0, survival));

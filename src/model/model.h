@@ -88,6 +88,7 @@ extern double gap_alarm_probability(const GapPrior *prior, const GapStats *clien
 #define ALIVE_RETURN 0.02		/* assumed: share of clients gone who order again ... */
 #define ALIVE_RETURN_DAYS 14.0	/* ... within so many days */
 
+extern double alive_given_silence(double survival, double dropout);
 extern double alive_order_within(const GapPrior *prior, const GapStats *client,
 								 double elapsed, double horizon);
 

@@ -90,10 +90,12 @@ agentcrm_refuse(PG_FUNCTION_ARGS)
 	const char *message = PG_ARGISNULL(0) ? "NULL" : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	const char *hint = PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	const char *state = PG_ARGISNULL(2) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	const char *detail = PG_ARGISNULL(3) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(3));
 
 	error_context_stack = NULL;
 	ereport(ERROR,
 			(errcode(strlen(state) == 5 ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]) : ERRCODE_INTERNAL_ERROR),
 			 errmsg_internal("%s", message),
+			 *detail ? errdetail_internal("%s", detail) : 0,
 			 *hint ? errhint("%s", hint) : 0));
 }
