@@ -156,11 +156,16 @@ watch_lives();
 add_agent();
 sql(q{SELECT agentcrm.go_live('shop')});
 
+# Nothing is left to do: no key waits, no mark, no reading, nobody is due, nothing stands past its time.
+my $settled = q{SELECT agentcrm.queue_depth() = 0 AND NOT (SELECT lost FROM agentcrm.worker_state()) AND NOT EXISTS (SELECT FROM agentcrm.progress WHERE phase <> 'done')
+	AND NOT EXISTS (SELECT FROM agentcrm.client_state WHERE next_look_at <= agentcrm.clock())
+	AND NOT EXISTS (SELECT FROM agentcrm.recommendation WHERE status IN ('open', 'shown', 'agreed', 'snoozed') AND expires_at <= agentcrm.clock())};
+
 # ---- faults ----
 
 my %open;    # what lasts for days: held, prepared, paused => [ day when it ends, what it needs ]
 my $locker;
-my $strange = 0;    # keys that a reading after a crash may have found
+my @strange = ('epoch');    # days on which a reading after a crash may find something: a mark went with the server
 
 sub open_transaction
 {
@@ -203,7 +208,7 @@ sub end_prepared
 my %ending = (
 	held => sub { close_psql($open{held}[1]); },
 	prepared => \&end_prepared,
-	paused => sub { sql('SELECT agentcrm.resume()'); });
+	paused => sub { sql('SELECT agentcrm.resume()'); $node->poll_query_until($db, $settled); });    # or marks would go with a crash
 
 # Ends what has lasted long enough; all of it at the end.
 sub end_lasting
@@ -227,16 +232,19 @@ sub application_setting
 	return;
 }
 
-my @places = ('attach', 'watch', 'render', 'allocate', 'turn', 'open', 'open:lock', 'insert', 'insert:disk', 'insert:oom,report', 'inserted', 'inserted:oom');
+# Where the key is lost a mark travels in the queue; where the queue cannot be written it is in shared memory.
+my @key_lost = qw(attach watch render allocate);
+my @queue_lost = ('turn', 'open', 'open:lock', 'insert', 'insert:disk', 'insert:oom,report', 'inserted', 'inserted:oom');
 
-sub plant_fault { application_setting("agentcrm.debug_fault = '$places[rand @places]'"); return; }
+sub plant_fault { my (@places) = @_; application_setting("agentcrm.debug_fault = '$places[rand @places]'"); return; }
 
 sub lock_queue
 {
-	my @what = ([ map { "agentcrm.event_$_" } 1 .. 8 ], ['agentcrm.event_turn'], ['agentcrm.source_watch'], ['agentcrm.event_1']);
+	my @all = map { "agentcrm.event_$_" } 1 .. 8;
+	my $what = chance(.5) ? join(', ', @all) : (@all, 'agentcrm.event_turn', 'agentcrm.source_watch')[ rand 10 ];
 
 	$locker = open_psql($node, $db);
-	say_psql($locker, 'BEGIN; ' . join('; ', map { "LOCK TABLE $_" } @{ $what[ rand @what ] }));
+	say_psql($locker, "BEGIN; LOCK TABLE $what");
 	return;
 }
 
@@ -267,8 +275,9 @@ my %faults = (
 	'worker ended' => { hard => 1, middle => sub { strike_worker($node, $db, 'TERM'); } },
 	'server stopped at once' => { hard => 1, middle => sub { restart('immediate'); } },
 	'server restarted' => { hard => 1, after => sub { restart('fast'); } },
-	'fault in capture' => { before => \&plant_fault, after => sub { application_setting(); } },
-	'fault in capture, server stopped at once' => { hard => 1, strange => 1, before => \&plant_fault, middle => sub { restart('immediate'); }, after => sub { application_setting(); } },
+	'keys lost' => { before => sub { plant_fault(@key_lost); }, after => sub { application_setting(); } },
+	'queue lost' => { before => sub { plant_fault(@queue_lost); }, after => sub { application_setting(); } },
+	'queue lost, server stopped at once' => { hard => 1, strange => 1, before => sub { plant_fault(@queue_lost); }, middle => sub { restart('immediate'); }, after => sub { application_setting(); } },
 	'queue locked' => { before => \&lock_queue, after => sub { close_psql($locker); } },
 	'snapshot held' => { before => \&hold_snapshot },
 	'transaction prepared' => { before => \&prepare },
@@ -340,9 +349,6 @@ sub give_feedback
 	return;
 }
 
-my $settled = q{SELECT agentcrm.queue_depth() = 0 AND NOT (SELECT lost FROM agentcrm.worker_state()) AND NOT EXISTS (SELECT FROM agentcrm.progress WHERE phase <> 'done')
-	AND NOT EXISTS (SELECT FROM agentcrm.client_state WHERE next_look_at <= agentcrm.clock())
-	AND NOT EXISTS (SELECT FROM agentcrm.recommendation WHERE status IN ('open', 'shown', 'agreed', 'snoozed') AND expires_at <= agentcrm.clock())};
 my $longest = 0;
 my @memory;    # [ pid, kB ] of the worker, day by day
 
@@ -376,7 +382,8 @@ my %rules = (
 	'a demand is sought once' => qq{SELECT a.client_id, a.recommendation_id, b.recommendation_id FROM (SELECT * FROM agentcrm.recommendation WHERE $standing) a
 		JOIN (SELECT * FROM agentcrm.recommendation WHERE $standing) b ON a.client_id = b.client_id AND a.recommendation_id < b.recommendation_id
 		WHERE (a.demand_category = b.demand_category OR '*' IN (a.demand_category, b.demand_category)) AND a.demand_from < b.demand_to AND b.demand_from < a.demand_to},
-	'after a crash nothing was missed' => q{SELECT part, at, missing, changed, surplus FROM agentcrm.reconcile_log WHERE cause = 'server start' AND missing + changed + surplus > 0});
+	'after a crash nothing was missed' => q{SELECT part, at, missing, changed, surplus FROM agentcrm.reconcile_log
+		WHERE cause = 'server start' AND missing + changed + surplus > 0 AND at::date <> ALL ('{STRANGE}')});
 
 sub check
 {
@@ -385,8 +392,9 @@ sub check
 	clean($node, $db, $what);
 	foreach my $rule (sort keys %rules)
 	{
-		next if $strange && $rule =~ /after a crash/;
-		is(sql("SELECT * FROM ($rules{$rule}) x LIMIT 10"), '', "$what: $rule");
+		my $query = $rules{$rule} =~ s/STRANGE/join ',', @strange/er;
+
+		is(sql("SELECT * FROM ($query) x LIMIT 10"), '', "$what: $rule");
 	}
 	return;
 }
@@ -400,18 +408,23 @@ foreach my $day (1 .. $days)
 
 	end_lasting($day);
 	set_clock($date);
-	$strange = 1 if $fault->{strange};
+	push @strange, $date if $fault->{strange};
 	$fault->{before}->($day, $date) if $fault->{before};
 	enter_orders($day, $date, $fault);
 	$fault->{after}->() if $fault->{after};
 	next if $open{paused};
 	my $started = time();
-	$node->poll_query_until($db, $settled) or fail("day $day, " . ($name || 'no fault') . ': not settled: ' . sql('SELECT * FROM agentcrm.status') . sql('SELECT * FROM agentcrm.event_failed LIMIT 3'));
+	unless ($node->poll_query_until($db, $settled))
+	{
+		fail("day $day, " . ($name || 'no fault') . ': settled');
+		diag(sql('SELECT * FROM agentcrm.status'), "\n", sql('SELECT * FROM agentcrm.event_failed LIMIT 3'));
+		last;
+	}
 	$longest = max($longest, time() - $started);
 	$fault->{end}->() if $fault->{end};
 	give_feedback();
 	watch_worker();
-	note sprintf('day %d, %s: settled after %.1f s', $day, $name || 'no fault', time() - $started);
+	note sprintf('day %d, %s: settled after %.1f s, worker %d kB', $day, $name || 'no fault', time() - $started, @memory ? $memory[-1][1] : 0);
 	check("day $day") if $day % $every == 0;
 	diag sprintf('  progress: day %d of %d, %d orders, %.0f s', $day, $days, $entered, time() - $begun) if $day % max(30, $every) == 0;
 }
@@ -436,7 +449,7 @@ SKIP:
 	skip 'memory of a process is not told here', 1 unless @last > 2;
 	splice(@last, 0, int(@last / 3));
 	$growth = ($last[-1] - $last[0]) / 1024;
-	cmp_ok($growth, '<', 1, sprintf("the last worker's memory grew by %.2f MB over %d days; none ever held more than %.1f MB", $growth, scalar(@last), $peak / 1024));
+	cmp_ok($growth, '<', @last < 20 ? 4 : 1, sprintf("the last worker's memory grew by %.2f MB over %d days; none ever held more than %.1f MB", $growth, scalar(@last), $peak / 1024));
 }
 
 # ---- idle ----
