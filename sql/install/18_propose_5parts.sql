@@ -318,6 +318,13 @@ BEGIN
 		m := agentcrm.propose_add(m, CASE WHEN n = 1 THEN jsonb_build_object('rep', agentcrm.sql_key(w.alias, w.cols), 'reps', CASE WHEN w.how = 'foreign key' OR agentcrm.primary_key(w.target) = w.target_cols THEN agentcrm.relation_name(w.target) END) ELSE '{}' END,
 			agentcrm.propose_role('rep', w.rel, agentcrm.sql_key(w.alias, w.cols), w.score, w.evidence, NULL, n));
 	END LOOP;
+	IF n = 0 AND m ->> 'c' IS NOT NULL THEN	-- a client's own rep
+		SELECT k.cols[1] AS col, t.named, t.rel INTO w FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[1]
+		WHERE k.rel = (m ->> 'c')::oid AND k.how = 'foreign key' AND cardinality(k.cols) = 1 AND t.words && '{rep,user}' AND c.words && '{rep}' AND c.plain !~ 'creat|author|updat|modif|write' ORDER BY t.words && '{rep}' DESC, c.attnum LIMIT 1;
+		IF w.col IS NOT NULL THEN
+			m := agentcrm.propose_add(m, jsonb_build_object('rep', 'c.' || quote_ident(w.col), 'reps', w.named), agentcrm.propose_role('rep', (m ->> 'c')::oid, 'c.' || quote_ident(w.col), 3, 'of the client; foreign key to ' || w.named));
+		END IF;
+	END IF;
 	RETURN m;
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_rep(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the rep of a mapping';

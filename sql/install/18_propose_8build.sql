@@ -179,7 +179,7 @@ BEGIN
 	END IF;
 	columns := agentcrm.propose_columns(tables);
 	links := agentcrm.propose_links(tables, columns);
-	FOR candidate IN SELECT c FROM jsonb_array_elements(agentcrm.propose_candidates(tables, columns, links, wanted)) c LOOP
+	FOR candidate IN SELECT c FROM jsonb_array_elements(agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near))) c LOOP
 		-- two references away from orders and lines at most: that is all a mapping needs to see
 		WITH RECURSIVE near AS (
 			SELECT r AS rel, 0 AS hops FROM unnest(ARRAY[(candidate ->> 'o')::oid, (candidate ->> 'l')::oid]) r WHERE r IS NOT NULL
