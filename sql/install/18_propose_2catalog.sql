@@ -90,7 +90,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		SELECT t.rel, t.schema, t.plain, t.words, c.col, c.plain AS key_plain, c.family, t.barred, c.is_key
 		FROM t JOIN c ON c.rel = t.rel
 		WHERE c.is_key OR c.in_key AND cardinality(t.key) = 2 AND c.plain ~ '(^|_)id$'
-			OR t.key IS NULL AND (c.plain ~ '^(id|code|nr|no|rowid)$' OR c.attnum <= 3 AND c.plain ~ '(id|no|nr|num|key|code)$' AND c.stem = agentcrm.propose_stem(t.plain))
+			OR t.key IS NULL AND (c.plain ~ '^(id|code|nr|no|rowid)$' OR c.attnum = 1 AND c.plain ~ '(id|no|nr|num|number|key|code|nummer)$' OR c.attnum <= 3 AND c.plain ~ '(id|no|nr|num|key|code)$' AND c.stem = agentcrm.propose_stem(t.plain))
 			OR NOT c.is_key AND c.required AND c.plain ~ '(id|no|nr|num|number|code|key|ref|sku|cod|numero|nummer)$' AND agentcrm.has_index(t.rel, ARRAY[c.col], true)),
 	names AS MATERIALIZED (	-- by what a column may call them
 		SELECT rel, schema, col, family, plain, name, max(weight) AS weight FROM (

@@ -88,6 +88,8 @@ foreach my $app (split /\n/, $node->safe_psql('kinds', 'SELECT app FROM expected
 	ok(defined $open, "$app attaches by its name" . (defined $open ? ", $open questions" : ''));
 	is(figures('kinds', $app), $node->safe_psql('kinds', "SELECT concat_ws('|', clients, orders, lines, trim_scale(net)) FROM expected.mapping WHERE app = '$app'"), "$app: figures");
 }
+# a stock item that lines look their product up by is followed
+$node->safe_psql('kinds', q{UPDATE chained.itemsite SET itemsite_item_id = 6 WHERE itemsite_id = 1; CALL agentcrm.run()});
 clean($node, 'kinds', 'all of them');
 
 # what was left out, and what is asked
