@@ -68,7 +68,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	FROM (SELECT * FROM (
 			SELECT e.*, s.is_near, row_number() OVER (PARTITION BY e.found -> 'o' ORDER BY e.score DESC, e.first) AS of_order, row_number() OVER (PARTITION BY e.found -> 'l' ORDER BY e.score DESC, e.first) AS of_lines,
 				row_number() OVER (PARTITION BY s.schema ORDER BY e.score DESC, e.first) AS of_schema, max(e.score) OVER (PARTITION BY s.schema) AS best, bool_or(s.is_near) OVER () AS any_near
-			FROM everything e JOIN (SELECT rel, schema, coalesce(wanted -> 'near' ? schema::text, false) AS is_near FROM t) AS s ON s.rel = e.first) AS e
+			FROM everything e JOIN (SELECT rel, schema, coalesce(wanted -> 'near' ? schema::text, false) AS is_near FROM t) AS s ON s.rel = coalesce((e.found ->> 'o')::oid, e.first)) AS e
 		WHERE (NOT wanted ? 'orders' OR e.found ->> 'o' = wanted ->> 'orders') AND (NOT wanted ? 'lines' OR e.found ->> 'l' = wanted ->> 'lines')
 			AND (e.found ->> 'o' IS NULL OR e.of_order <= 2) AND (e.found ->> 'l' IS NULL OR e.of_lines <= 2) AND e.of_schema <= 4 AND e.score >= e.best - 12
 			AND (is_near OR NOT any_near OR NOT wanted ? 'only_near')
