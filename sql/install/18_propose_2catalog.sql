@@ -109,12 +109,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	asks AS MATERIALIZED (
 		SELECT f.rel, f.col, f.schema, f.family, split_part(f.table_plain, '_', 1) AS prefix, a.name, a.penalty FROM free f JOIN called USING (plain, stem), LATERAL (VALUES (f.stem, 0.0), (whole, 0.0), (tail, 0.1)) AS a(name, penalty)
 		WHERE a.name IS NOT NULL AND (a.penalty = 0 OR a.name <> f.stem)),
+	meaning AS MATERIALIZED (
+		SELECT f.rel, f.col, f.schema, f.family, w AS word FROM free f, unnest(f.words) w WHERE w IN ('client', 'product') AND (f.family <> 'text' OR f.plain ~ '(id|no|nr|key|code|num|ref|cod)$' OR f.stem = f.plain)),
+	meant AS MATERIALIZED (
+		SELECT k.rel, k.col, k.schema, k.family, w AS word FROM keyed k, unnest(k.words) w WHERE w IN ('client', 'product') AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice}'),
 	found AS (
 		SELECT a.rel, a.col AS from_col, n.rel AS target, n.col, max(n.weight - a.penalty + CASE WHEN a.prefix = split_part(n.plain, '_', 1) THEN 0.08 ELSE 0 END - CASE WHEN a.schema <> n.schema THEN 0.3 ELSE 0 END) AS weight
 		FROM asks a JOIN names n ON n.name = a.name AND n.family = a.family WHERE n.rel <> a.rel GROUP BY 1, 2, 3, 4
 		UNION ALL
-		SELECT f.rel, f.col, k.rel, k.col, 0.45 FROM (SELECT f.*, w AS word FROM free f, unnest(f.words) w WHERE w IN ('client', 'product')) AS f JOIN (SELECT k.*, w AS word FROM keyed k, unnest(k.words) w) AS k ON k.family = f.family AND k.word = f.word AND k.schema = f.schema
-		WHERE k.rel <> f.rel AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice}' AND (f.family <> 'text' OR f.plain ~ '(id|no|nr|key|code|num|ref|cod)$' OR f.stem = f.plain)
+		SELECT f.rel, f.col, k.rel, k.col, 0.45 FROM meaning f JOIN meant k USING (word, family, schema)
+		WHERE k.rel <> f.rel
 		UNION ALL	-- "parent" of a table that is named after its header
 		SELECT f.rel, f.col, k.rel, k.col, 0.7 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
 		WHERE k.rel <> f.rel AND f.plain ~ '^(parent|header|head|hdr|master|doc|document|kopf)(_?(id|no|name|key))?$' AND k.is_key AND starts_with(f.table_plain, k.plain || '_')
