@@ -4,12 +4,13 @@
  * "Sales Order Lines", "SalesOrderLines" and "SALES_ORDER_LINES" are read alike:
  * small Latin letters, digits and underscores.  Accents are dropped and Cyrillic
  * is transliterated, so that the vocabulary is plain ASCII and this script can be
- * read under every server encoding.
+ * read under every server encoding.  Names in catalogs have collation C, which
+ * knows no small letters but these.
  */
 CREATE FUNCTION agentcrm.propose_plain(name text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	plain text := lower(regexp_replace(name, '([[:lower:]0-9])([[:upper:]])', '\1_\2', 'g'));
+	plain text := lower(regexp_replace(name COLLATE "default", '([[:lower:]0-9])([[:upper:]])', '\1_\2', 'g'));
 	cyrillic text;
 BEGIN
 	IF plain ~ '[^\u0001-\u007f]' AND getdatabaseencoding() = 'UTF8' THEN

@@ -202,7 +202,7 @@ BEGIN
 		named := format('%s.%I', f.alias, f.col);
 		role := CASE WHEN f.alias = m ->> 'base' THEN 'is_sale' ELSE 'line_ok' END;
 		condition := NULL;
-		IF f.plain ~ '(^|_)(is_)?(deleted?|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|gelöscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
+		IF f.plain ~ '(^|_)(is_)?(deleted?|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
 			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;
 		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
 			condition := CASE f.family WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;
