@@ -51,7 +51,7 @@ CREATE TEMP VIEW public_call AS
 	FROM pg_proc p WHERE p.pronamespace = 'agentcrm'::regnamespace AND coalesce(obj_description(p.oid, 'pg_proc'), '') !~ '^Internal';
 CREATE TEMP VIEW public_relation AS
 	SELECT c.relname AS name FROM pg_class c WHERE c.relnamespace = 'agentcrm'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'c')
-		AND coalesce(obj_description(c.oid, 'pg_class'), '') !~ '^Internal'
+		AND coalesce(obj_description(c.oid, 'pg_class'), obj_description(c.reltype, 'pg_type'), '') !~ '^Internal'
 		AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid);
 
 SELECT is((SELECT array_agg(name ORDER BY name) FROM public_relation, page WHERE strpos(reference, '`' || name || '`') = 0), NULL,

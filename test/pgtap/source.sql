@@ -33,7 +33,7 @@ END $$;
 CREATE FUNCTION pg_temp.footprint() RETURNS text LANGUAGE sql AS $$
 	SELECT concat_ws(' ', (SELECT count(*) FROM agentcrm.source), (SELECT count(*) FROM agentcrm.source_part), (SELECT count(*) FROM agentcrm.source_watch),
 		(SELECT count(*) FROM agentcrm.source_load), (SELECT count(*) FROM pg_trigger WHERE tgfoid = 'agentcrm.capture'::regproc)) $$;
-SELECT plan(89);
+SELECT plan(98);
 
 -- attach_query
 \set query '$$SELECT o.order_id AS order_key, o.client_id AS client_key, l.line_no AS line_key, l.product_id AS product_key, o.day AS ordered_at, l.qty AS quantity, l.qty * l.price AS amount FROM app.orders o JOIN app.lines l USING (order_id) WHERE o.order_id = ANY ($1)$$'
@@ -163,6 +163,25 @@ SELECT is((SELECT count(DISTINCT namespace)::int FROM agentcrm.client), 2, 'atta
 SELECT is((SELECT string_agg(ledger::text, ' ' ORDER BY item COLLATE "C") FROM agentcrm.compare('t') WHERE item IN ('clients', 'orders', 'lines')), '5 150 50', 'attach: all is there');
 SELECT matches(pg_temp.answer($$SELECT * FROM agentcrm.attach('u', orders => 'orders', at => 'o.day', quantity => '1', amount => 'o.price')$$), 'attach: (pass client|argument)', 'attach: what is missing is named');
 SELECT is(pg_temp.answer($$SELECT * FROM agentcrm.attach('u', orders => 'orders', client => 'o.client_id', at => 'o.day', quantity => '1', amount => 'o.price')$$), '42703: attach: argument amount: column o.price does not exist', 'attach: a wrong expression names its argument');
+
+-- propose, and attach without tables
+SELECT is((SELECT string_agg(role || ' ' || coalesce(expression, relation), ', ' ORDER BY role COLLATE "C") FROM agentcrm.propose('{app}') WHERE mapping = 1 AND rank = 1 AND role NOT IN ('mapping', 'order_key', 'line_order_key')),
+	'amount l.qty * l.price, at o.day, client o.client_id, client_name c.name, clients app.clients, lines app.lines, orders app.orders, product l.product_id, product_name p.name, products app.products, quantity l.qty, rep c.rep_id, status o.state',
+	'propose: tables and expressions');
+SELECT is_empty($$SELECT FROM agentcrm.propose('{app}') WHERE evidence IS NULL OR score IS NULL$$, 'propose: each with its evidence');
+SELECT is_empty($$SELECT FROM agentcrm.propose('{no_such_schema}')$$, 'propose: nothing in an unknown schema');
+BEGIN;
+UPDATE app.orders SET state = 'cancelled' WHERE order_id = (SELECT min(order_id) FROM app.orders);
+SELECT string_agg(argument || ' ' || subject || ' ' || value || ' ' || counts, ', ' ORDER BY value) AS asked FROM agentcrm.propose_questions('{app}') WHERE open AND value IN ('ok', 'cancelled') \gset
+ROLLBACK;
+SELECT is(:'asked'::text, 'is_sale o.state cancelled false, is_sale o.state ok true', 'propose_questions: what only a person decides');
+SELECT is_empty($$SELECT FROM agentcrm.propose_questions('{no_such_schema}')$$, 'propose_questions: nothing in an unknown schema');
+SELECT matches(pg_temp.answer($$SELECT * FROM agentcrm.attach('u', schemas => '{no_such_schema}')$$), '^42P01: attach: no table', 'attach: nothing to propose');
+SELECT is((SELECT count(*)::int FROM agentcrm.attach('u', schemas => '{app}', is_sale => $$o.state = 'ok'$$, dry_run => true) WHERE item = 'call' AND detail LIKE '%orders => ''app.orders''%'), 1, 'attach: a dry run shows the call');
+SELECT is(pg_temp.answer($$SELECT * FROM agentcrm.attach('u', orders => 'orders', client => 'o.client_id', client_link => 'o.client_id', at => 'o.day', quantity => '1', amount => '1')$$),
+	'22023: attach: argument client_link needs argument clients', 'attach: client_link alone');
+SELECT is(pg_temp.answer($$SELECT * FROM agentcrm.attach('u', orders => 'orders', client => 'o.client_id', at => 'o.day', quantity => '1', amount => '1', watch => '{"orders": "order_id"}')$$),
+	'22023: attach: argument watch: changes of app.orders are seen without it', 'attach: watch of what is watched');
 
 -- detach
 SELECT is(pg_temp.answer($$SELECT agentcrm.detach('nothing')$$), '42704: source "nothing" does not exist', 'detach: unknown source');

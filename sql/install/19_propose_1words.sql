@@ -4,12 +4,13 @@
  * "Sales Order Lines", "SalesOrderLines" and "SALES_ORDER_LINES" are read alike:
  * small Latin letters, digits and underscores.  Accents are dropped and Cyrillic
  * is transliterated, so that the vocabulary is plain ASCII and this script can be
- * read under every server encoding.
+ * read under every server encoding.  Names in catalogs have collation C, which
+ * knows no small letters but these.
  */
 CREATE FUNCTION agentcrm.propose_plain(name text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	plain text := lower(regexp_replace(name, '([[:lower:]0-9])([[:upper:]])', '\1_\2', 'g'));
+	plain text := lower(regexp_replace(name COLLATE "default", '([[:lower:]0-9])([[:upper:]])', '\1_\2', 'g'));
 	cyrillic text;
 BEGIN
 	IF plain ~ '[^\u0001-\u007f]' AND getdatabaseencoding() = 'UTF8' THEN
@@ -47,7 +48,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 		('table', 'order', 'order|bestell|auftr[ae]+g|command[ae]|pedido|ordine>|ordini|encomend|zakaz|zamowien|objednav|siparis|tilaus|bestilling|ordre|cohead|coitem|<so>|vbak|vbap'
 			'|verkauf|vente>|venta>|vendite|vendita|venda>|<sale|sale>|sprzedaz|prodazh|realizac|salg|<verkoop|sales'),
 		('table', 'invoice', 'invoice|rechnung|faktur|factur|fattur|fatura|account_move|<bill>|schet|nakladn|lasku'),
-		('table', 'doc', '<doc>|dokument|document|beleg|transact|receipt|<deal>|<trx>|<bon>|vorgang|header|<head>|kopf|<shipment'),
+		('table', 'doc', '<doc>|dokument|document|beleg|transact|receipt|<deal>|<trx>|<bon>|vorgang|header|<head>|kopf|purchas'),
 		('table', 'line', 'line|detail|<det>|det$|item|<pos>|posit|pos$|zeile|ligne|linea|riga>|righe|linha|regel|strok|pozic|pozyc|entry|entries|<row>|vbap|coitem|product_lookup|_products$|_articles$|content'),
 		('table', 'client', 'client|customer|<cust|kund|klient|debitor|debtor|partner|party$|parties|societe|<tiers|kontragent|kontrahent|pokupatel|buyer|acheteur|dealer|asiakas|kna1|odberatel|zakaznik|musteri|klant'),
 		('table', 'client2', 'account|compan|contact|organi[sz]ation|shop>|store>|member|firma|person|patient|empresa|entreprise|azienda|partie|unternehm|household|address_book'),
@@ -62,7 +63,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 			'|picking|<move|stock_move|warehouse|return|refund|credit|rma|retour|currency|country|city|message|mail|activit|task|<tag>|rel$|translation|carrier|rate>|setting|config|permission|group>|categor|option|attribute|adjust'
 			'|fulfil|alloc|event|notif|media|image|<bom|production|work_?order|manufact|service_order|transfer|transition|hold|approv|refer|commission|serial|schedule|link>'),
 		('column', 'client', 'client|customer|<cust|kund|<kd|klient|debitor|debtor|partner|party|societe|<soc>|<tiers|kontragent|kontrahent|pokupatel|buyer|acheteur|dealer|asiakas|odberatel|sold_to|bill_to|zakaznik|klant|<bp>|acct'),
-		('column', 'product', 'product|<prod>|item|artik|article|articul|articol|artigo|<art>|sku|goods|tovar|nomenklat|towar|variant|stock_?(item|code)|material|produit|produkt|prodott|produto|<part>|<ean|barcode|<vare'),
+		('column', 'product', 'product|<prod>|item|artik|article|articul|articol|artigo|<art>|sku|goods|tovar|nomenklat|towar|variant|stock_?(item|code)|material|produit|produkt|prodott|produto|<part>|art_?(nr|no|num|id|code)|<ean|barcode|<vare'),
 		('column', 'order', 'order|invoice|bestell|auftrag|command|pedido|ordine|zakaz|zamow|<doc>|document|dokument|beleg|rechnung|factur|faktur|fattur|sale|transact|receipt|bon>|<so>|vorgang|fatura'),
 		('column', 'rep', '<rep>|sales_?(man|person|rep|agent)|seller|employe|vertreter|verkaufer|mitarbeiter|vendeur|commercial|<agent|vendedor|venditor|staff|manager|menedzher|sotrudnik|emplead|user|owner|assigned|operator|responsab'),
 		('column', 'qty', 'qty|quant|menge|anzahl|cantidad|<cant>|quantid|qta|aantal|ilosc|kolich|<kol>|kolvo|^units?$|<units$|<count$|piece|<stk|stuck|<pcs|antal|<num$|<qte|volume_ordered'),

@@ -90,7 +90,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		SELECT t.rel, t.schema, t.plain, t.words, c.col, c.plain AS key_plain, c.family, t.barred, c.is_key
 		FROM t JOIN c ON c.rel = t.rel
 		WHERE c.is_key OR c.in_key AND cardinality(t.key) = 2 AND c.plain ~ '(^|_)id$'
-			OR t.key IS NULL AND (c.plain ~ '^(id|code|nr|no|rowid)$' OR c.attnum <= 3 AND c.plain ~ '(id|no|nr|num|key|code)$' AND c.stem = agentcrm.propose_stem(t.plain))
+			OR t.key IS NULL AND (c.plain ~ '^(id|code|nr|no|rowid)$' OR c.attnum = 1 AND c.plain ~ '(id|no|nr|num|number|key|code|nummer)$' OR c.attnum <= 3 AND c.plain ~ '(id|no|nr|num|key|code)$' AND c.stem = agentcrm.propose_stem(t.plain))
 			OR NOT c.is_key AND c.required AND c.plain ~ '(id|no|nr|num|number|code|key|ref|sku|cod|numero|nummer)$' AND agentcrm.has_index(t.rel, ARRAY[c.col], true)),
 	names AS MATERIALIZED (	-- by what a column may call them
 		SELECT rel, schema, col, family, plain, name, max(weight) AS weight FROM (
@@ -109,12 +109,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	asks AS MATERIALIZED (
 		SELECT f.rel, f.col, f.schema, f.family, split_part(f.table_plain, '_', 1) AS prefix, a.name, a.penalty FROM free f JOIN called USING (plain, stem), LATERAL (VALUES (f.stem, 0.0), (whole, 0.0), (tail, 0.1)) AS a(name, penalty)
 		WHERE a.name IS NOT NULL AND (a.penalty = 0 OR a.name <> f.stem)),
+	meaning AS MATERIALIZED (
+		SELECT f.rel, f.col, f.schema, f.family, w AS word FROM free f, unnest(f.words) w WHERE w IN ('client', 'product') AND (f.family <> 'text' OR f.plain ~ '(id|no|nr|key|code|num|ref|cod)$' OR f.stem = f.plain)),
+	meant AS MATERIALIZED (
+		SELECT k.rel, k.col, k.schema, k.family, w AS word FROM keyed k, unnest(k.words) w WHERE w IN ('client', 'product') AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice}'),
 	found AS (
 		SELECT a.rel, a.col AS from_col, n.rel AS target, n.col, max(n.weight - a.penalty + CASE WHEN a.prefix = split_part(n.plain, '_', 1) THEN 0.08 ELSE 0 END - CASE WHEN a.schema <> n.schema THEN 0.3 ELSE 0 END) AS weight
 		FROM asks a JOIN names n ON n.name = a.name AND n.family = a.family WHERE n.rel <> a.rel GROUP BY 1, 2, 3, 4
 		UNION ALL
-		SELECT f.rel, f.col, k.rel, k.col, 0.45 FROM (SELECT f.*, w AS word FROM free f, unnest(f.words) w WHERE w IN ('client', 'product')) AS f JOIN (SELECT k.*, w AS word FROM keyed k, unnest(k.words) w) AS k ON k.family = f.family AND k.word = f.word AND k.schema = f.schema
-		WHERE k.rel <> f.rel AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice}' AND (f.family <> 'text' OR f.plain ~ '(id|no|nr|key|code|num|ref|cod)$' OR f.stem = f.plain)
+		SELECT f.rel, f.col, k.rel, k.col, 0.45 FROM meaning f JOIN meant k USING (word, family, schema)
+		WHERE k.rel <> f.rel
 		UNION ALL	-- "parent" of a table that is named after its header
 		SELECT f.rel, f.col, k.rel, k.col, 0.7 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
 		WHERE k.rel <> f.rel AND f.plain ~ '^(parent|header|head|hdr|master|doc|document|kopf)(_?(id|no|name|key))?$' AND k.is_key AND starts_with(f.table_plain, k.plain || '_')
@@ -123,7 +127,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		WHERE k.rel <> f.rel AND f.words && '{rep}' AND k.words && '{rep,user}' AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice,line}' AND f.plain ~ '(id|no|nr|key|code|user|rep|author)$'),
 	ranked AS (
 		SELECT *, row_number() OVER (PARTITION BY rel, from_col ORDER BY weight DESC, target) AS rank
-		FROM (SELECT DISTINCT ON (f.rel, f.from_col, f.target) f.* FROM found f ORDER BY f.rel, f.from_col, f.target, f.weight DESC) AS f),
+		FROM (SELECT DISTINCT ON (f.rel, f.from_col, f.target) f.*, x.schema = y.schema AS at_home, bool_or(x.schema = y.schema) OVER (PARTITION BY f.rel, f.from_col) AS any_at_home
+			FROM found f JOIN t x ON x.rel = f.rel JOIN t y ON y.rel = f.target ORDER BY f.rel, f.from_col, f.target, f.weight DESC) AS f
+		WHERE at_home OR NOT any_at_home),	-- another application's tables have the same small numbers for keys
 	holds AS MATERIALIZED (
 		SELECT rel, array_agg(col) AS cols FROM c GROUP BY rel)
 	SELECT array_agg(l) FROM (

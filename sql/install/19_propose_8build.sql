@@ -101,6 +101,7 @@ BEGIN
 	FOR r IN SELECT t.* FROM unnest(tables) t WHERE t.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid, (m ->> 'c')::oid, (m ->> 'p')::oid) LOOP
 		IF (SELECT relrowsecurity FROM pg_class WHERE oid = r.rel) THEN
 			m := agentcrm.propose_ask_question(m, 'row-level security', 'run_as', NOT (SELECT rolsuper OR rolbypassrls OR NOT k.relforcerowsecurity FROM pg_class k JOIN pg_roles x ON x.oid = k.relowner WHERE k.oid = r.rel), r.named, 'it must be read by a role that sees all rows', (SELECT x.rolname FROM pg_roles x WHERE (x.rolbypassrls OR x.rolsuper) AND pg_has_role(current_user, x.oid, 'MEMBER') ORDER BY x.rolsuper, x.oid LIMIT 1));
+			m := m || jsonb_strip_nulls(jsonb_build_object('run_as', CASE WHEN m -> 'questions' -> -1 ->> 'open' = 'true' THEN m -> 'questions' -> -1 -> 'answer' END));
 		END IF;
 		IF agentcrm.primary_key(r.rel) IS NULL THEN
 			m := agentcrm.propose_ask_question(m, 'no primary key', NULL, false, r.named, CASE WHEN r.rel = (m ->> 'l')::oid THEN 'lines are told apart by what they hold' ELSE 'a key that stands there twice would count twice' END);
@@ -137,6 +138,9 @@ BEGIN
 		END IF;
 	END IF;
 	m := m || jsonb_build_object('profiles', jsonb_strip_nulls(jsonb_build_object('o', CASE WHEN o IS NOT NULL THEN agentcrm.propose_profile(tables, columns, o) END, 'l', CASE WHEN l IS NOT NULL THEN agentcrm.propose_profile(tables, columns, l) END)));
+	IF candidate ->> 'how' = 'name' AND jsonb_array_length(candidate -> 'target_cols') = 1 AND (m -> 'profiles' -> 'o' -> (candidate -> 'target_cols' ->> 0) ->> 'distinct')::bigint < 0.98 * (m -> 'profiles' -> 'o' ->> 'n')::bigint THEN
+		RETURN NULL;	-- what lines refer to does not tell orders apart
+	END IF;
 	m := agentcrm.propose_keys(m, tables, columns);
 	IF m IS NULL THEN
 		RETURN NULL;
@@ -169,6 +173,7 @@ DECLARE
 	tables agentcrm.propose_table[] := agentcrm.propose_tables(schemas);
 	columns agentcrm.propose_column[];
 	links agentcrm.propose_link[];
+	candidates jsonb;
 	candidate jsonb;
 	reach oid[];
 	m jsonb;
@@ -179,7 +184,14 @@ BEGIN
 	END IF;
 	columns := agentcrm.propose_columns(tables);
 	links := agentcrm.propose_links(tables, columns);
-	FOR candidate IN SELECT c FROM jsonb_array_elements(agentcrm.propose_candidates(tables, columns, links, wanted)) c LOOP
+	candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
+	IF candidates = '[]' THEN	-- purchases that no supplier is named in are the clients' own
+		tables := ARRAY(SELECT (t.rel, t.named, t.schema, t.plain, t.words, t.n_rows, t.pages, t.key, CASE WHEN t.barred = 'purchase' AND t.plain !~ 'supplier|vendor|lieferant|fournisseur|proveed|fornec|fornit|_po_|^po_|head'
+			AND NOT EXISTS (SELECT FROM unnest(columns) c WHERE c.rel = t.rel AND c.plain ~ 'supplier|vendor|lieferant|fournisseur|proveed|fornec|fornit|kreditor') THEN NULL ELSE t.barred END)::agentcrm.propose_table FROM unnest(tables) t);
+		links := agentcrm.propose_links(tables, columns);
+		candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
+	END IF;
+	FOR candidate IN SELECT c FROM jsonb_array_elements(candidates) c LOOP
 		-- two references away from orders and lines at most: that is all a mapping needs to see
 		WITH RECURSIVE near AS (
 			SELECT r AS rel, 0 AS hops FROM unnest(ARRAY[(candidate ->> 'o')::oid, (candidate ->> 'l')::oid]) r WHERE r IS NOT NULL

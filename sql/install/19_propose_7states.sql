@@ -47,8 +47,8 @@ BEGIN
 	IF m ->> 'source' IS NULL THEN
 		RETURN '[]';
 	END IF;
-	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated FROM %5$s GROUP BY 1 LIMIT 41) AS v',
-		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source')), '[]');
+	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed FROM %5$s GROUP BY 1 LIMIT 41) AS v',
+		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'))), '[]');
 	SELECT seen || coalesce(jsonb_agg(jsonb_build_object('value', u.value, 'orders', NULL)), '[]') INTO seen FROM (
 		SELECT k AS value FROM jsonb_object_keys(labels) k
 		UNION
@@ -59,8 +59,8 @@ BEGIN
 	RETURN (SELECT coalesce(jsonb_agg(v || jsonb_build_object('label', labels ->> (v ->> 'value'), 'reading', CASE
 			WHEN v ->> 'value' IS NULL THEN 'unknown'
 			WHEN labels IS NULL AND v ->> 'value' ~ '^-\d+$' THEN 'cancelled'
-			WHEN labels IS NULL AND v ->> 'value' ~ '^\d+$' THEN CASE WHEN several AND (v ->> 'value' = '0' OR v ->> 'value' = c.preset) THEN 'draft' WHEN (v ->> 'dated')::int = 0 AND (v ->> 'orders')::int > 0 THEN 'draft' ELSE 'unknown' END
-			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) IN ('unknown', 'open') AND (v ->> 'dated')::int = 0 AND (v ->> 'orders')::int > 0 THEN 'draft'
+			WHEN labels IS NULL AND v ->> 'value' ~ '^\d+$' THEN CASE WHEN several AND (v ->> 'value' = '0' OR v ->> 'value' = c.preset) THEN 'draft' WHEN (v ->> 'dated')::int = 0 AND (v ->> 'orders')::int > 0 OR (v ->> 'confirmed')::int = 0 AND (v ->> 'orders')::int > 0 THEN 'draft' ELSE 'unknown' END
+			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) IN ('unknown', 'open') AND 0 IN ((v ->> 'dated')::int, (v ->> 'confirmed')::int) AND (v ->> 'orders')::int > 0 THEN 'draft'
 			ELSE agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) END) ORDER BY i), '[]')
 		FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i));
 END $$;
@@ -114,6 +114,10 @@ BEGIN
 		END IF;
 	END LOOP;
 	IF best.col IS NULL THEN
+		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = base AND a.words && '{status}' AND NOT a.words && '{status_bad}' AND a.family IN ('text', 'enum', 'int', 'uuid', 'bool') AND (m -> 'profiles' -> (m ->> 'base') ->> 'n')::bigint = 0 ORDER BY a.attnum LIMIT 1;
+		IF c.col IS NOT NULL THEN
+			m := agentcrm.propose_ask_question(m, 'which statuses are sales?', 'is_sale', true, format('%s.%I', m ->> 'base', c.col), 'there are no orders yet to tell by', 'true', ARRAY[format('%s.%I IN (...)', m ->> 'base', c.col)]);
+		END IF;
 		RETURN m;
 	END IF;
 	SELECT array_agg(v ->> 'value' ORDER BY i) FILTER (WHERE v ->> 'reading' IN ('sale', 'open', 'unknown')), array_agg(v ->> 'reading') INTO sale, everything FROM jsonb_array_elements(best_seen) WITH ORDINALITY AS x(v, i);
@@ -198,7 +202,7 @@ BEGIN
 		named := format('%s.%I', f.alias, f.col);
 		role := CASE WHEN f.alias = m ->> 'base' THEN 'is_sale' ELSE 'line_ok' END;
 		condition := NULL;
-		IF f.plain ~ '(^|_)(is_)?(deleted?|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|gelöscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
+		IF f.plain ~ '(^|_)(is_)?(deleted?|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
 			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;
 		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
 			condition := CASE f.family WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;

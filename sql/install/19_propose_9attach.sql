@@ -54,7 +54,7 @@ CREATE FUNCTION agentcrm.attach_best(source_name text, given jsonb, path name[],
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	schemas name[] := agentcrm.part_array(given, 'schemas')::name[];
-	wanted jsonb := jsonb_strip_nulls(jsonb_build_object('clients', agentcrm.option_table(given, 'clients')::oid, 'products', agentcrm.option_table(given, 'products')::oid, 'reps', agentcrm.option_table(given, 'reps')::oid));
+	wanted jsonb := jsonb_strip_nulls(jsonb_build_object('only_near', true, 'clients', agentcrm.option_table(given, 'clients')::oid, 'products', agentcrm.option_table(given, 'products')::oid, 'reps', agentcrm.option_table(given, 'reps')::oid));
 	mappings jsonb;
 	best jsonb;
 	rival jsonb;

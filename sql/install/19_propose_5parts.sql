@@ -39,7 +39,7 @@ BEGIN
 					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
 					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
 					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
-				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 ELSE -2 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
+				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
 					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
 				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
 					+ CASE WHEN c.plain ~ 'sales|rep|seller|verkauf|vertret|vend|commerc|agent' THEN 1 ELSE 0 END - CASE WHEN c.plain ~ 'creat|author|updat|modif|write|approv|cancel|valid|pack|pick|driver|cashier|cloture' THEN 2.5 ELSE 0 END
@@ -318,6 +318,13 @@ BEGIN
 		m := agentcrm.propose_add(m, CASE WHEN n = 1 THEN jsonb_build_object('rep', agentcrm.sql_key(w.alias, w.cols), 'reps', CASE WHEN w.how = 'foreign key' OR agentcrm.primary_key(w.target) = w.target_cols THEN agentcrm.relation_name(w.target) END) ELSE '{}' END,
 			agentcrm.propose_role('rep', w.rel, agentcrm.sql_key(w.alias, w.cols), w.score, w.evidence, NULL, n));
 	END LOOP;
+	IF n = 0 AND m ->> 'c' IS NOT NULL THEN	-- a client's own rep
+		SELECT k.cols[1] AS col, t.named, t.rel INTO w FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[1]
+		WHERE k.rel = (m ->> 'c')::oid AND k.how = 'foreign key' AND cardinality(k.cols) = 1 AND t.words && '{rep,user}' AND c.words && '{rep}' AND c.plain !~ 'creat|author|updat|modif|write' ORDER BY t.words && '{rep}' DESC, c.attnum LIMIT 1;
+		IF w.col IS NOT NULL THEN
+			m := agentcrm.propose_add(m, jsonb_build_object('rep', 'c.' || quote_ident(w.col), 'reps', w.named), agentcrm.propose_role('rep', (m ->> 'c')::oid, 'c.' || quote_ident(w.col), 3, 'of the client; foreign key to ' || w.named));
+		END IF;
+	END IF;
 	RETURN m;
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_rep(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the rep of a mapping';
@@ -330,6 +337,9 @@ DECLARE
 	n int := 0;
 	expression text;
 BEGIN
+	SELECT format('%s.%I', m ->> 'base', c.col) INTO expression FROM unnest(columns) c, LATERAL (SELECT m -> 'profiles' -> (m ->> 'base') AS p) AS v
+	WHERE c.rel = CASE m ->> 'base' WHEN 'o' THEN (m ->> 'o')::oid ELSE (m ->> 'l')::oid END AND c.family = 'time' AND c.plain ~ 'confirm|valida|complet|placed|submitted|bestatig|approv|posted' AND (p -> c.col ->> 'filled')::bigint BETWEEN 1 AND (p ->> 'n')::bigint - 1 ORDER BY c.attnum LIMIT 1;
+	m := m || jsonb_build_object('confirmed', expression);
 	FOR d IN
 		SELECT c.*, v.profile, v.filled, v.alias,
 			CASE WHEN c.words && '{ordered}' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed') THEN CASE WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END

@@ -1,0 +1,177 @@
+# Schemas that nobody described: propose finds tables and expressions, attach
+# takes them or refuses with a call that works as it stands, and the ledger then
+# has the known figures.
+use strict;
+use warnings;
+
+use lib 'test/t/lib';
+use Agentcrm;
+use Cwd;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes 'time';
+
+my $shared = getcwd() . '/../shared/data';
+my $node = new_node('propose');
+
+sub load
+{
+	my ($database, $file, $path) = @_;
+	my ($dir) = $file =~ m{^(.*)/};
+	my $connect = $node->connstr($database) . ' user=app' . ($path ? " options='-c search_path=$path'" : '');
+
+	command_ok([ 'bash', '-c', qq{cd "$dir" && psql -X -q -v ON_ERROR_STOP=1 -d "$connect" -f "$file"} ], "$file loads");
+	return;
+}
+
+sub new_database
+{
+	my ($database) = @_;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database OWNER app");
+	$node->safe_psql($database, 'CREATE EXTENSION agentcrm; SELECT agentcrm.pause(); GRANT CREATE ON SCHEMA public TO app');
+	return;
+}
+
+# Attaches by name alone; on refusal makes the call of the hint.  Gives the number of open questions, undef when it did not work.
+sub attach_by_name
+{
+	my ($database, $name, $arguments) = @_;
+	my $given = "'" . $name . "'" . ($arguments ? ", $arguments" : '');
+	my ($status, $stdout, $stderr) = $node->psql($database, "SELECT * FROM agentcrm.attach($given)");
+
+	return 0 if $status == 0;
+	my $open = $stderr =~ /(\d+) questions are open/ ? $1 : $stderr =~ /a question is open/ ? 1 : undef;
+	my ($call) = $stderr =~ /^HINT:  (SELECT .*)$/m;
+	unless (defined $open && defined $call)
+	{
+		diag($stderr);
+		return undef;
+	}
+	($status, $stdout, $stderr) = $node->psql($database, $call);
+	diag("$call\n$stderr") if $status;
+	return $status ? undef : $open;
+}
+
+sub figures
+{
+	my ($database, $name) = @_;
+
+	$node->psql($database, "CALL agentcrm.backfill('$name')");
+	return $node->safe_psql($database, qq{SELECT string_agg(trim_scale(ledger)::text, '|' ORDER BY array_position('{clients,orders,lines,amount}', item))
+		FROM agentcrm.compare('$name') WHERE item IN ('clients', 'orders', 'lines', 'amount')});
+}
+
+$node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
+
+# ---- small schemas of many kinds ----
+
+new_database('kinds');
+load('kinds', getcwd() . '/test/propose/schemas.sql');
+my $wrong = $node->safe_psql('kinds', q{
+	CREATE TABLE judged AS
+	SELECT m.app, w.key, w.value AS wanted, CASE WHEN w.value LIKE '[%' THEN (best -> w.key)::text ELSE best ->> w.key END AS got
+	FROM expected.mapping m, LATERAL (SELECT agentcrm.propose_mappings(ARRAY[m.app::name]) -> 0 -> 'options' AS best) AS p, jsonb_each_text(m.wanted) w;
+	SELECT string_agg(format('%s.%s is %s, not %s', app, key, got, wanted), E'\n') FROM judged WHERE got IS DISTINCT FROM wanted});
+my ($tables, $columns, $whole, $all) = split /\|/, $node->safe_psql('kinds', q{
+	SELECT round(100.0 * count(*) FILTER (WHERE key = ANY (tables) AND got = wanted) / count(*) FILTER (WHERE key = ANY (tables))),
+		round(100.0 * count(*) FILTER (WHERE key <> ALL (tables) AND got = wanted) / count(*) FILTER (WHERE key <> ALL (tables))),
+		(SELECT count(*) FROM (SELECT FROM judged GROUP BY app HAVING bool_and(got IS NOT DISTINCT FROM wanted)) AS w), count(DISTINCT app)
+	FROM judged, (SELECT '{orders,lines,clients,products}'::text[] AS tables) AS t});
+note "right tables $tables %, right columns $columns %, right whole mappings $whole of $all";
+is($wrong, '', 'every table and expression is the right one');
+cmp_ok($all, '>=', 14, "$all schemas");
+foreach my $app (split /\n/, $node->safe_psql('kinds', 'SELECT app FROM expected.mapping ORDER BY app COLLATE "C"'))
+{
+	my $open = attach_by_name('kinds', $app);
+	ok(defined $open, "$app attaches by its name" . (defined $open ? ", $open questions" : ''));
+	is(figures('kinds', $app), $node->safe_psql('kinds', "SELECT concat_ws('|', clients, orders, lines, trim_scale(net)) FROM expected.mapping WHERE app = '$app'"), "$app: figures");
+}
+# a stock item that lines look their product up by is followed
+$node->safe_psql('kinds', q{UPDATE chained.itemsite SET itemsite_item_id = 6 WHERE itemsite_id = 1; CALL agentcrm.run()});
+clean($node, 'kinds', 'all of them');
+
+# what was left out, and what is asked
+is($node->safe_psql('kinds', q{SELECT count(*) FROM agentcrm.propose() WHERE relation ~* 'archive|purchase|angebot|compras|cart|poitem|pohead|fournisseur|stg_|_log|_20(23|24)$' AND role IN ('orders', 'lines')}), 0,
+	'no archive, purchase, quote, cart, staging table, log or partition is proposed');
+is($node->safe_psql('kinds', q{SELECT string_agg(value || ' ' || reading || ' ' || counts || ' ' || orders || ' ' || first_at::date, ', ' ORDER BY value) FROM agentcrm.propose_questions('{espanol}') WHERE mapping = 1 AND argument = 'is_sale' AND open}),
+	'Anulado (4) cancelled false 25 2024-03-01, Borrador (1) draft false 25 2024-03-02, Confirmado (2) sale true 25 2024-03-01, Entregado (3) sale true 25 2024-03-01',
+	'statuses by the names of the status table, with orders and dates');
+is($node->safe_psql('kinds', q{SELECT string_agg(DISTINCT mapping || ' ' || relation, ', ') FROM agentcrm.propose('{twofold}') WHERE role = 'orders' AND rank = 1}),
+	'1 twofold.customer_order, 2 twofold.invoice', 'orders and invoices are alternatives');
+my ($status, $stdout, $stderr) = $node->psql('kinds', q{SELECT * FROM agentcrm.attach('any')});
+like($stderr, qr/which orders\?/, 'several applications: which one is asked');
+($status, $stdout, $stderr) = $node->psql('kinds', q{SELECT item FROM agentcrm.attach('again', schemas => '{espanol}', dry_run => true) WHERE item IN ('open', 'call') ORDER BY 1});
+is($stdout, "call\nopen", 'a dry run tells the question and the call');
+($status, $stdout, $stderr) = $node->psql('kinds', q{SELECT * FROM agentcrm.attach('again', schemas => '{espanol}', is_sale => 'o.id_estado = 3')});
+is($status, 0, 'a question is answered by its argument') or diag($stderr);
+is(figures('kinds', 'again'), '5|25|50|350', 'and the answer counts');
+
+# ---- a database of 500 tables, one of them large ----
+
+new_database('large');
+$node->safe_psql('large', q{
+	SET ROLE app;
+	CREATE SCHEMA erp;
+	DO $$
+	DECLARE
+		names text[] := '{customer,product,supplier,purchase_order,purchase_order_line,payment,shipment,employee,account,journal,location,stock_move,project,task,contract,ticket,lead,email,setting,invoice,invoice_line,quote,quote_line,delivery,delivery_line}';
+	BEGIN
+		FOR i IN 0 .. 497 LOOP
+			EXECUTE format('CREATE TABLE erp.%I (id bigserial PRIMARY KEY, code text, name text, customer_id bigint, product_id bigint, order_id bigint, invoice_id bigint, user_id bigint, status text, type text, quantity numeric, unit_price numeric,
+				amount numeric, tax_amount numeric, currency text, order_date date, due_date date, created_at timestamp, %I text)', names[1 + i % 25] || CASE WHEN i < 25 THEN '' ELSE '_' || chr(97 + i / 25) || 'x' END, 'extra_' || i);
+			IF i % 100 = 99 THEN
+				COMMIT;
+				SET ROLE app;
+			END IF;
+		END LOOP;
+	END $$;
+	CREATE TABLE erp.sales_order (id bigserial PRIMARY KEY, customer_id bigint, order_date date, status text);
+	CREATE TABLE erp.sales_order_line (id bigserial PRIMARY KEY, order_id bigint, product_id bigint, qty int, price numeric, line_total numeric);
+	INSERT INTO erp.customer (name) SELECT 'c' || i FROM generate_series(1, 2000) i;
+	INSERT INTO erp.product (name) SELECT 'p' || i FROM generate_series(1, 2000) i;
+	INSERT INTO erp.sales_order (customer_id, order_date, status) SELECT 1 + i % 2000, '2020-01-01'::date + i % 1500, 'done' FROM generate_series(1, 100000) i;
+	INSERT INTO erp.sales_order_line (order_id, product_id, qty, price, line_total) SELECT 1 + i / 3, 1 + i % 2000, 2, 5, 10 FROM generate_series(0, 299999) i;
+	CREATE INDEX ON erp.sales_order_line (order_id)});
+my $started = time();
+my $found = $node->safe_psql('large', q{
+	BEGIN;
+	SELECT string_agg(relation, ' ' ORDER BY role DESC) FROM agentcrm.propose() WHERE mapping = 1 AND rank = 1 AND role IN ('orders', 'lines', 'clients', 'products');
+	SELECT max(seq_tup_read + coalesce(idx_tup_fetch, 0)) < 60000 FROM pg_stat_xact_user_tables WHERE relname ~ 'sales_order';
+	COMMIT});
+note sprintf('propose() over 500 tables: %.1f s', time() - $started);
+is($found, "erp.products erp.orders erp.lines erp.clients\nt" =~ s/erp\.(\w+)/{ products => 'erp.product', orders => 'erp.sales_order', lines => 'erp.sales_order_line', clients => 'erp.customer' }->{$1}/ger, 'the right four of 500 tables, from a part of the rows');
+($status, $stdout, $stderr) = $node->psql('large', q{SET statement_timeout = '50ms'; SELECT count(*) FROM agentcrm.propose()}, extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
+like($stderr, qr/57014/, 'statement_timeout ends it');
+
+# ---- schemas of known systems, and two real data sets ----
+
+SKIP:
+{
+	skip "no $shared", 1 unless -f "$shared/shapes/shapes.sql";
+
+	$node->safe_psql('postgres', 'CREATE DATABASE shapes');
+	$node->safe_psql('shapes', 'CREATE EXTENSION agentcrm; SELECT agentcrm.pause()');
+	command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('shapes'), '-f', "$shared/shapes/shapes.sql" ], 'shapes load, as a superuser');
+	foreach my $app (qw(odoo dolibarr spree sylius))
+	{
+		my $open = attach_by_name('shapes', $app);
+		ok(defined $open && $open <= 3, "$app attaches by its name" . (defined $open ? ", $open questions" : ''));
+		is(figures('shapes', $app), $node->safe_psql('shapes', "SELECT concat_ws('|', clients, orders, lines, trim_scale(net)) FROM shapes.expect WHERE app = '$app'"), "$app: figures");
+	}
+	clean($node, 'shapes', 'shapes');
+
+	new_database('northwind');
+	load('northwind', "$shared/northwind/load.sql");
+	is(attach_by_name('northwind', 'northwind'), 0, 'Northwind attaches by its name, without a question');
+	is(figures('northwind', 'northwind'), '89|830|2155|1265793.0395', 'Northwind: figures to the last digit');
+
+	new_database('retail');
+	load('retail', "$shared/online_retail/load.sql");
+	cmp_ok(attach_by_name('retail', 'retail') // 9, '<=', 2, 'Online Retail attaches by its name');
+	is(figures('retail', 'retail'), '4372|22190|406829|8300065.814', 'Online Retail: figures to the last digit');
+}
+
+$node->stop;
+done_testing();
