@@ -179,6 +179,7 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 	int64		counts[lengthof(after_ledger)];
 	MemoryContext cxt = CurrentMemoryContext;
 
+	PreventCommandDuringRecovery("agentcrm.forget()");
 	InitMaterializedSRF(fcinfo, 0);
 
 	/* no step of the worker may write the client meanwhile */
