@@ -32,7 +32,7 @@
 #include "engine/shmem.h"
 #include "engine/worker.h"
 
-/* A database whose worker ended at once is not tried again before this time. */
+/* A database whose worker ended at once, or could not be started, is not tried again before this time. */
 #define RESTART_DELAY_MS 1000
 /* Workers that only look whether the extension is there, at a time. */
 #define LONGEST_WAIT_MS 60000
@@ -43,8 +43,9 @@ typedef struct Database
 	Oid			oid;
 	bool		seen;			/* in the last scan of pg_database */
 	bool		looked;			/* a worker has looked for the extension */
+	bool		refused;		/* the last start failed, and the log says so */
 	BackgroundWorkerHandle *handle; /* of the worker started last */
-	TimestampTz started_at;
+	TimestampTz started_at;		/* or tried to */
 } Database;
 
 static Database *databases = NULL;
@@ -166,20 +167,14 @@ start(Database *database, EngineSlot *slot, TimestampTz now)
 
 	StartTransactionCommand();	/* to look up the role */
 	MemoryContextSwitchTo(TopMemoryContext);
-	started = worker_start(database->oid, MyProcPid, &database->handle);
+	started = worker_start(database->oid, MyProcPid, &database->handle, database->refused ? DEBUG1 : LOG);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(old);
 	if (slot)
 		slot->no_worker_slot = !started;
-	if (started)
-	{
-		database->looked = true;
-		database->started_at = now;
-	}
-	else
-		ereport(LOG,
-				(errmsg("agentcrm: no free worker slot for database %u", database->oid),
-				 errhint("Raise max_worker_processes.")));
+	database->looked |= started;
+	database->refused = !started;
+	database->started_at = now;
 }
 
 /* Milliseconds before a worker may be started. */
@@ -212,9 +207,12 @@ start_workers(bool poll)
 			long		rest = rest_before_start(database, slot, now);
 
 			if (rest <= 0)
+			{
 				start(database, slot, now);
-			else
-				wait = Min(wait, rest);
+				/* nobody says when a worker slot becomes free */
+				rest = database->refused ? RESTART_DELAY_MS : LONGEST_WAIT_MS;
+			}
+			wait = Min(wait, rest);
 		}
 		else if (slot && slot->due != DT_NOEND)
 			wait = Min(wait, Max(TimestampDifferenceMilliseconds(engine_now(), slot->due), 1));

@@ -312,7 +312,7 @@ agentcrm_start_worker(PG_FUNCTION_ARGS)
 	check_crashes();
 	if (engine_slot && engine_slot->worker_pid != 0)
 		PG_RETURN_INT32(engine_slot->worker_pid);
-	if (!worker_start(MyDatabaseId, MyProcPid, &handle))
+	if (!worker_start(MyDatabaseId, MyProcPid, &handle, LOG))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("could not start a worker"),
@@ -358,8 +358,8 @@ agentcrm_pause(PG_FUNCTION_ARGS)
 Datum
 agentcrm_worker_state(PG_FUNCTION_ARGS)
 {
-	Datum		values[7];
-	bool		isnull[7] = {false};
+	Datum		values[8];
+	bool		isnull[8] = {false};
 	char	   *down;
 	TupleDesc	desc;
 
@@ -379,6 +379,7 @@ agentcrm_worker_state(PG_FUNCTION_ARGS)
 	down = note_reason();
 	values[6] = down ? CStringGetTextDatum(down) : (Datum) 0;
 	isnull[6] = down == NULL;
+	values[7] = BoolGetDatum(engine_shared->preloaded);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, isnull)));
 }
 

@@ -65,6 +65,7 @@ startup_shmem(void)
 	engine_shared = NULL;
 	engine_slot = NULL;
 	shmem_attach();
+	engine_shared->preloaded = true;
 }
 
 /* Install the hooks; called from _PG_init while libraries are preloaded. */

@@ -48,6 +48,7 @@ typedef struct EngineShared
 {
 	LWLock		lock;			/* protects the assignment of slots */
 	slock_t		mutex;			/* protects the fields of all slots but wake */
+	bool		preloaded;		/* a launcher was registered, or ought to have been */
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch;
 	TimestampTz life;			/* when this run of the server began, or the first one of those parted by clean stops */

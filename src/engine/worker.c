@@ -296,9 +296,9 @@ agentcrm_worker_main(Datum arg)
 	proc_exit(0);
 }
 
-/* Register a worker for a database; false when max_worker_processes is exhausted. */
+/* Register a worker for a database; false when max_worker_processes is exhausted or its role is gone, as a message says. */
 bool
-worker_start(Oid database, pid_t notify, BackgroundWorkerHandle **handle)
+worker_start(Oid database, pid_t notify, BackgroundWorkerHandle **handle, int elevel)
 {
 	BackgroundWorker worker = {0};
 	Oid			role = InvalidOid;
@@ -308,7 +308,7 @@ worker_start(Oid database, pid_t notify, BackgroundWorkerHandle **handle)
 		role = get_role_oid(agentcrm_worker_role, true);
 		if (!OidIsValid(role))
 		{
-			ereport(LOG,
+			ereport(elevel,
 					(errmsg("agentcrm: role \"%s\" does not exist", agentcrm_worker_role),
 					 errhint("Set agentcrm.worker_role to a role with LOGIN.")));
 			return false;
@@ -324,5 +324,10 @@ worker_start(Oid database, pid_t notify, BackgroundWorkerHandle **handle)
 	worker.bgw_main_arg = ObjectIdGetDatum(database);
 	worker.bgw_notify_pid = notify;
 	memcpy(worker.bgw_extra, &role, sizeof(Oid));
-	return RegisterDynamicBackgroundWorker(&worker, handle);
+	if (RegisterDynamicBackgroundWorker(&worker, handle))
+		return true;
+	ereport(elevel,
+			(errmsg("agentcrm: no free worker slot for database %u", database),
+			 errhint("Raise max_worker_processes.")));
+	return false;
 }

@@ -10,7 +10,7 @@
 #include "postmaster/bgworker.h"
 
 extern void launcher_register(void);	/* from _PG_init, with shared_preload_libraries */
-extern bool worker_start(Oid database, pid_t notify, BackgroundWorkerHandle **handle);
+extern bool worker_start(Oid database, pid_t notify, BackgroundWorkerHandle **handle, int elevel);
 
 extern PGDLLEXPORT void agentcrm_launcher_main(Datum arg);
 extern PGDLLEXPORT void agentcrm_worker_main(Datum arg);

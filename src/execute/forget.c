@@ -192,6 +192,7 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 	int64		counts[lengthof(after_ledger)];
 	MemoryContext cxt = CurrentMemoryContext;
 
+	PreventCommandDuringRecovery("agentcrm.forget()");
 	agentcrm_check_argument(fcinfo, 0, "client_id");
 	InitMaterializedSRF(fcinfo, 0);
 
