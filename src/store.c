@@ -84,7 +84,6 @@ open_for_writing(Store *store, const StoreShape *shape)
 {
 	TupleConstr *constr = RelationGetDescr(store->rel)->constr;
 
-	store_check(store->rel, shape);
 	store->indexes = CatalogOpenIndexes(store->rel);
 	store->cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm store", ALLOCSET_DEFAULT_SIZES);
 	store->check = constr != NULL && constr->num_check > shape->checks;
@@ -101,6 +100,8 @@ store_open(const char *table, LOCKMODE lockmode)
 
 	store->rel = table_open(store_relid(table), lockmode);
 	store->desc = store_known_desc(store->rel, shape->columns);
+	if (lockmode >= RowExclusiveLock || store->desc->natts < shape->columns)
+		store_check(store->rel, shape);
 	if (lockmode >= RowExclusiveLock)
 		open_for_writing(store, shape);
 	return store;

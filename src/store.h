@@ -57,7 +57,7 @@ typedef struct StoreShape
 extern const StoreShape *store_shape(const char *table);
 extern TupleDesc store_known_desc(Relation rel, int columns);	/* the relation's own where it has no more columns */
 extern void store_check(Relation rel, const StoreShape *shape);	/* an ERROR when somebody added what is not served */
-extern void store_check_tables(void);	/* the same for all that is written, again only after one was altered */
+extern void store_check_tables(void);	/* the same for all, again only after one was altered */
 
 extern void store_sync(void);	/* what was written becomes visible to later scans; only where the active snapshot is the step's own */
 

@@ -112,17 +112,21 @@ table_name(Relation rel)
 }
 
 static bool
+lacks_columns(Relation rel, const StoreShape *shape, Obstacle *found)
+{
+	if (RelationGetDescr(rel)->natts >= shape->columns)
+		return false;
+	found->message = psprintf("table %s has %d columns, not %d: it is of an earlier version", table_name(rel),
+							  RelationGetDescr(rel)->natts, shape->columns);
+	found->hint = pstrdup("ALTER EXTENSION agentcrm UPDATE");
+	return true;
+}
+
+static bool
 altered_columns(Relation rel, const StoreShape *shape, Obstacle *found)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 
-	if (desc->natts < shape->columns)
-	{
-		found->message = psprintf("table %s has %d columns, not %d: it is of another version", table_name(rel),
-								  desc->natts, shape->columns);
-		found->hint = pstrdup("ALTER EXTENSION agentcrm UPDATE");
-		return true;
-	}
 	for (int i = shape->columns; i < desc->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
 		{
@@ -225,10 +229,14 @@ altered_indexes(Relation rel, const StoreShape *shape, Obstacle *found)
 	return false;
 }
 
-/* The first thing about a table that is written here that is not served. */
+/* The first thing about a table that is not served. */
 static bool
 find_obstacle(Relation rel, const StoreShape *shape, Obstacle *found)
 {
+	if (lacks_columns(rel, shape, found))
+		return true;
+	if (shape->use == STORE_READ)
+		return false;
 	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 	{
 		found->message = psprintf("table %s is not of access method heap", table_name(rel));
@@ -250,7 +258,7 @@ store_check(Relation rel, const StoreShape *shape)
 {
 	Obstacle	found;
 
-	if (shape->use != STORE_READ && find_obstacle(rel, shape, &found))
+	if (find_obstacle(rel, shape, &found))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("%s", found.message),
@@ -269,7 +277,7 @@ count_alteration(Datum arg, Oid relid)
 	alterations++;
 }
 
-/* Look at all tables that are written, so that no event is blamed for what somebody did to one. */
+/* Look at all tables, so that no event is blamed for what somebody did to one. */
 void
 store_check_tables(void)
 {
@@ -282,13 +290,12 @@ store_check_tables(void)
 		CacheRegisterRelcacheCallback(count_alteration, (Datum) 0);
 	registered = true;
 	for (int i = 0; i < (int) lengthof(shapes); i++)
-		if (shapes[i].use != STORE_READ)
-		{
-			Relation	rel = table_open(store_relid(shapes[i].table), AccessShareLock);
+	{
+		Relation	rel = table_open(store_relid(shapes[i].table), AccessShareLock);
 
-			store_check(rel, &shapes[i]);
-			table_close(rel, AccessShareLock);
-		}
+		store_check(rel, &shapes[i]);
+		table_close(rel, AccessShareLock);
+	}
 	alterations_checked = now;
 }
 
@@ -303,7 +310,7 @@ agentcrm_obstacle(PG_FUNCTION_ARGS)
 		Obstacle	found;
 		bool		obstructed;
 
-		if (shapes[i].use == STORE_READ || !ConditionalLockRelationOid(relid, AccessShareLock))
+		if (!ConditionalLockRelationOid(relid, AccessShareLock))
 			continue;
 		rel = table_open(relid, NoLock);
 		obstructed = find_obstacle(rel, &shapes[i], &found);

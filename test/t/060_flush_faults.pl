@@ -253,7 +253,8 @@ SKIP:
 	consumed($small, 'postgres', 'the first load ends');
 	$small->safe_psql('postgres', 'SELECT agentcrm.pause()');
 	$small->safe_psql('postgres', q{
-		INSERT INTO agentcrm.event_1 SELECT pg_current_xact_id(), source_id, 1, g::text FROM agentcrm.source, generate_series(1, 37000) g});
+		INSERT INTO agentcrm.event_1 (xid, at, source_id, part, key)
+		SELECT pg_current_xact_id(), now(), source_id, 1, g::text FROM agentcrm.source, generate_series(1, 32500) g});
 	cmp_ok($small->safe_psql('postgres', q{SELECT pg_relation_size('agentcrm.event_1')}), '>=', 1900000, 'the event table is nearly full');
 	my $writer = $small->background_psql('postgres', on_error_stop => 0);
 	my $pid = $writer->query_safe('SELECT pg_backend_pid()');
