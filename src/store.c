@@ -308,7 +308,7 @@ store_delete(Store *store, ItemPointer tid)
 }
 
 static StoreScan *
-begin_scan(Store *store, const char *index, int nkeys, const Datum *keys, bool after)
+begin_scan(Store *store, const char *index, int nkeys, const Datum *keys, StrategyNumber last)
 {
 	StoreScan  *scan = palloc(sizeof(StoreScan));
 	ScanKeyData skeys[INDEX_MAX_KEYS];
@@ -318,11 +318,11 @@ begin_scan(Store *store, const char *index, int nkeys, const Datum *keys, bool a
 	{
 		AttrNumber	attno = scan->index->rd_index->indkey.values[i];
 		Oid			type = TupleDescAttr(store->desc, attno - 1)->atttypid;
-		TypeCacheEntry *typcache = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO | TYPECACHE_GT_OPR);
+		TypeCacheEntry *typcache = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO | TYPECACHE_BTREE_OPFAMILY);
 
-		if (after && i == nkeys - 1)
-			ScanKeyEntryInitialize(&skeys[i], 0, attno, BTGreaterStrategyNumber, InvalidOid,
-								   scan->index->rd_indcollation[i], get_opcode(typcache->gt_opr), keys[i]);
+		if (i == nkeys - 1 && last != BTEqualStrategyNumber)
+			ScanKeyEntryInitialize(&skeys[i], 0, attno, last, InvalidOid, scan->index->rd_indcollation[i],
+								   get_opcode(get_opfamily_member(typcache->btree_opf, type, type, last)), keys[i]);
 		else
 			ScanKeyEntryInitializeWithInfo(&skeys[i], 0, attno, BTEqualStrategyNumber, InvalidOid,
 										   scan->index->rd_indcollation[i],
@@ -336,14 +336,21 @@ begin_scan(Store *store, const char *index, int nkeys, const Datum *keys, bool a
 StoreScan *
 store_scan(Store *store, const char *index, int nkeys, const Datum *keys)
 {
-	return begin_scan(store, index, nkeys, keys, false);
+	return begin_scan(store, index, nkeys, keys, BTEqualStrategyNumber);
 }
 
 /* Begin a scan by equality on the leading columns but the last, and by what is greater than that. */
 StoreScan *
 store_scan_after(Store *store, const char *index, int nkeys, const Datum *keys)
 {
-	return begin_scan(store, index, nkeys, keys, true);
+	return begin_scan(store, index, nkeys, keys, BTGreaterStrategyNumber);
+}
+
+/* Begin a scan of what is at most the bound in the index's first column. */
+StoreScan *
+store_scan_until(Store *store, const char *index, Datum bound)
+{
+	return begin_scan(store, index, 1, &bound, BTLessEqualStrategyNumber);
 }
 
 /* The next row of the scan, NULL at the end; valid until the next call. */

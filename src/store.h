@@ -34,8 +34,11 @@ typedef struct StoreScan StoreScan;
 extern StoreScan *store_scan(Store *store, const char *index, int nkeys, const Datum *keys);
 /* The same, but greater than the last of the keys, which is a bound. */
 extern StoreScan *store_scan_after(Store *store, const char *index, int nkeys, const Datum *keys);
+/* All up to a bound on the first column; dead versions beyond it, which a held snapshot may keep in numbers, are not passed over. */
+extern StoreScan *store_scan_until(Store *store, const char *index, Datum bound);
 extern HeapTuple store_next(StoreScan *scan);	/* NULL at the end; valid until the next call; t_self is its tid */
-extern HeapTuple store_prev(StoreScan *scan);	/* the same backward */
+/* The same backward; the first call for a unique key meets the newest version first, not all that a held snapshot keeps. */
+extern HeapTuple store_prev(StoreScan *scan);
 extern void store_scan_end(StoreScan *scan);
 
 /* store_shape.c: the tables as they are against the tables as they were made */

@@ -497,36 +497,44 @@ step_events(TimestampTz now, bool *drained)
 /* ---- time ---- */
 
 static int
-due_clients(TimestampTz now, int limit, int64 *ids, TimestampTz *first)
+due_clients(TimestampTz now, int limit, int64 *ids)
+{
+	Store	   *store = store_open("client_state", AccessShareLock);
+	StoreScan  *scan = store_scan_until(store, "client_state_next_look_at_idx", TimestampTzGetDatum(now));
+	HeapTuple	tuple;
+	bool		isnull;
+	int			n = 0;
+
+	while (n < limit && (tuple = store_next(scan)) != NULL)
+		ids[n++] = DatumGetInt64(heap_getattr(tuple, 1, store_desc(store), &isnull));
+	store_scan_end(scan);
+	store_close(store);
+	return n;
+}
+
+/* When the next client is due; passes over all dead versions of earlier times. */
+static TimestampTz
+next_due_client(void)
 {
 	Store	   *store = store_open("client_state", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "client_state_next_look_at_idx", 0, NULL);
 	TupleDesc	desc = store_desc(store);
-	HeapTuple	tuple;
-	int			n = 0;
+	HeapTuple	tuple = store_next(scan);
+	TimestampTz at = DT_NOEND;
+	bool		isnull;
 
-	*first = DT_NOEND;
-	while (n < limit && (tuple = store_next(scan)) != NULL)
-	{
-		bool		isnull;
-		TimestampTz at = DatumGetTimestampTz(heap_getattr(tuple, STATE_NEXT_LOOK_AT, desc, &isnull));
-
-		*first = Min(*first, at);
-		if (at > now)
-			break;
-		ids[n++] = DatumGetInt64(heap_getattr(tuple, 1, desc, &isnull));
-	}
+	if (tuple)
+		at = DatumGetTimestampTz(heap_getattr(tuple, STATE_NEXT_LOOK_AT, desc, &isnull));
 	store_scan_end(scan);
 	store_close(store);
-	return n;
+	return at;
 }
 
 static bool
 step_due(TimestampTz now, int at_once)
 {
 	int64		ids[DUE_AT_ONCE];
-	TimestampTz first;
-	int			n = due_clients(now, note_limit(NOTE_DUE, at_once), ids, &first);
+	int			n = due_clients(now, note_limit(NOTE_DUE, at_once), ids);
 	int			expired = execute_expire(now, at_once);
 
 	if (n > 0)
@@ -542,8 +550,6 @@ step_due(TimestampTz now, int at_once)
 TimestampTz
 step_next_due(void)
 {
-	int64		id;
-	TimestampTz client;
 	TimestampTz recommendation;
 	TimestampTz others;
 
@@ -551,9 +557,7 @@ step_next_due(void)
 		return DT_NOEND;
 	recommendation = execute_next_due();
 	others = Min(queue_next_retry(), reconcile_next_due());
-
-	due_clients(DT_NOBEGIN, 1, &id, &client);
-	return Min(client, Min(recommendation, others));
+	return Min(next_due_client(), Min(recommendation, others));
 }
 
 /* ---- the step ---- */

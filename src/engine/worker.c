@@ -34,6 +34,8 @@
 
 /* An idle worker looks this often whether somebody wants the database, and for events nobody announced. */
 #define IDLE_LOOK_MS 250
+/* It looks for the next due time once it has been idle for so long. */
+#define DUE_LOOK_MS 1000
 /* A worker that ended before its work was done is followed by another after this time. */
 #define EARLY_END_DELAY_MS 1000
 /* After an error the next step waits, longer each time. */
@@ -239,6 +241,7 @@ work(void)
 {
 	int			backoff = 0;
 	TimestampTz idle_since = 0;
+	bool		due_known = false;
 
 	for (;;)
 	{
@@ -257,9 +260,15 @@ work(void)
 		if (idle_since == 0)
 		{
 			idle_since = GetCurrentTimestamp();
-			engine_slot->due = engine_slot->paused ? DT_NOEND : next_due();
+			due_known = false;
 		}
-		if (backoff == 0 && engine_shared->launcher_pid != 0 &&
+		/* not after every batch: under a held snapshot the search passes over dead versions without end */
+		if (!due_known && TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), DUE_LOOK_MS))
+		{
+			engine_slot->due = engine_slot->paused ? DT_NOEND : next_due();
+			due_known = true;
+		}
+		if (due_known && backoff == 0 && engine_shared->launcher_pid != 0 &&
 			TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), agentcrm_idle_exit * 1000) &&
 			pg_atomic_read_u32(&engine_slot->wake) == 0)
 		{

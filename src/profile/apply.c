@@ -43,7 +43,7 @@ load_product(Fold *fold, int64 product_id, FoldProduct *product)
 	Apply	   *apply = fold->arg;
 	Datum		key[2] = {Int64GetDatum(fold->profile.client_id), Int64GetDatum(product_id)};
 	StoreScan  *scan = store_scan(apply->products, "client_product_pkey", 2, key);
-	HeapTuple	row = store_next(scan);
+	HeapTuple	row = store_prev(scan);
 
 	if (row)
 	{

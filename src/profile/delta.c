@@ -153,7 +153,7 @@ add_to_row(Store *store, const Counter *counter)
 	Datum		values[3] = {Int64GetDatum(counter->product_id), DateADTGetDatum(counter->month), 0};
 	bool		isnull[3] = {false, false, false};
 	StoreScan  *scan = store_scan(store, "product_count_pkey", 2, values);
-	HeapTuple	row = store_next(scan);
+	HeapTuple	row = store_prev(scan);
 	int32		n = counter->n;
 	bool		no_value;
 

@@ -269,7 +269,7 @@ profile_find(Store *profiles, int64 client_id, ClientProfile *profile, ItemPoint
 {
 	Datum		key = Int64GetDatum(client_id);
 	StoreScan  *scan = store_scan(profiles, "client_profile_pkey", 1, &key);
-	HeapTuple	row = store_next(scan);
+	HeapTuple	row = store_prev(scan);
 
 	if (row)
 	{

@@ -120,7 +120,7 @@ store_client(Store *states, Store *changes, const ClientSnapshot *client, int64 
 	Datum		key = Int64GetDatum(client->client_id);
 	TupleDesc	desc = store_desc(states);
 	StoreScan  *scan = store_scan(states, "client_state_pkey", 1, &key);
-	HeapTuple	row = store_next(scan);
+	HeapTuple	row = store_prev(scan);
 	TimestampTz since = client->as_of;
 	Datum		values[S_COLUMNS];
 	bool		isnull[S_COLUMNS];
