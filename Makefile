@@ -121,7 +121,7 @@ demo: ready	## a shop with agentcrm at work (KEEP=1 leaves it running)
 
 bench: ready	## each of bench/, on clusters with real fsync
 	@$(MAKE) --no-print-directory -s bench-programs
-	@failed=; for bench in $(sort $(filter-out bench/reliability.sh,$(wildcard bench/*.sh))) $(BENCHES); do \
+	@failed=; for bench in $(sort $(filter-out bench/reliability.sh bench/neighbours.sh,$(wildcard bench/*.sh))) $(BENCHES); do \
 		echo "== $$bench"; \
 		case $$bench in \
 		*.sh) $(CLUSTER) -D -d bench -o shared_buffers=256MB -o max_wal_size=4GB \
@@ -130,8 +130,10 @@ bench: ready	## each of bench/, on clusters with real fsync
 		esac || failed="$$failed $$bench"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
-bench-reliability: ready	## crashes, faults and the worker's memory, at length
-	@PG_CONFIG='$(PG_CONFIG)' bash bench/reliability.sh
+bench-reliability: ready	## crashes, faults, the worker's memory and neighbours, at length
+	@failed=; PG_CONFIG='$(PG_CONFIG)' bash bench/reliability.sh || failed=1; \
+	echo "== bench/neighbours.sh"; \
+	$(CLUSTER) -D -d bench -o shared_buffers=256MB -o max_wal_size=4GB -- bash bench/neighbours.sh && [ -z "$$failed" ]
 
 # pg_bsd_indent comes with the PostgreSQL 17 packages and later; the types it must
 # know are read from the debugging information of our own objects.
