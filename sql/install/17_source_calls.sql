@@ -30,7 +30,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	LOCK TABLE agentcrm.batch IN SHARE UPDATE EXCLUSIVE MODE;
 END $$;
-COMMENT ON FUNCTION agentcrm.hold_steps() IS 'Internal: keeps steps from being taken until this transaction ends';
+COMMENT ON FUNCTION agentcrm.hold_steps() IS 'Internal: waits for the step under way and keeps others from being taken until this transaction ends; update scripts of the extension begin with it';
 
 -- Orders under another key are other orders: the old ones go, step by step, and loading begins anew.
 CREATE FUNCTION agentcrm.alter_key(source agentcrm.source, spec jsonb) RETURNS void

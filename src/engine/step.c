@@ -83,6 +83,13 @@ take_locks(void)
 	return STEP_WORKED;
 }
 
+/* For a worker that does not work now: whether it may stay. */
+StepResult
+step_look(void)
+{
+	return take_locks() == STEP_LEAVE ? STEP_LEAVE : STEP_IDLE;
+}
+
 /* ---- errors ---- */
 
 /* Append a row to agentcrm.error_log. */

@@ -19,6 +19,7 @@ typedef enum StepResult
 } StepResult;
 
 extern StepResult step_run(void);
+extern StepResult step_look(void);	/* STEP_LEAVE, or STEP_IDLE */
 extern void step_failed(ErrorData *error);	/* the last step failed: recorded; the next one takes less at a time */
 extern TimestampTz step_next_due(void); /* when time alone makes work */
 

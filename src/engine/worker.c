@@ -130,6 +130,20 @@ extension_exists(void)
 	return exists;
 }
 
+/* Whether somebody wants the database or the extension, asked in a transaction of its own. */
+static StepResult
+look(void)
+{
+	StepResult	result;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	result = step_look();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return result;
+}
+
 /* Run one step in a transaction of its own. */
 static StepResult
 run_step(void)
@@ -240,6 +254,7 @@ static void
 work(void)
 {
 	int			backoff = 0;
+	TimestampTz rest_until = 0;
 	TimestampTz idle_since = 0;
 	bool		due_known = false;
 
@@ -248,8 +263,15 @@ work(void)
 		StepResult	result;
 
 		CHECK_FOR_INTERRUPTS();
-		pg_atomic_write_u32(&engine_slot->wake, 0);
-		result = engine_slot->paused ? STEP_IDLE : guarded_step(&backoff);
+		if (pg_atomic_exchange_u32(&engine_slot->wake, 0) != 0)
+			rest_until = 0;
+		if (engine_slot->paused || GetCurrentTimestamp() < rest_until)
+			result = look();
+		else
+		{
+			result = guarded_step(&backoff);
+			rest_until = backoff ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff) : 0;
+		}
 		if (result == STEP_LEAVE)
 			return;
 		if (result == STEP_WORKED)
@@ -275,7 +297,7 @@ work(void)
 			rested = true;
 			return;
 		}
-		wait_for(backoff ? backoff : IDLE_LOOK_MS);
+		wait_for(backoff ? Min(backoff, IDLE_LOOK_MS) : IDLE_LOOK_MS);
 	}
 }
 

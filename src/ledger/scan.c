@@ -133,7 +133,7 @@ ledger_list_clients(int32 source_id, int limit, int64 *client_ids)
 	int			n = 0;
 
 	while (n < limit && (tuple = store_next(scan)) != NULL)
-		client_ids[n++] = DatumGetInt64(heap_getattr(tuple, 1, RelationGetDescr(store_relation(store)), &isnull));
+		client_ids[n++] = DatumGetInt64(heap_getattr(tuple, 1, store_desc(store), &isnull));
 	store_scan_end(scan);
 	store_close(store);
 	return n;

@@ -158,7 +158,7 @@ add_to_row(Store *store, const Counter *counter)
 	bool		no_value;
 
 	if (row)
-		n += DatumGetInt32(heap_getattr(row, 3, RelationGetDescr(store_relation(store)), &no_value));
+		n += DatumGetInt32(heap_getattr(row, 3, store_desc(store), &no_value));
 	values[2] = Int32GetDatum(n);
 	if (row && n == 0)
 		store_delete(store, &row->t_self);

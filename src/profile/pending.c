@@ -48,7 +48,7 @@ read_last(Store *store)
 		Datum		values[D_COLUMNS];
 		bool		isnull[D_COLUMNS];
 
-		heap_deform_tuple(row, RelationGetDescr(store_relation(store)), values, isnull);
+		heap_deform_tuple(row, store_desc(store), values, isnull);
 		pending.last_no = DatumGetInt64(values[D_DELTA_NO]);
 		pending.first_no = DatumGetInt64(values[D_FIRST_NO]);
 		pending.counters = DatumGetInt32(values[D_COUNTERS]);
@@ -142,7 +142,7 @@ pending_take(PendingTake take, void *arg)
 
 	while ((row = store_next(scan)) != NULL)
 	{
-		take_row(row, RelationGetDescr(store_relation(store)), take, arg);
+		take_row(row, store_desc(store), take, arg);
 		store_delete(store, &row->t_self);
 	}
 	store_scan_end(scan);

@@ -118,14 +118,14 @@ is(lines_of('shop'), $before, 'paused, it rests');
 holds('paused');
 sql(q{SELECT agentcrm.resume('shop');
 	CREATE FUNCTION public.trouble() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'disk full'; END$$;
-	CREATE TRIGGER trouble BEFORE DELETE ON agentcrm.order_ref FOR EACH STATEMENT EXECUTE FUNCTION public.trouble()});
+	CREATE TRIGGER trouble BEFORE UPDATE ON agentcrm.recommendation FOR EACH STATEMENT EXECUTE FUNCTION public.trouble()});
 is(sql(q{SELECT state FROM agentcrm.source WHERE name = 'shop'}), 'detaching', 'resumed, it is being detached again');
 sql('CALL agentcrm.run()');
 is(sql(q{SELECT state || ': ' || remark FROM agentcrm.status WHERE name = 'shop'}), 'broken: disk full', 'an error that stays breaks it, so that it hinders nobody');
 holds('broken');
 like(refusal(q{SELECT agentcrm.resync('shop')}), qr/source "shop" is being detached\nHINT:  .*disk full/, 'a broken one is no source either');
 is(sql(q{SELECT count(*) FROM agentcrm.ledger WHERE client_id = 13 AND order_id = 31}), 1, 'the other source goes on');
-sql(q{DROP TRIGGER trouble ON agentcrm.order_ref; SELECT agentcrm.resume('shop')});
+sql(q{DROP TRIGGER trouble ON agentcrm.recommendation; SELECT agentcrm.resume('shop')});
 
 # a dump taken in the middle
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump.sql';

@@ -156,9 +156,9 @@ foreach my $write (
 	"UPDATE agentcrm.source SET run_as = 'postgres' WHERE name = 'shop'",
 	"WITH own AS (INSERT INTO agentcrm.source $columns SELECT 'mine', 9, 'operator', 'public', 'UTC', 'loading', now()) SELECT; UPDATE agentcrm.source s SET source_id = -s.source_id WHERE name = 'shop'",
 	"UPDATE agentcrm.source_part SET query = 'SELECT 1' WHERE part = 1",
-	"INSERT INTO agentcrm.source_part SELECT ($source), 99, 'mine', 'feed', 'SELECT 1', 'public', 'mine', '{id}'",
+	"INSERT INTO agentcrm.source_part SELECT ($source), 99, 'mine', 'feed', 'SELECT 1', 'public', 'mine', '{id}', '{number}'",
 	"BEGIN; INSERT INTO agentcrm.source $columns SELECT 'mine', 9, 'operator', 'public', 'UTC', 'loading', now();
-		INSERT INTO agentcrm.source_part SELECT source_id, 99, 'mine', 'feed', 'SELECT 1', 'public', 'mine', '{id}' FROM agentcrm.source WHERE name = 'mine'; UPDATE agentcrm.source_part SET source_id = ($source) WHERE part = 99; COMMIT",
+		INSERT INTO agentcrm.source_part SELECT source_id, 99, 'mine', 'feed', 'SELECT 1', 'public', 'mine', '{id}', '{number}' FROM agentcrm.source WHERE name = 'mine'; UPDATE agentcrm.source_part SET source_id = ($source) WHERE part = 99; COMMIT",
 	"UPDATE agentcrm.agent SET registrar = 'postgres', function_schema = 'public', function_name = 'f' WHERE agent = 'reorder'",
 	"UPDATE agentcrm.agent SET function_schema = 'public' WHERE agent = 'reorder'",
 	"INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar) VALUES ('mine', 'retain', 'public', 'f', 'app')")
@@ -325,7 +325,7 @@ $node->safe_psql($db, 'SET client_min_messages = error; DROP SCHEMA evil CASCADE
 is( $node->safe_psql($db, q{
 	SELECT pg_catalog.string_agg(p.proname, ' ' ORDER BY p.proname) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 	WHERE p.pronamespace = 'agentcrm'::regnamespace AND l.lanname <> 'c' AND p.prosqlbody IS NULL AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)}),
-	'alter_source attach attach_feed attach_query caller_path', 'only calls that need the caller\'s path do not pin it');
+	'alter_source attach attach_feed attach_query caller_path propose propose_questions', 'only calls that need the caller\'s path do not pin it');
 consumed($node, $db, 'all is consumed');
 $node->stop;
 done_testing();
