@@ -595,7 +595,8 @@ is_whole(void)
 	if (!queue_unread())
 		return true;
 	SPI_connect();
-	SPI_execute("SELECT FROM agentcrm.source WHERE state <> 'detaching' AND NOT EXISTS (SELECT FROM agentcrm.untriggered())"
+	SPI_execute("SELECT FROM agentcrm.source JOIN agentcrm.source_watch USING (source_id)"
+				" WHERE state <> 'detaching' AND NOT EXISTS (SELECT FROM agentcrm.untriggered())"
 				" UNION ALL SELECT FROM agentcrm.server_start", true, 1);
 	whole = SPI_processed > 0;
 	SPI_finish();

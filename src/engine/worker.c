@@ -9,8 +9,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_extension.h"
-#include "commands/extension.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -119,15 +118,34 @@ pin_settings(void)
 	pin("application_name", "agentcrm worker");
 }
 
+/* The version of the extension that this library met; an update needs a process that loads the new one. */
+static char met_version[64];
+
+/* Read the extension's version; false where there is no extension. */
 static bool
-extension_exists(void)
+read_version(char *version, Size size)
 {
 	bool		exists;
 
 	StartTransactionCommand();
-	exists = OidIsValid(get_extension_oid("agentcrm", true));
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	SPI_execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'", true, 1);
+	exists = SPI_processed == 1;
+	if (exists)
+		strlcpy(version, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), size);
+	SPI_finish();
+	PopActiveSnapshot();
 	CommitTransactionCommand();
 	return exists;
+}
+
+static bool
+was_updated(void)
+{
+	char		version[sizeof(met_version)];
+
+	return read_version(version, sizeof(version)) && strcmp(version, met_version) != 0;
 }
 
 /* Whether somebody wants the database or the extension, asked in a transaction of its own. */
@@ -272,7 +290,7 @@ work(void)
 			result = guarded_step(&backoff);
 			rest_until = backoff ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), backoff) : 0;
 		}
-		if (result == STEP_LEAVE)
+		if (result == STEP_LEAVE || (backoff > 0 && was_updated()))
 			return;
 		if (result == STEP_WORKED)
 		{
@@ -314,7 +332,7 @@ agentcrm_worker_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), role ? role_oid : InvalidOid, 0);
 	pin_settings();
-	if (!extension_exists())
+	if (!read_version(met_version, sizeof(met_version)))
 	{
 		shmem_quiet_slot(MyDatabaseId);
 		note_forget(MyDatabaseId);
