@@ -53,6 +53,26 @@ sub make_shop
 	return;
 }
 
+# While a server comes back, a psql that finds no connection may be gone before its query is
+# written to it: IPC::Run dies of that, where polling means to try again.
+{
+	no warnings 'redefine';
+	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
+
+	*PostgreSQL::Test::Cluster::poll_query_until = sub {
+		my @arguments = @_;
+
+		for (1 .. 1000)
+		{
+			my $reached = eval { $poll->(@arguments) };
+			return $reached if $@ eq '';
+			die $@ unless $@ =~ /Broken pipe/;
+			usleep(10_000);
+		}
+		die $@;
+	};
+}
+
 # psql in the background on a file of statements, errors allowed; what it prints
 # goes beside the file, and finish_psql gives it.
 sub start_psql
