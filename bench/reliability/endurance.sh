@@ -17,5 +17,5 @@ bar "orders committed until settled, longest, s" "$(figure lag)" at_most 60 5
 bar "last worker's growth, MB" "$(figure growth)" at_most 1 0
 bar "idle worker: WAL, bytes" "$(figure 'idle WAL')" at_most 0 0
 bar "idle worker: transaction numbers used" "$(figure 'idle XIDs')" at_most 0 0
-bar "idle worker: times seen holding xmin" "$(figure held)" at_most 0 0
+bar "idle worker: seen holding xmin twice in a row" "$(figure held)" at_most 0 0
 finish
