@@ -106,9 +106,13 @@ is(sql(q{SELECT count(*) FROM agentcrm.recommendation r WHERE status = 'open' AN
 	AND NOT EXISTS (SELECT FROM agentcrm.ledger l JOIN agentcrm.source USING (source_id) WHERE name = 'shop' AND l.client_id = r.client_id)}), 0, 'nothing is recommended to clients whose last line is gone');
 
 # a crash of the server, a pause, an error
+# (no worker comes before it is paused)
+sql(q{ALTER SYSTEM SET agentcrm.worker_role = 'nobody'});
 $node->stop('immediate');
 $node->start;
-sql('SELECT agentcrm.pause(); CALL agentcrm.run(2)');
+sql('SELECT agentcrm.pause(); CALL agentcrm.run(1)');
+sql('ALTER SYSTEM RESET agentcrm.worker_role');
+sql('SELECT pg_reload_conf()');
 holds('after a crash in the middle');
 sql(q{SELECT agentcrm.pause('shop')});
 $before = lines_of('shop');
