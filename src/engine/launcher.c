@@ -156,7 +156,7 @@ is_wanted(Database *database, EngineSlot *slot, bool poll, TimestampTz now)
 	if (slot->worker_pid != 0 || slot->paused || slot->down)
 		return false;
 	return poll || pg_atomic_read_u32(&slot->wake) != 0 || slot->due <= engine_now() ||
-		(slot->missed && agentcrm_capture_enabled);
+		(slot->missed.set && agentcrm_capture_enabled);
 }
 
 static void

@@ -173,17 +173,12 @@ reconcile_missed(TimestampTz now)
 bool
 reconcile_lost(TimestampTz now)
 {
-	int32		sources[ENGINE_MAX_LOST];
-	int			n;
-	bool		all;
+	int32		sources[SHMEM_MAX_TAKEN];
+	int			n = shmem_take_lost(sources);
 
-	if (!shmem_take_lost(sources, &n, &all))
-		return false;
 	for (int i = 0; i < n; i++)
 		load_request(sources[i], 0, "lost keys", true);
-	if (all)
-		load_request(0, 0, "lost keys", true);
-	return true;
+	return n > 0;
 }
 
 /* ---- keys that wait in the queue ---- */

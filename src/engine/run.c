@@ -382,7 +382,7 @@ agentcrm_worker_state(PG_FUNCTION_ARGS)
 	values[3] = BoolGetDatum(engine_slot && engine_slot->no_worker_slot);
 	values[4] = TimestampTzGetDatum(engine_slot ? engine_slot->due : DT_NOEND);
 	isnull[4] = engine_slot == NULL || engine_slot->due == DT_NOEND;
-	values[5] = BoolGetDatum(engine_slot && (engine_slot->n_lost > 0 || engine_slot->lost_all || engine_slot->lost_taken));
+	values[5] = BoolGetDatum(engine_slot && shmem_has_lost(engine_slot));
 	note_look();
 	down = note_reason();
 	values[6] = down ? CStringGetTextDatum(down) : (Datum) 0;

@@ -87,8 +87,7 @@ reset_slot(EngineSlot *slot)
 	slot->due = DT_NOEND;
 	slot->failed_until = 0;
 	slot->n_lost = 0;
-	slot->lost_all = slot->missed = false;
-	slot->lost_taken = false;
+	slot->lost_more.set = slot->missed.set = slot->lost_taken = false;
 	slot->crash_looked = slot->crash_unserved = slot->down = false;
 	slot->crashes = slot->careful = 0;
 }
@@ -183,47 +182,110 @@ engine_rouse(void)
 	set_latch();
 }
 
+/* Whether some transaction lost keys that no step has seen to. */
+bool
+shmem_has_lost(const EngineSlot *slot)
+{
+	return slot->n_lost > 0 || slot->lost_more.set || slot->lost_taken;
+}
+
 /* Marks taken by the current transaction: given back should it not commit. */
 typedef struct TakenMarks
 {
 	SubTransactionId subid;		/* in which they were taken; invalid: none are */
 	int			n;
-	bool		all;
-	int32		ids[ENGINE_MAX_LOST];
-	FullTransactionId xid;
-	bool		missed;
-	FullTransactionId missed_xid;
+	LostMark	lost[ENGINE_MAX_LOST];
+	UnlistedMark lost_more;
+	UnlistedMark missed;
 } TakenMarks;
 
 static TakenMarks taken = {InvalidSubTransactionId};
 
-/* Add a mark; the caller holds the mutex. */
-static void
-add_mark(EngineSlot *slot, int32 source_id, FullTransactionId xid)
-{
-	bool		known = false;
+/* The following are called with the mutex held. */
 
+static void
+add_unlisted(UnlistedMark *mark, FullTransactionId xid)
+{
+	if (!mark->set || FullTransactionIdPrecedes(xid, mark->oldest))
+		mark->oldest = xid;
+	if (!mark->set || FullTransactionIdPrecedes(mark->newest, xid))
+		mark->newest = xid;
+	mark->set = true;
+}
+
+static bool
+may_concern(const UnlistedMark *mark, FullTransactionId xid)
+{
+	return FullTransactionIdPrecedesOrEquals(mark->oldest, xid) && FullTransactionIdPrecedesOrEquals(xid, mark->newest);
+}
+
+static void
+add_mark(EngineSlot *slot, LostMark mark)
+{
 	for (int i = 0; i < slot->n_lost; i++)
-		known |= slot->lost[i] == source_id;
-	if (source_id == 0 || (!known && slot->n_lost == ENGINE_MAX_LOST))
-		slot->lost_all = true;
-	else if (!known)
-		slot->lost[slot->n_lost++] = source_id;
-	if (FullTransactionIdPrecedes(slot->lost_xid, xid))
-		slot->lost_xid = xid;
+		if (slot->lost[i].source_id == mark.source_id && FullTransactionIdEquals(slot->lost[i].xid, mark.xid))
+			return;
+	if (slot->n_lost < ENGINE_MAX_LOST)
+		slot->lost[slot->n_lost++] = mark;
+	else
+		add_unlisted(&slot->lost_more, mark.xid);
+}
+
+/* Move the marks of transactions that are over. */
+static void
+take_marks(EngineSlot *slot, const FullTransactionId *running, int n_running)
+{
+	int			n = slot->n_lost;
+
+	slot->n_lost = 0;
+	for (int i = 0; i < n; i++)
+	{
+		LostMark	mark = slot->lost[i];
+		bool		open = !FullTransactionIdPrecedes(mark.xid, running[n_running]);
+
+		for (int r = 0; r < n_running && !open; r++)
+			open = FullTransactionIdEquals(mark.xid, running[r]);
+		if (open || taken.n == ENGINE_MAX_LOST)
+			slot->lost[slot->n_lost++] = mark;
+		else
+			taken.lost[taken.n++] = mark;
+	}
+}
+
+/*
+ * Nobody knows which transactions an unlisted mark stands for.  Those that are
+ * over are served now; of those still running each may be one of them, and gets
+ * a mark of its own.  Where these are too many the mark waits for them to end.
+ */
+static bool
+take_unlisted(EngineSlot *slot, UnlistedMark *mark, UnlistedMark *into, const FullTransactionId *running, int n_running)
+{
+	int			n = 0;
+
+	if (!mark->set || !FullTransactionIdPrecedes(mark->newest, running[n_running]))
+		return false;
+	for (int r = 0; r < n_running; r++)
+		n += may_concern(mark, running[r]);
+	if (slot->n_lost + n > ENGINE_MAX_LOST)
+		return false;
+	for (int r = 0; r < n_running; r++)
+		if (may_concern(mark, running[r]))
+			add_mark(slot, (LostMark) {0, running[r]});
+	*into = *mark;
+	mark->set = false;
+	return true;
 }
 
 /* Note that the current transaction lost keys of a source; engine_wake after its commit tells the worker. */
 void
 engine_mark_lost(int32 source_id)
 {
-	EngineSlot *slot = engine_slot;
-	FullTransactionId xid = GetTopFullTransactionIdIfAny();
+	LostMark	mark = {source_id, GetTopFullTransactionIdIfAny()};
 
-	if (slot == NULL)
+	if (engine_slot == NULL)
 		return;
 	SpinLockAcquire(&engine_shared->mutex);
-	add_mark(slot, source_id, xid);
+	add_mark(engine_slot, mark);
 	SpinLockRelease(&engine_shared->mutex);
 }
 
@@ -231,35 +293,41 @@ engine_mark_lost(int32 source_id)
 void
 engine_mark_missed(void)
 {
-	EngineSlot *slot = engine_slot;
 	FullTransactionId xid = GetTopFullTransactionIdIfAny();
 
-	if (slot == NULL)
+	if (engine_slot == NULL)
 		return;
 	SpinLockAcquire(&engine_shared->mutex);
-	slot->missed = true;
-	if (FullTransactionIdPrecedes(slot->missed_xid, xid))
-		slot->missed_xid = xid;
+	add_unlisted(&engine_slot->missed, xid);
 	SpinLockRelease(&engine_shared->mutex);
+}
+
+static void
+forget_taken(void)
+{
+	engine_slot->lost_taken = false;
+	memset(&taken, 0, sizeof(taken));
+}
+
+static void
+give_back_unlisted(UnlistedMark *mark, const UnlistedMark *from)
+{
+	if (!from->set)
+		return;
+	add_unlisted(mark, from->oldest);
+	add_unlisted(mark, from->newest);
 }
 
 static void
 give_back(void)
 {
 	SpinLockAcquire(&engine_shared->mutex);
-	if (taken.missed)
-	{
-		engine_slot->missed = true;
-		if (FullTransactionIdPrecedes(engine_slot->missed_xid, taken.missed_xid))
-			engine_slot->missed_xid = taken.missed_xid;
-	}
 	for (int i = 0; i < taken.n; i++)
-		add_mark(engine_slot, taken.ids[i], taken.xid);
-	if (taken.all)
-		add_mark(engine_slot, 0, taken.xid);
-	engine_slot->lost_taken = false;
+		add_mark(engine_slot, taken.lost[i]);
+	give_back_unlisted(&engine_slot->lost_more, &taken.lost_more);
+	give_back_unlisted(&engine_slot->missed, &taken.missed);
+	forget_taken();
 	SpinLockRelease(&engine_shared->mutex);
-	memset(&taken, 0, sizeof(taken));
 }
 
 static void
@@ -270,10 +338,7 @@ taken_xact_callback(XactEvent event, void *arg)
 	if (event == XACT_EVENT_ABORT)
 		give_back();
 	else if (event == XACT_EVENT_COMMIT)
-	{
-		engine_slot->lost_taken = false;
-		memset(&taken, 0, sizeof(taken));
-	}
+		forget_taken();
 }
 
 /* Subtransaction numbers grow: a smaller one that aborts is an ancestor. */
@@ -284,17 +349,28 @@ taken_subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactio
 		give_back();
 }
 
-/* Every transaction below this one is over: the oldest that the active snapshot saw running. */
-static FullTransactionId
-oldest_running(void)
+/*
+ * Transactions that the active snapshot saw running, prepared ones among them,
+ * and behind them the first one that is too new for it.
+ */
+static FullTransactionId *
+running_transactions(int *n)
 {
+	Snapshot	snapshot = GetActiveSnapshot();
 	FullTransactionId next = ReadNextFullTransactionId();
-	TransactionId xmin = GetActiveSnapshot()->xmin;
-	uint32		epoch = EpochFromFullTransactionId(next);
+	FullTransactionId *running = palloc(sizeof(FullTransactionId) * (snapshot->xcnt + 1));
 
-	if (xmin > XidFromFullTransactionId(next))
-		epoch--;
-	return FullTransactionIdFromEpochAndXid(epoch, xmin);
+	for (uint32 i = 0; i <= snapshot->xcnt; i++)
+	{
+		TransactionId xid = i < snapshot->xcnt ? snapshot->xip[i] : snapshot->xmax;
+		uint32		epoch = EpochFromFullTransactionId(next);
+
+		if (xid > XidFromFullTransactionId(next))
+			epoch--;
+		running[i] = FullTransactionIdFromEpochAndXid(epoch, xid);
+	}
+	*n = snapshot->xcnt;
+	return running;
 }
 
 /* Marks are taken in this subtransaction; an enclosing one that took some already includes it. */
@@ -313,57 +389,48 @@ begin_taking(void)
 		taken.subid = GetCurrentSubTransactionId();
 }
 
-/* Take the marks of lost keys, once every transaction that made one is over; they come back if this one aborts. */
-bool
-shmem_take_lost(int32 *source_ids, int *n, bool *all)
+/* Take the marks of transactions that are over; they come back if this one aborts. */
+int
+shmem_take_lost(int32 *source_ids)
 {
-	EngineSlot *slot = engine_slot;
-	FullTransactionId oldest;
-	bool		took;
+	FullTransactionId *running;
+	int			n_running;
+	int			n;
 
-	if (slot == NULL || (slot->n_lost == 0 && !slot->lost_all))
-		return false;
+	if (engine_slot == NULL || !(engine_slot->n_lost > 0 || engine_slot->lost_more.set))
+		return 0;
 	begin_taking();
-	oldest = oldest_running();
+	running = running_transactions(&n_running);
 	SpinLockAcquire(&engine_shared->mutex);
-	took = FullTransactionIdPrecedes(slot->lost_xid, oldest);
-	if (took)
-	{
-		taken.n = slot->n_lost;
-		memcpy(taken.ids, slot->lost, sizeof(int32) * slot->n_lost);
-		taken.all = slot->lost_all;
-		taken.xid = slot->lost_xid;
-		slot->n_lost = 0;
-		slot->lost_all = false;
-		slot->lost_taken = true;
-	}
+	take_marks(engine_slot, running, n_running);
+	take_unlisted(engine_slot, &engine_slot->lost_more, &taken.lost_more, running, n_running);
+	engine_slot->lost_taken = taken.n > 0 || taken.lost_more.set;
 	SpinLockRelease(&engine_shared->mutex);
-	*n = taken.n;
-	memcpy(source_ids, taken.ids, sizeof(int32) * taken.n);
-	*all = taken.all;
-	return took;
+	pfree(running);
+
+	n = 0;
+	if (taken.lost_more.set)
+		source_ids[n++] = 0;
+	for (int i = 0; i < taken.n; i++)
+		source_ids[n++] = taken.lost[i].source_id;
+	return n;
 }
 
-/* Take the mark of changes that were not captured, once every transaction that made some is over. */
+/* Take the mark of changes that were not captured, as far as their transactions are over; likewise. */
 bool
 shmem_take_missed(void)
 {
-	EngineSlot *slot = engine_slot;
-	FullTransactionId oldest;
+	FullTransactionId *running;
+	int			n_running;
 	bool		took;
 
-	if (slot == NULL || !slot->missed)
+	if (engine_slot == NULL || !engine_slot->missed.set)
 		return false;
 	begin_taking();
-	oldest = oldest_running();
+	running = running_transactions(&n_running);
 	SpinLockAcquire(&engine_shared->mutex);
-	took = FullTransactionIdPrecedes(slot->missed_xid, oldest);
-	if (took)
-	{
-		taken.missed = true;
-		taken.missed_xid = slot->missed_xid;
-		slot->missed = false;
-	}
+	took = take_unlisted(engine_slot, &engine_slot->missed, &taken.missed, running, n_running);
 	SpinLockRelease(&engine_shared->mutex);
+	pfree(running);
 	return took;
 }

@@ -16,7 +16,22 @@
 #include "engine/note.h"
 
 #define ENGINE_SLOTS 64
-#define ENGINE_MAX_LOST 16
+#define ENGINE_MAX_LOST 32
+
+/* A transaction lost keys of a source, or of all (0). */
+typedef struct LostMark
+{
+	int32		source_id;
+	FullTransactionId xid;
+} LostMark;
+
+/* Some transactions, these two and any between them, did so with any source. */
+typedef struct UnlistedMark
+{
+	bool		set;
+	FullTransactionId oldest;
+	FullTransactionId newest;
+} UnlistedMark;
 
 /* One database with the extension. */
 typedef struct EngineSlot
@@ -30,9 +45,9 @@ typedef struct EngineSlot
 	TimestampTz due;			/* when the worker wants to run next */
 	TimestampTz failed_until;	/* not started again before, after an early end */
 	int			n_lost;
-	bool		lost_all;
-	int32		lost[ENGINE_MAX_LOST];
-	FullTransactionId lost_xid; /* the newest transaction that lost keys */
+	LostMark	lost[ENGINE_MAX_LOST];
+	UnlistedMark lost_more;		/* those that found no place */
+	UnlistedMark missed;		/* changes were made while agentcrm.capture was off */
 	bool		crash_looked;	/* somebody has looked what a crash left */
 	bool		crash_unserved; /* and nothing was done about it yet */
 	bool		down;			/* too many crashes: no step until agentcrm.resume() */
@@ -40,8 +55,6 @@ typedef struct EngineSlot
 	int			careful;		/* units still to be taken one at a time */
 	StepNote	crashed;		/* what the last crash cut */
 	bool		lost_taken;		/* marks are being served by a transaction that is still open */
-	bool		missed;			/* changes were made while agentcrm.capture was off */
-	FullTransactionId missed_xid;	/* the newest transaction that made some */
 } EngineSlot;
 
 typedef struct EngineShared
@@ -63,10 +76,14 @@ extern void shmem_attach(void);
 extern EngineSlot *shmem_find_slot(Oid database, bool create);
 extern void shmem_quiet_slot(Oid database);
 
-/* Marks of lost keys whose transactions are all over; false when there are none, or one is still open. */
-extern bool shmem_take_lost(int32 *source_ids, int *n, bool *all);
+/* Whether some transaction lost keys that no step has seen to. */
+extern bool shmem_has_lost(const EngineSlot *slot);
 
-/* The mark of changes that were not captured, likewise. */
+/* Sources (at most SHMEM_MAX_TAKEN; 0: all) of which transactions that are over lost keys; how many. */
+#define SHMEM_MAX_TAKEN (ENGINE_MAX_LOST + 1)
+extern int	shmem_take_lost(int32 *source_ids);
+
+/* Whether changes of transactions that are over were not captured. */
 extern bool shmem_take_missed(void);
 
 #endif

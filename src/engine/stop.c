@@ -99,7 +99,7 @@ any_marks(void)
 	{
 		EngineSlot *slot = &engine_shared->slots[i];
 
-		if (slot->database != InvalidOid && (slot->n_lost > 0 || slot->lost_all || slot->missed))
+		if (slot->database != InvalidOid && (shmem_has_lost(slot) || slot->missed.set))
 			return true;
 	}
 	return false;

@@ -16,8 +16,6 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-plan skip_all => 'a long run: make bench-reliability BENCH=endurance' unless $ENV{DAYS};
-
 my $days = $ENV{DAYS} // 28;
 my $clients = $ENV{CLIENTS} // 100;
 my $idle = $ENV{IDLE} // 2;
