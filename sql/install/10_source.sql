@@ -105,7 +105,6 @@ COMMENT ON COLUMN agentcrm.source_watch.part IS 'Part whose keys the watched col
 COMMENT ON COLUMN agentcrm.source_watch.schema_name IS 'Schema of the watched table';
 COMMENT ON COLUMN agentcrm.source_watch.table_name IS 'Watched table';
 COMMENT ON COLUMN agentcrm.source_watch.key_columns IS 'Columns of the watched table that hold the key, in the order of the part''s key columns';
-
 COMMENT ON COLUMN agentcrm.source_watch.columns IS 'All columns of the table as they were called at attach, by their numbers; tells what a column that is gone is called now';
 
 CREATE TABLE agentcrm.source_load (

@@ -6,8 +6,9 @@
  * recorded, its bids of this call are dropped, and the round goes on.  After
  * three failures in a row it is paused.  A timer cuts the call of a function
  * that is not built in when it takes too long, or when the process has grown
- * too much; a C function that never looks for interrupts cannot be cut.  What cancels or ends the whole
- * session is no failure of the agent and goes on upwards.
+ * too much; a C function that never looks for interrupts cannot be cut.  What
+ * cancels or ends the whole session is no failure of the agent and goes on
+ * upwards.
  */
 #include "postgres.h"
 
@@ -107,6 +108,10 @@ memory_limit_mb(const AgentCall *call)
 	return Min(agent_count(call, "memory_limit_mb", 256), 1000000);
 }
 
+/*
+ * The server's own clock, not the engine's: timers run by it, and the limits are
+ * there for real time to end a call.  No agent gets to see it.
+ */
 static void
 start_limits(const AgentCall *call)
 {

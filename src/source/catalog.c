@@ -226,13 +226,3 @@ source_part(Source *source, int16 part)
 			return &source->parts[i];
 	return NULL;
 }
-
-/* A part by its name; NULL when there is none. */
-SourcePart *
-source_part_named(Source *source, const char *name)
-{
-	for (int i = 0; i < source->n_parts; i++)
-		if (strcmp(source->parts[i].name, name) == 0)
-			return &source->parts[i];
-	return NULL;
-}

@@ -119,7 +119,6 @@ extern int	source_count(void);
 extern Source *source_nth(int i);
 extern Source *source_get(int32 source_id); /* NULL when there is none */
 extern SourcePart *source_part(Source *source, int16 part);
-extern SourcePart *source_part_named(Source *source, const char *name);
 
 /*
  * Reads under the source's role, rolled back whatever they did.  An error in

@@ -18,25 +18,16 @@ my $node = new_node('databases', "shared_preload_libraries = 'agentcrm'", 'agent
 my $spare = PostgreSQL::Test::Utils::tempdir();
 my $limit = 2;
 
-# A mapping that takes as long as shop.pace says, for each order that is read.
+# A call of attach, with a mapping that can be held.
 sub attach
 {
-	my ($db, $name, $namespace) = @_;
+	my ($name, $namespace) = @_;
 
-	$node->safe_psql($db, qq{SELECT count(*) FROM agentcrm.attach('$name', orders => 'shop.$name', client => 'o.client', at => 'o.day',
-		quantity => 'shop.slow(o.qty)', amount => 'o.qty', time_zone => 'UTC', namespace => $namespace)});
-	return;
+	return qq{SELECT count(*) FROM agentcrm.attach('$name', orders => 'shop.$name', client => 'o.client', at => 'o.day',
+		quantity => 'shop.held(o.qty)', amount => 'o.qty', time_zone => 'UTC', namespace => $namespace)};
 }
 
-sub set_pace
-{
-	my ($db, $seconds) = @_;
-
-	$node->safe_psql($db, "UPDATE shop.pace SET seconds = $seconds");
-	return;
-}
-
-# A step that has begun and has seconds to go, and nobody else in the database.
+# A step that has begun and does not end by itself, and nobody else in the database.
 sub in_a_step
 {
 	my ($db, $what) = @_;
@@ -50,7 +41,7 @@ sub busy_with_events
 {
 	my ($db) = @_;
 
-	set_pace($db, .004);
+	hold($node, $db);
 	$node->safe_psql($db, 'SET ROLE app; UPDATE shop.orders SET qty = qty + 1');
 	return in_a_step($db, 'is busy with events');
 }
@@ -60,22 +51,21 @@ sub busy_with_reading
 	my ($db) = @_;
 
 	consumed($node, $db, "$db: nothing waits");
-	set_pace($db, .004);
+	hold($node, $db);
 	$node->safe_psql($db, q{SELECT agentcrm.resync('orders')});
 	return in_a_step($db, 'is reading');
 }
 
-# The command succeeds within its time; then the worker need not be slow any longer.
+# The command succeeds within its time.
 sub within
 {
-	my ($what, $sql, $db) = @_;
+	my ($what, $sql) = @_;
 	my $from = time();
 	my ($status, $out, $err) = $node->psql('postgres', $sql);
 	my $took = time() - $from;
 
 	is($err, '', "$what succeeds with a busy worker");
 	cmp_ok($took, '<', $limit, sprintf('%s: within %.2f s', $what, $took));
-	set_pace($_, 0) foreach grep { defined } $db, $sql =~ /TEMPLATE/ ? 'shop' : undef;
 	return;
 }
 
@@ -83,6 +73,7 @@ sub right
 {
 	my ($db, $what) = @_;
 
+	let_go($node, $db);
 	consumed($node, $db, "$what: the worker goes on");
 	clean($node, $db, $what);
 	return;
@@ -92,38 +83,37 @@ $node->safe_psql('postgres', "CREATE ROLE app; CREATE TABLESPACE spare LOCATION 
 $node->safe_psql('shop', q{
 	CREATE EXTENSION agentcrm;
 	CREATE SCHEMA shop AUTHORIZATION app;
-	SET ROLE app;
-	CREATE TABLE shop.pace (seconds float8);
-	INSERT INTO shop.pace VALUES (0);
-	CREATE FUNCTION shop.slow(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(seconds) FROM shop.pace WHERE seconds > 0; RETURN $1; END $$;
+	SET ROLE app;} . held_mapping() . q{
 	CREATE TABLE shop.orders (order_id int PRIMARY KEY, client int, day date, qty int);
 	INSERT INTO shop.orders SELECT g, 1 + g % 500, '2025-01-01'::date + g % 300, 1 FROM generate_series(1, 2500) g;
 	CREATE TABLE shop.more (LIKE shop.orders INCLUDING ALL);
 	INSERT INTO shop.more SELECT * FROM shop.orders});
-attach('shop', 'orders', 'NULL');
+$node->safe_psql('shop', attach('orders', 'NULL'));
 consumed($node, 'shop', 'the shop is loaded');
 
 busy_with_events('shop');
-within('CREATE DATABASE ... TEMPLATE', 'CREATE DATABASE copy TEMPLATE shop', 'copy');
+within('CREATE DATABASE ... TEMPLATE', 'CREATE DATABASE copy TEMPLATE shop');
 cmp_ok($node->safe_psql('copy', 'SELECT agentcrm.queue_depth()'), '>', 0, 'the copy has the queue');
+let_go($node, 'shop');
 right('copy', 'in the copy');
 busy_with_reading('shop');
-within('CREATE DATABASE ... TEMPLATE while everything is read', 'CREATE DATABASE copy2 TEMPLATE shop', 'copy2');
+within('CREATE DATABASE ... TEMPLATE while everything is read', 'CREATE DATABASE copy2 TEMPLATE shop');
+let_go($node, $_) foreach 'copy2', 'shop';
 busy_with_events('shop');
-within('ALTER DATABASE ... SET TABLESPACE', 'ALTER DATABASE shop SET TABLESPACE spare', 'shop');
+within('ALTER DATABASE ... SET TABLESPACE', 'ALTER DATABASE shop SET TABLESPACE spare');
 right('shop', 'in the other tablespace');
-set_pace('shop', .004);
-attach('shop', 'more', q{'orders'});
+$node->safe_psql('shop', 'BEGIN; ' . attach('more', q{'orders'}) . '; INSERT INTO shop.hold DEFAULT VALUES; COMMIT');
 in_a_step('shop', 'is loading');
-within('ALTER DATABASE ... RENAME in the middle of a load', 'ALTER DATABASE shop RENAME TO store', 'store');
+within('ALTER DATABASE ... RENAME in the middle of a load', 'ALTER DATABASE shop RENAME TO store');
+let_go($node, 'store');
 busy_with_events('store');
-within('ALTER DATABASE ... RENAME', 'ALTER DATABASE store RENAME TO shop', 'shop');
+within('ALTER DATABASE ... RENAME', 'ALTER DATABASE store RENAME TO shop');
 right('shop', 'after all that');
 
 # A worker that does not work is in nobody's way either.
 $node->safe_psql('shop', 'SELECT agentcrm.pause()');
 is($node->safe_psql('shop', 'SELECT worker_pid IS NOT NULL FROM agentcrm.worker_state()'), 't', 'a worker stands still');
-within('CREATE DATABASE ... TEMPLATE with a paused worker', 'CREATE DATABASE copy3 TEMPLATE shop', 'shop');
+within('CREATE DATABASE ... TEMPLATE with a paused worker', 'CREATE DATABASE copy3 TEMPLATE shop');
 $node->safe_psql('shop', 'SELECT agentcrm.resume()');
 consumed($node, 'copy3', 'copy3: nothing waits');
 $node->safe_psql('copy3', q{

@@ -14,7 +14,7 @@ my $rounds = $ENV{ROUNDS} || 10;
 my $attach = q{SELECT count(*) FROM agentcrm.attach('shop', orders => 'shop.orders', clients => 'shop.clients', client => 'o.client', at => 'o.day',
 	product => 'o.product', quantity => 'shop.slow(o.qty)', amount => 'o.qty * 10', client_name => 'c.name', time_zone => 'UTC')};
 
-# 60 clients with rhythms and baskets that depend on $n, and a mapping that takes as long as shop.pace says.
+# 60 clients with rhythms and baskets that depend on $n, and a mapping that computes as much as shop.pace says.
 sub shop
 {
 	my ($n) = @_;
@@ -24,12 +24,12 @@ sub shop
 		SET ROLE app;
 		CREATE TABLE IF NOT EXISTS shop.clients (id int PRIMARY KEY, name text);
 		CREATE TABLE IF NOT EXISTS shop.orders (order_id int PRIMARY KEY, client int, day date, product int, qty int);
-		CREATE TABLE IF NOT EXISTS shop.pace (seconds float8);
+		CREATE TABLE IF NOT EXISTS shop.pace (rounds int);
 		DELETE FROM shop.orders; DELETE FROM shop.clients;
 		INSERT INTO shop.clients SELECT g, 'client ' || g * $n FROM generate_series(1, 60) g;
 		INSERT INTO shop.orders SELECT c * 100 + n, c, '2025-12-20'::date - n * ($n * 4 + (c * n * $n) % 7) - c % 20, 1 + (c + n) % ($n * 5), 1 + (n * $n) % 4
 			FROM generate_series(1, 60) c, generate_series(1, 12) n;
-		CREATE OR REPLACE FUNCTION shop.slow(int) RETURNS int LANGUAGE plpgsql AS \$\$ BEGIN PERFORM pg_sleep(seconds) FROM shop.pace WHERE seconds > 0; RETURN \$1; END \$\$;
+		CREATE OR REPLACE FUNCTION shop.slow(int) RETURNS int LANGUAGE plpgsql AS \$\$ BEGIN PERFORM count(*) FROM shop.pace, generate_series(1, rounds); RETURN \$1; END \$\$;
 		RESET ROLE};
 }
 
@@ -49,7 +49,6 @@ my $await = q{
 	DO $$ BEGIN
 		LOOP
 			EXIT WHEN %s;
-			PERFORM pg_sleep(.001);
 		END LOOP;
 	END $$};
 my @moments = (
@@ -64,7 +63,7 @@ say_psql($writer, 'SET lock_timeout = $$100ms$$');
 my ($met, $broken, $last) = (0, 0, '');
 foreach my $round (1 .. $rounds)
 {
-	my (undef, $made, $errors1) = $node->psql('shop', "CREATE EXTENSION agentcrm; $attach; INSERT INTO shop.pace VALUES (.0003); SELECT agentcrm.start_worker()");
+	my (undef, $made, $errors1) = $node->psql('shop', "CREATE EXTENSION agentcrm; $attach; INSERT INTO shop.pace VALUES (10000); SELECT agentcrm.start_worker()");
 	my $before = say_psql($writer, $write);
 	my (undef, $drop, $errors2) = $node->psql('shop', "SET lock_timeout = '10s'; $moments[$round % @moments]; $watch; DROP EXTENSION agentcrm; DELETE FROM shop.pace; $write");
 	my $after = say_psql($writer, $write);

@@ -8,18 +8,16 @@ use Agentcrm;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes 'time';
 
 my $shop = q{
 	CREATE EXTENSION agentcrm;
 	CREATE SCHEMA shop AUTHORIZATION app;
-	SET ROLE app;
-	CREATE TABLE shop.pace (seconds float8);
-	CREATE FUNCTION shop.slow(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(seconds) FROM shop.pace WHERE seconds > 0; RETURN $1; END $$;
+	SET ROLE app;} . held_mapping() . q{
 	CREATE TABLE shop.orders (order_id int PRIMARY KEY, client int, day date, qty int);
 	INSERT INTO shop.orders SELECT g, 1 + g % 100, '2025-01-01'::date + g % 300, 1 FROM generate_series(1, 1500) g;
 	RESET ROLE;
-	SELECT count(*) FROM agentcrm.attach('shop', orders => 'shop.orders', client => 'o.client', at => 'o.day', quantity => 'shop.slow(o.qty)', amount => 'o.qty', time_zone => 'UTC')};
+	SELECT count(*) FROM agentcrm.attach('shop', orders => 'shop.orders', client => 'o.client', at => 'o.day', quantity => 'shop.held(o.qty)', amount => 'o.qty', time_zone => 'UTC')};
 
 sub worker
 {
@@ -34,7 +32,10 @@ my $node = new_node('slots', "shared_preload_libraries = 'agentcrm'", 'max_logic
 $node->safe_psql('postgres', 'CREATE ROLE app; CREATE DATABASE one; CREATE DATABASE two');
 my $other = open_psql($node, 'one');
 say_psql($other, q{SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')});
-print { $other->{in} } "SELECT pg_sleep(1000);\n";
+say_psql($other, 'CREATE TABLE gate (); CREATE FUNCTION pass() RETURNS bigint LANGUAGE sql PARALLEL SAFE AS $$SELECT count(*) FROM gate$$');
+my $keeper = open_psql($node, 'one');
+say_psql($keeper, 'BEGIN; LOCK TABLE gate');
+print { $other->{in} } "SELECT pass();\n";
 $node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'parallel worker')});
 $node->safe_psql('two', $shop);
 wait_until($node, 'two', 'SELECT no_worker_slot FROM agentcrm.worker_state()', 'there is none for the worker');
@@ -43,14 +44,11 @@ like(worker($node, 'two', 'remark'), qr/^no free worker slot: raise max_worker_p
 my ($status, $out, $err) = $node->psql('two', 'SELECT agentcrm.start_worker()');
 like($err, qr/ERROR:  could not start a worker\nHINT:  Raise max_worker_processes/, 'start_worker() says so too');
 my $two = $node->safe_psql('postgres', q{SELECT oid FROM pg_database WHERE datname = 'two'});
-my $tries = 0;
-for (my $from = time(); $tries < 8 && time() < $from + 30; usleep(100_000))
-{
-	$tries = () = slurp_file($node->logfile) =~ /no free worker slot for database $two\b/g;
-}
-cmp_ok($tries, '>=', 8, 'the launcher tries again, though nobody wakes it');
-$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = 'one'});
 my $from = time();
+$node->wait_for_log(qr/\A(?>.*?no free worker slot for database $two\b){8}/s);
+cmp_ok(time() - $from, '<', 30, 'the launcher tries again, though nobody wakes it');
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = 'one'});
+$from = time();
 wait_until($node, 'two', 'SELECT worker_pid IS NOT NULL FROM agentcrm.worker_state()', 'when a slot is free, the worker comes by itself');
 cmp_ok(time() - $from, '<', 20, sprintf('after %.1f s', time() - $from));
 is(worker($node, 'two', 'remark'), '', 'nothing is to be remarked any longer');
@@ -60,10 +58,11 @@ cmp_ok($told, '<=', 2, "the log said so $told times, once by the launcher and on
 
 # ---- stops ----
 
-# A worker that has seconds to go in its step, and clients gone.
+# A worker whose step does not end by itself, and clients gone.
 sub busy
 {
-	$node->safe_psql('two', 'DELETE FROM shop.pace; INSERT INTO shop.pace VALUES (.002); UPDATE shop.orders SET qty = qty + 1');
+	hold($node, 'two');
+	$node->safe_psql('two', 'UPDATE shop.orders SET qty = qty + 1');
 	return wait_until($node, 'postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity a JOIN pg_locks l USING (pid)
 		WHERE backend_type = 'agentcrm worker' AND xact_start < clock_timestamp() - interval '.2 s' AND l.mode = 'ShareUpdateExclusiveLock')}, 'a worker is busy');
 }
@@ -76,7 +75,7 @@ foreach my $mode (qw(smart fast immediate))
 	my $took = time() - $from;
 	cmp_ok($took, '<', 2, sprintf('%s shutdown with a busy worker: %.2f s', $mode, $took));
 	$node->start;
-	$node->safe_psql('two', 'DELETE FROM shop.pace');
+	let_go($node, 'two');
 	consumed($node, 'two', "after it the worker goes on");
 	clean($node, 'two', "after a $mode shutdown");
 }

@@ -310,14 +310,11 @@ found('shop', 'server start', $before, 'order 0 1 0', 'an immediate stop with a 
 # While a backend is killed the server restarts by itself.
 lose_keys(92);
 $before = readings('shop', 'server start');
-my $victim = start_psql($node, 'postgres', sql('SELECT current_user'), do {
-	my $file = PostgreSQL::Test::Utils::tempdir() . '/victim.sql';
-	PostgreSQL::Test::Utils::append_to_file($file, 'SELECT pg_sleep(600) /* victim */;');
-	$file;
-});
-$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%/* victim */%' AND pid <> pg_backend_pid()});
-kill 'KILL', sql(q{SELECT pid FROM pg_stat_activity WHERE query LIKE '%/* victim */%' AND pid <> pg_backend_pid()});
-finish_psql($victim);
+my $victim = open_psql($node, 'postgres');
+my $seen = -s $node->logfile;
+kill 'KILL', say_psql($victim, 'SELECT pg_backend_pid()') =~ /(\d+)/;
+$node->wait_for_log(qr/all server processes terminated; reinitializing/, $seen);
+close_psql($victim);
 $node->poll_query_until('postgres', 'SELECT true');
 found('shop', 'server start', $before, 'order 0 1 0', 'a crash with a mark');
 

@@ -128,19 +128,26 @@ clean($node, $db, 'after being down');
 
 # ---- no crash of ours ----
 
+# A session that holds a table, and with it whoever comes there.
+sub locked
+{
+	my ($table) = @_;
+	my $session = open_psql($node, $db);
+
+	say_psql($session, "BEGIN; LOCK TABLE $table");
+	return $session;
+}
+
 # An immediate stop and a clean stop in mid-step are no crash: nothing is taken one at a time after them.
-my $hold = "$dir/hold.sql";
-append_to_file($hold, "BEGIN; LOCK TABLE agentcrm.ledger IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600);");
 foreach my $mode (qw(immediate fast))
 {
-	my $holder = start_psql($node, $db, 'postgres', $hold);
+	my $holder = locked('agentcrm.ledger');
 
-	$node->poll_query_until($db, q{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'agentcrm.ledger'::regclass AND mode = 'AccessExclusiveLock' AND granted)});
 	orders($mode eq 'fast' ? (5001, 5040) : (6001, 6040));
 	ok($node->poll_query_until($db, q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'agentcrm worker' AND wait_event_type = 'Lock')}),
 		"$mode stop: in the middle of a step");
 	$node->stop($mode);
-	finish_psql($holder);
+	close_psql($holder);
 	$node->start;
 	wait_until($node, $db, $done, "$mode stop: caught up");
 	is(ask(q{SELECT count(*) FROM agentcrm.error_log WHERE message LIKE '%crashed in%' AND at > pg_postmaster_start_time()}), '0', "$mode stop: taken for no crash");
@@ -153,24 +160,14 @@ is(ask(q{SELECT string_agg(agent, ',') FROM agentcrm.agent WHERE mode = 'paused'
 sub killed_at
 {
 	my ($table, $id) = @_;
-	my $holder = start_psql($node, $db, 'postgres', locked($table));
+	my $holder = locked($table);
 
-	$node->poll_query_until($db, qq{SELECT EXISTS (SELECT FROM pg_locks WHERE relation = '$table'::regclass AND mode = 'AccessExclusiveLock' AND granted)});
 	orders($id, $id);
 	$node->poll_query_until($db, q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'agentcrm worker' AND wait_event_type = 'Lock')});
 	kill 'KILL', worker_pid($node, $db);
-	finish_psql($holder);
+	close_psql($holder);
 	up();
 	return;
-}
-
-sub locked
-{
-	my ($table) = @_;
-	my $file = "$dir/$table.sql";
-
-	append_to_file($file, "BEGIN; LOCK TABLE $table IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600);") unless -e $file;
-	return $file;
 }
 killed_at('agentcrm.ledger', 6501);
 wait_until($node, $db, q{SELECT EXISTS (SELECT FROM agentcrm.event_failed)}, 'killed with a key in hand: it is set aside');

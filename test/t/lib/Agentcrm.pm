@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes 'usleep';
 
-our @EXPORT = qw(new_node start_psql psql_runs finish_psql wait_until consumed clean worker_pid strike_worker make_shop open_psql say_psql close_psql);
+our @EXPORT = qw(new_node start_psql psql_runs finish_psql wait_until consumed clean worker_pid strike_worker make_shop held_mapping hold let_go open_psql say_psql close_psql);
 
 # A cluster of its own; settings as "name = value".
 sub new_node
@@ -50,6 +50,31 @@ sub make_shop
 	$node->safe_psql($database, q{
 		SELECT count(*) FROM agentcrm.attach('shop', orders => 'shop.orders', lines => 'shop.lines', clients => 'shop.clients', product => 'l.product_id',
 			at => 'o.ordered_at', quantity => 'l.quantity', amount => 'l.quantity * l.price', client_name => 'c.name', time_zone => 'UTC')});
+	return;
+}
+
+# For steps that last until the test lets them end: shop.held(x) is x, but is not found
+# while shop.hold has a row.  It computes meanwhile, as a slow mapping would.
+sub held_mapping
+{
+	return q{
+		CREATE TABLE shop.hold ();
+		CREATE FUNCTION shop.held(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN WHILE EXISTS (SELECT FROM shop.hold) LOOP NULL; END LOOP; RETURN $1; END $$;};
+}
+
+sub hold
+{
+	my ($node, $database) = @_;
+
+	$node->safe_psql($database, 'INSERT INTO shop.hold DEFAULT VALUES');
+	return;
+}
+
+sub let_go
+{
+	my ($node, $database) = @_;
+
+	$node->safe_psql($database, 'DELETE FROM shop.hold');
 	return;
 }
 
