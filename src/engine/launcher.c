@@ -34,7 +34,7 @@
 
 /* A database whose worker ended at once, or could not be started, is not tried again before this time. */
 #define RESTART_DELAY_MS 1000
-/* Workers that only look whether the extension is there, at a time. */
+/* When nothing is due. */
 #define LONGEST_WAIT_MS 60000
 
 /* What the launcher knows of a database. */

@@ -1,6 +1,7 @@
 /*
  * run.c
- *		The engine by hand: run(), backfill(), start_worker(), pause and resume.
+ *		The engine by hand: run(), backfill(), start_worker(), pause and resume;
+ *		adoption, and what status asks of shared memory and queue.
  *
  * run() is the worker's step in the caller's session, for servers where no
  * background worker may run.

@@ -217,7 +217,7 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	const char **orders;
 	int			n_orders;
 	QueueEvent *order_events;
-	SourcePart *order_part = part;
+	SourcePart *order_part;
 	ErrorData  *error;
 
 	if (part->kind == PART_ORDER)
@@ -236,9 +236,7 @@ step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n
 	}
 	queue_forgive(events, n, NULL);
 	n_orders = distinct_keys(orders, n_orders);
-	for (int i = 0; i < source->n_parts; i++)
-		if (source->parts[i].kind == PART_ORDER)
-			order_part = &source->parts[i];
+	order_part = source_order_part(source);
 	order_events = palloc0(sizeof(QueueEvent) * Max(n_orders, 1));
 	for (int i = 0; i < n_orders; i++)
 		order_events[i] = (QueueEvent)

@@ -535,6 +535,36 @@ number(int64 value)
 	return NumericGetDatum(int64_to_numeric(value));
 }
 
+/* A row for each figure, of the mapping and of the ledger. */
+static void
+compare_totals(Source *source, const Totals *totals, ReturnSetInfo *result)
+{
+	static const char *const items[7] = {"clients", "orders", "lines", "amount",
+	"return orders", "return lines", "return amount"};
+	Datum		application[7] = {number(totals->clients->members),
+		number(totals->orders[0]), number(totals->lines[0] + totals->lines[1]),
+		DirectFunctionCall2(numeric_add, totals->amount[0], totals->amount[1]),
+	number(totals->orders[1]), number(totals->lines[1]), totals->amount[1]};
+	Oid			types[1] = {INT4OID};
+	Datum		values[1] = {Int32GetDatum(source->source_id)};
+
+	SPI_connect();
+	SPI_execute_with_args("SELECT count(DISTINCT client_id)::numeric, count(DISTINCT order_id)::numeric, count(*)::numeric,"
+						  " coalesce(sum(amount), 0),"
+						  " count(DISTINCT order_id) FILTER (WHERE kind = 'return')::numeric,"
+						  " count(*) FILTER (WHERE kind = 'return')::numeric,"
+						  " coalesce(sum(amount) FILTER (WHERE kind = 'return'), 0)"
+						  " FROM agentcrm.ledger WHERE source_id = $1", 1, types, values, NULL, true, 0);
+	for (int i = 0; i < 7; i++)
+	{
+		bool		isnull;
+
+		compare_row(result, items[i], application[i],
+					SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull));
+	}
+	SPI_finish();
+}
+
 static Source *
 source_by_name(const char *name)
 {
@@ -554,13 +584,7 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Totals		totals = {.amount = {number(0), number(0)}, .cxt = CurrentMemoryContext};
 	Source	   *source;
-	SourcePart *part = NULL;
 	ErrorData  *error;
-	Oid			types[1] = {INT4OID};
-	Datum		values[1];
-	Datum		stored[7];
-	static const char *const items[7] = {"clients", "orders", "lines", "amount",
-	"return orders", "return lines", "return amount"};
 
 	agentcrm_check_argument(fcinfo, 0, "source");
 	InitMaterializedSRF(fcinfo, 0);
@@ -570,11 +594,6 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("source \"%s\" is being detached", source->name)));
-	for (int p = 0; p < source->n_parts; p++)
-		if (source->parts[p].kind == PART_ORDER)
-			part = &source->parts[p];
-	if (part == NULL)
-		elog(ERROR, "source \"%s\" has no orders", source->name);
 	error = try_source(source);
 	if (error)
 	{
@@ -586,32 +605,8 @@ agentcrm_compare(PG_FUNCTION_ARGS)
 				 errhint("%s", problem)));
 	}
 	totals.clients = seen_create(CurrentMemoryContext, 1024, NULL);
-	walk_orders(source, part, add_order, &totals);
-
-	values[0] = Int32GetDatum(source->source_id);
-	SPI_connect();
-	SPI_execute_with_args("SELECT count(DISTINCT client_id)::numeric, count(DISTINCT order_id)::numeric, count(*)::numeric,"
-						  " coalesce(sum(amount), 0),"
-						  " count(DISTINCT order_id) FILTER (WHERE kind = 'return')::numeric,"
-						  " count(*) FILTER (WHERE kind = 'return')::numeric,"
-						  " coalesce(sum(amount) FILTER (WHERE kind = 'return'), 0)"
-						  " FROM agentcrm.ledger WHERE source_id = $1", 1, types, values, NULL, true, 0);
-	for (int i = 0; i < 7; i++)
-	{
-		bool		isnull;
-
-		stored[i] = NumericGetDatum(DatumGetNumericCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull)));
-	}
-	{
-		Datum		application[7] = {number(totals.clients->members),
-			number(totals.orders[0]), number(totals.lines[0] + totals.lines[1]),
-			DirectFunctionCall2(numeric_add, totals.amount[0], totals.amount[1]),
-		number(totals.orders[1]), number(totals.lines[1]), totals.amount[1]};
-
-		for (int i = 0; i < 7; i++)
-			compare_row(result, items[i], application[i], stored[i]);
-	}
-	SPI_finish();
+	walk_orders(source, source_order_part(source), add_order, &totals);
+	compare_totals(source, &totals, result);
 	PopActiveSnapshot();
 	return (Datum) 0;
 }

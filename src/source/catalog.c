@@ -226,3 +226,13 @@ source_part(Source *source, int16 part)
 			return &source->parts[i];
 	return NULL;
 }
+
+/* The part whose keys are the orders'. */
+SourcePart *
+source_order_part(Source *source)
+{
+	for (int i = 0; i < source->n_parts; i++)
+		if (source->parts[i].kind == PART_ORDER)
+			return &source->parts[i];
+	elog(ERROR, "source \"%s\" has no orders", source->name);
+}

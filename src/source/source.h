@@ -118,7 +118,8 @@ extern void source_refresh(void);
 extern int	source_count(void);
 extern Source *source_nth(int i);
 extern Source *source_get(int32 source_id); /* NULL when there is none */
-extern SourcePart *source_part(Source *source, int16 part);
+extern SourcePart *source_part(Source *source, int16 part);	/* NULL when there is none */
+extern SourcePart *source_order_part(Source *source);
 
 /*
  * Reads under the source's role, rolled back whatever they did.  An error in

@@ -1,10 +1,5 @@
 -- The engine's calls: right use, and wrong places and arguments with what they answer.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\set ON_ERROR_STOP 1
-SET client_min_messages = warning;
-SELECT agentcrm.pause() \g /dev/null
+\ir include/begin.sql
 CREATE TABLE orders (order_id int PRIMARY KEY, client int, day date, qty int);
 INSERT INTO orders SELECT g, 1 + g % 7, '2025-01-01'::date + g, 1 FROM generate_series(1, 70) g;
 SELECT plan(57);

@@ -1,10 +1,5 @@
 -- The calls on sources: right use, and wrong arguments with what they answer.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\set ON_ERROR_STOP 1
-SET client_min_messages = warning;
-SELECT agentcrm.pause() \g /dev/null
+\ir include/begin.sql
 CREATE ROLE regress_source_app;
 CREATE ROLE regress_source_other;
 CREATE SCHEMA app AUTHORIZATION regress_source_app;

@@ -1,11 +1,6 @@
 -- What a DBA may add to agentcrm's own tables, which are written without an executor: indexes of any kind, CHECK and
 -- NOT NULL are kept; what only an executor serves stops the worker, which says what to do, and goes on once it was done.
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\set ON_ERROR_STOP 1
-SET client_min_messages = warning;
-SELECT agentcrm.pause() \g /dev/null
+\ir include/begin.sql
 CREATE TABLE orders (order_id int PRIMARY KEY, client int, day date, qty int);
 INSERT INTO orders SELECT g, 1 + g % 7, '2025-01-01'::date + g, 1 + g % 5 FROM generate_series(1, 70) g;
 SET agentcrm.debug_now = '2025-06-01 12:00+00';
