@@ -36,7 +36,7 @@ collect_keys(KeyWork *work, MemoryContext result_cxt)
 {
 	TupleDesc	desc = SPI_tuptable->tupdesc;
 	KeyColumn  *columns = palloc(sizeof(KeyColumn) * desc->natts);
-	ResultRow			row = result_new_row();
+	ResultRow	row = result_new_row();
 
 	for (int c = 0; c < desc->natts; c++)
 		key_column_init(&columns[c], TupleDescAttr(desc, c)->atttypid);

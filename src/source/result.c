@@ -224,7 +224,7 @@ result_row(ResultRow *row, uint64 n)
 ResultRow
 result_new_row(void)
 {
-	ResultRow			row = {palloc(sizeof(Datum) * SPI_tuptable->tupdesc->natts),
+	ResultRow	row = {palloc(sizeof(Datum) * SPI_tuptable->tupdesc->natts),
 	palloc(sizeof(bool) * SPI_tuptable->tupdesc->natts)};
 
 	return row;
