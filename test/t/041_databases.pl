@@ -61,7 +61,8 @@ sub within
 {
 	my ($what, $sql) = @_;
 	my $from = time();
-	my ($status, $out, $err) = $node->psql('postgres', $sql);
+	# a worker that makes no way would be waited for without end
+	my ($status, $out, $err) = $node->psql('postgres', "SET statement_timeout = '10s'; $sql");
 	my $took = time() - $from;
 
 	is($err, '', "$what succeeds with a busy worker");
@@ -129,7 +130,8 @@ within('DROP DATABASE', 'DROP DATABASE copy');
 busy_with_reading('copy2');
 within('DROP DATABASE while everything is read', 'DROP DATABASE copy2');
 is($node->safe_psql('shop', 'SELECT DISTINCT message FROM agentcrm.error_log'), '', 'no step failed');
-unlike(slurp_file($node->logfile), qr/PANIC|TRAP|FATAL|deadlock|ERROR:  (?!no round today)/, 'nor does the log say so');
+# A worker may be started for a database whose DROP is under way and lasts: it waits, and ends once the database is gone.
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP|FATAL:  (?!database \d+ does not exist)|deadlock|ERROR:  (?!no round today)/, 'nor does the log say so');
 
 $node->stop;
 done_testing();
