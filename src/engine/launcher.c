@@ -21,10 +21,12 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "agentcrm.h"
@@ -159,21 +161,35 @@ is_wanted(Database *database, EngineSlot *slot, bool poll, TimestampTz now)
 		(slot->missed.set && agentcrm_capture_enabled);
 }
 
+/* Whether nobody is dropping a database or has done so: a worker would come too late, and say so in the server's log. */
+static bool
+may_connect(Oid database)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database, 0);
+	return LockAcquire(&tag, AccessShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL &&
+		SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
+}
+
 static void
 start(Database *database, EngineSlot *slot, TimestampTz now)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	bool		reachable;
 	bool		started;
 
-	StartTransactionCommand();	/* to look up the role */
+	StartTransactionCommand();	/* to look up the database and the role */
 	MemoryContextSwitchTo(TopMemoryContext);
-	started = worker_start(database->oid, MyProcPid, &database->handle, database->refused ? DEBUG1 : LOG);
+	reachable = may_connect(database->oid);
+	started = reachable &&
+		worker_start(database->oid, MyProcPid, &database->handle, database->refused ? DEBUG1 : LOG);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(old);
 	if (slot)
-		slot->no_worker_slot = !started;
+		slot->no_worker_slot = reachable && !started;
 	database->looked |= started;
-	database->refused = !started;
+	database->refused = reachable && !started;
 	database->started_at = now;
 }
 
@@ -209,8 +225,8 @@ start_workers(bool poll)
 			if (rest <= 0)
 			{
 				start(database, slot, now);
-				/* nobody says when a worker slot becomes free */
-				rest = database->refused ? RESTART_DELAY_MS : LONGEST_WAIT_MS;
+				/* nobody says when a worker slot, or the database, becomes free */
+				rest = is_running(database) ? LONGEST_WAIT_MS : RESTART_DELAY_MS;
 			}
 			wait = Min(wait, rest);
 		}
