@@ -7,6 +7,28 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.propose_number(text, agentcrm.propose_column) IS 'Internal: a number column as an exact expression';
 
+-- What was cancelled of a line stands beside its quantity; a line cancelled whole does not count.
+CREATE FUNCTION agentcrm.propose_cancelled(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c agentcrm.propose_column;
+	ordered text := m ->> 'quantity';
+	cancelled text;
+	rest text;
+BEGIN
+	SELECT a.* INTO c FROM unnest(columns) a
+	WHERE a.rel = (m ->> 'l')::oid AND a.words && '{qty}' AND a.plain ~ 'cancel|storn|annul|anul' AND a.family IN ('int', 'num', 'float') AND a.col IS DISTINCT FROM m ->> 'quantity_column' AND NOT a.words && '{price,total}'
+	ORDER BY a.attnum LIMIT 1;
+	IF c.col IS NULL OR NOT m ? 'quantity_column' THEN
+		RETURN m;
+	END IF;
+	cancelled := format('coalesce(%s, 0)', agentcrm.propose_number('l', c));
+	rest := format('(%s - %s)', ordered, cancelled);
+	RETURN agentcrm.propose_add(agentcrm.propose_and(m || jsonb_build_object('quantity', rest, 'ordered_quantity', ordered, 'cancelled', cancelled), format('(%s <> 0 AND %s = %1$s) IS NOT TRUE', cancelled, ordered), 'line_ok'),
+		jsonb_build_object('quantity', rest), agentcrm.propose_role('quantity', c.rel, rest, 4.5, format('name; %I is what was cancelled of it', c.col)));
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_cancelled(jsonb, agentcrm.propose_column[]) IS 'Internal: the quantity of a mapping less what was cancelled';
+
 CREATE FUNCTION agentcrm.propose_quantity(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -31,7 +53,7 @@ BEGIN
 	IF n = 0 THEN
 		m := agentcrm.propose_add(m || '{"quantity": "1"}', '{"quantity": "1"}', agentcrm.propose_role('quantity', coalesce(m ->> 'l', m ->> 'o')::oid, '1', 0.5, 'no column looks like a quantity'));
 	END IF;
-	RETURN m;
+	RETURN agentcrm.propose_cancelled(m, columns);
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_quantity(jsonb, agentcrm.propose_column[]) IS 'Internal: the quantity of a mapping';
 
@@ -97,6 +119,7 @@ DECLARE
 	rank int := 0;
 	evidence text;
 	chosen jsonb;
+	whole jsonb;
 	expression text;
 BEGIN
 	IF n = 0 THEN
@@ -136,6 +159,15 @@ BEGIN
 		END IF;
 		EXIT WHEN rank = 4;
 	END LOOP;
+	-- a total that agrees with all that was ordered also where some of it was cancelled is not what is left
+	IF m ? 'cancelled' AND chosen ->> 'kind' = 'total' THEN
+		SELECT a INTO whole FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i) WHERE a ->> 'kind' = 'product' ORDER BY (a ->> 'prior')::numeric DESC, i LIMIT 1;
+		IF agentcrm.propose_ask(format('SELECT to_jsonb(count(*) FILTER (WHERE %s) > 0.5 * count(*)) FROM %s WHERE %s <> 0', format(near, '(' || (chosen ->> 'expression') || ')::numeric',
+				format('(%s)::numeric', replace(whole ->> 'expression', m ->> 'quantity', m ->> 'ordered_quantity'))), m ->> 'source', m ->> 'cancelled')) = 'true' THEN
+			chosen := whole || jsonb_build_object('i', chosen -> 'i');
+			m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, whole ->> 'expression', (m ->> 'amount_score')::numeric + 0.5, 'quantity x price; the total holds what was cancelled, too'));
+		END IF;
+	END IF;
 	expression := chosen ->> 'expression';
 	IF chosen ->> 'gross' = 'true' THEN
 		IF found ->> 'tax' IS NOT NULL THEN

@@ -96,7 +96,8 @@ BEGIN
 		CONTINUE WHEN coalesce(c.n, 0) < 2 OR c.n > 200;
 		seen := agentcrm.propose_values(m, (SELECT a FROM unnest(columns) a WHERE a.rel = c.rel AND a.col = c.col), NULL);
 		SELECT jsonb_agg(v || '{"reading": "sale"}') INTO seen FROM jsonb_array_elements(seen) v;
-		m := agentcrm.propose_ask_question(m, 'whose orders are these?', 'is_sale', c.plain ~ 'tenant|mandant|ad_client|workspace', format('%s.%I', m ->> 'base', c.col), format('%s different: tenants, companies or shops; all of them count', c.n), m -> 'options' ->> 'is_sale', seen => seen);
+		m := agentcrm.propose_ask_question(m, 'whose orders are these?', 'is_sale', c.plain ~ 'tenant|mandant|ad_client|workspace', format('%s.%I', m ->> 'base', c.col), format('%s different: tenants, companies or shops; all of them count', c.n), m -> 'options' ->> 'is_sale',
+			ARRAY(SELECT concat_ws(' AND ', m -> 'options' ->> 'is_sale', agentcrm.propose_in(format('%s.%I', m ->> 'base', c.col), (SELECT a FROM unnest(columns) a WHERE a.rel = c.rel AND a.col = c.col), ARRAY[v ->> 'value'])) FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i) WHERE v ->> 'value' IS NOT NULL ORDER BY i LIMIT 5), seen);
 	END LOOP;
 	FOR r IN SELECT t.* FROM unnest(tables) t WHERE t.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid, (m ->> 'c')::oid, (m ->> 'p')::oid) LOOP
 		IF (SELECT relrowsecurity FROM pg_class WHERE oid = r.rel) THEN
@@ -157,7 +158,7 @@ BEGIN
 	m := agentcrm.propose_quantity(m, columns);
 	m := agentcrm.propose_amount(m, columns);
 	m := agentcrm.propose_currency(m, columns);
-	m := agentcrm.propose_flags(m, columns);
+	m := agentcrm.propose_version(agentcrm.propose_flags(m, columns), tables, columns);
 	m := agentcrm.propose_types(m, tables, columns, links);
 	m := agentcrm.propose_status(m, tables, columns, links);
 	m := agentcrm.propose_line_ok(m, tables, columns, links);

@@ -92,7 +92,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT string_agg(concat_ws(E'\n  ', q ->> 'question',
 		(SELECT string_agg(format('%s: %s orders, amount %s, %s to %s: %s', coalesce(v ->> 'label', v ->> 'value', 'NULL'), v ->> 'orders', round((v ->> 'amount')::numeric, 2), left(v ->> 'first', 10), left(v ->> 'last', 10),
 			CASE WHEN v ->> 'reading' IN ('sale', 'open', 'unknown') THEN 'counts' ELSE 'left out' END || ' (' || (v ->> 'reading') || ')'), E'\n  ' ORDER BY k) FROM jsonb_array_elements(q -> 'values') WITH ORDINALITY AS c(v, k) WHERE v ->> 'orders' IS NOT NULL),
-		'in the call: ' || (q ->> 'argument') || ' => ' || quote_literal(q ->> 'answer'),
+		'in the call: ' || (q ->> 'argument') || coalesce(' => ' || quote_literal(q ->> 'answer'), ' is not given'),
 		(SELECT string_agg('or: ' || CASE WHEN e ~ '^SELECT' THEN e ELSE (q ->> 'argument') || ' => ' || quote_literal(e) END, E'\n  ') FROM jsonb_array_elements_text(q -> 'alternatives') e)), E'\n' ORDER BY i)
 	FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i)
 $$;
