@@ -350,14 +350,15 @@ BEGIN
 			LATERAL (SELECT x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n,
 				(m -> 'profiles' -> x.alias -> c.col ->> 'filled')::numeric / nullif((m -> 'profiles' -> x.alias ->> 'n')::numeric, 0) AS filled) AS v
 		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND (c.family = 'time'
-			OR c.family IN ('int', 'num', 'float') AND (c.words && '{ordered,created}' OR c.plain ~ 'date|time') AND (v.profile ->> 'min')::numeric >= 1e8 AND (v.profile ->> 'max')::numeric < 5e12
+			OR c.family IN ('int', 'num', 'float') AND (c.words && '{ordered,created}' OR c.plain ~ 'date|time') AND ((v.profile ->> 'min')::numeric >= 1e8 AND (v.profile ->> 'max')::numeric < 5e12
+				OR ((v.profile ->> 'min')::numeric = 0 OR (v.profile ->> 'min')::numeric >= 19000101) AND (v.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231)
 			OR c.family = 'text' AND (c.words && '{ordered,created}' OR c.plain ~ 'date|datum') AND v.profile ->> 'sample' ~ '^\s*(19|20)\d\d-?[01]\d-?[0-3]\d')
 		ORDER BY points DESC, c.attnum LIMIT 5
 	LOOP
 		n := n + 1;
 		expression := format('%s.%I', d.alias, d.col);
 		expression := CASE WHEN d.family = 'time' THEN expression WHEN d.family = 'text' THEN format('nullif(%s, '''')::timestamp', expression)
-			WHEN (d.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231 AND (d.profile ->> 'min')::numeric > 19000101 THEN format('to_date(nullif(%s, 0)::text, ''YYYYMMDD'')', expression)
+			WHEN (d.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231 THEN format('to_date(nullif(%s, 0)::text, ''YYYYMMDD'')', expression)
 			WHEN (d.profile ->> 'max')::numeric > 1e11 THEN format('to_timestamp(%s / 1000.0)', expression) ELSE format('to_timestamp(%s)', expression) END;
 		m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('at', expression, 'at_score', d.points) ELSE '{}' END, CASE WHEN n = 1 THEN jsonb_build_object('at', expression) ELSE '{}' END,
 			agentcrm.propose_role('at', d.rel, expression, d.points, format('name; type %s; filled in %s %% of sampled rows; %s to %s', d.type, round(100 * coalesce(d.filled, 0)), d.profile ->> 'min', d.profile ->> 'max'), d.profile ->> 'max', n));
