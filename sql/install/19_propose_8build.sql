@@ -101,7 +101,7 @@ BEGIN
 	END LOOP;
 	FOR r IN SELECT t.* FROM unnest(tables) t WHERE t.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid, (m ->> 'c')::oid, (m ->> 'p')::oid) LOOP
 		IF (SELECT relrowsecurity FROM pg_class WHERE oid = r.rel) THEN
-			m := agentcrm.propose_ask_question(m, 'row-level security', 'run_as', NOT (SELECT rolsuper OR rolbypassrls OR NOT k.relforcerowsecurity FROM pg_class k JOIN pg_roles x ON x.oid = k.relowner WHERE k.oid = r.rel), r.named, 'it must be read by a role that sees all rows', (SELECT x.rolname FROM pg_roles x WHERE (x.rolbypassrls OR x.rolsuper) AND pg_has_role(current_user, x.oid, 'MEMBER') ORDER BY x.rolsuper, x.oid LIMIT 1));
+			m := agentcrm.propose_ask_question(m, 'row-level security', 'run_as', NOT (SELECT rolsuper OR rolbypassrls OR NOT k.relforcerowsecurity FROM pg_class k JOIN pg_roles x ON x.oid = k.relowner WHERE k.oid = r.rel), r.named, 'it must be read by a role that sees all rows', agentcrm.all_seeing_role(array_remove(ARRAY[(m ->> 'o')::oid, (m ->> 'l')::oid, (m ->> 'c')::oid, (m ->> 'p')::oid], NULL)));
 			m := m || jsonb_strip_nulls(jsonb_build_object('run_as', CASE WHEN m -> 'questions' -> -1 ->> 'open' = 'true' THEN m -> 'questions' -> -1 -> 'answer' END));
 		END IF;
 		IF agentcrm.primary_key(r.rel) IS NULL THEN
