@@ -162,7 +162,7 @@ ALTER TABLE order_lines ATTACH PARTITION order_lines_3 FOR VALUES FROM ('2024-03
 SELECT agentcrm.reconcile('divided') \g /dev/null
 CALL agentcrm.run();
 SELECT is(pg_temp.lines('divided', '30,2024-03-05'), '1 1 100', 'partitioned tables: and come back with it');
-SELECT is(split_part(pg_temp.ledger('divided'), ' ', 5), '', 'partitioned tables: with nothing wrong');
+SELECT is(pg_temp.wrong('divided'), '', 'partitioned tables: with nothing wrong');
 
 -- row-level security: never silently fewer rows
 CREATE SCHEMA walled AUTHORIZATION :app;

@@ -5,7 +5,7 @@
 \pset format unaligned
 \pset tuples_only true
 \i test/pgtap/include/variation.sql
-SELECT plan(11);
+SELECT plan(12);
 \getenv seed SEED
 \if :{?seed}
 \else
@@ -50,7 +50,7 @@ SELECT count(*) FROM agentcrm.attach('busy', orders => 'orders', lines => 'lines
 	watch => $${"uom": {"key": "id", "orders": "SELECT l.order_id, l.day FROM lines l WHERE l.uom_id = ANY ($1)"},
 		"rate": {"key": ["currency", "month"], "orders": "SELECT o.id, o.day FROM orders o JOIN unnest($1, $2) AS k (currency, month) ON o.currency = k.currency AND date_trunc('month', o.day) = k.month"}}$$) \g /dev/null
 CALL agentcrm.run();
-SELECT is(split_part(pg_temp.ledger('busy'), ' ', 5), '', 'loaded');
+SELECT is(pg_temp.wrong('busy'), '', 'loaded');
 
 -- One random write each; {o} {c} {p} {n} {d} {l} stand for a random order, client, product, small number, day and line
 -- of the order; {o} and {l} for the same throughout a write, {x} for another order.
@@ -110,7 +110,7 @@ BEGIN
 	RETURN result;
 END $$;
 -- Transactions of up to eight writes, each in a savepoint of its own; some savepoints and some transactions are rolled back.
-CREATE PROCEDURE work(n int) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE work(n int, truncates boolean) LANGUAGE plpgsql AS $$
 DECLARE
 	w writes;
 	seen bigint;
@@ -124,7 +124,7 @@ DECLARE
 	k text;
 BEGIN
 	FOR i IN 1..n LOOP
-		k := CASE WHEN i = n / 2 THEN 'TRUNCATE of a partition' ELSE pick() END;
+		k := CASE WHEN truncates AND i % 500 = 250 THEN 'TRUNCATE of a partition' ELSE pick() END;
 		SELECT * INTO w FROM writes WHERE kind = k;
 		SELECT order_id, no INTO o, l FROM lines OFFSET floor(random() * 700) LIMIT 1;
 		this := '{}';
@@ -163,7 +163,9 @@ BEGIN
 	UPDATE writes SET done = done + coalesce((counts ->> kind)::bigint, 0), rows = rows + coalesce((counts ->> (kind || ' rows'))::bigint, 0);
 END $$;
 SELECT setseed(:seed / 1000000000.0) \g /dev/null
-SELECT unnest(ARRAY['CALL work(1600)', 'CALL agentcrm.run()', format($$SELECT is(split_part(pg_temp.ledger('busy'), ' ', 5), '', '%s writes, and nothing differs')$$, 1600 * g)]) FROM generate_series(1, 8) g \gexec
+-- TRUNCATE has everything read again, which would hide what was missed: in the last part only.
+SELECT max(load_no) AS loads FROM agentcrm.source_load \gset
+SELECT unnest(ARRAY[format('CALL work(1600, %L)', g = 8), 'CALL agentcrm.run()', format($$SELECT is(pg_temp.wrong('busy'), '', '%s writes, and nothing differs')$$, 1600 * g), CASE g WHEN 7 THEN format($$SELECT is((SELECT max(load_no) FROM agentcrm.source_load), %s::bigint, 'without reading anything again')$$, :loads) END]) FROM generate_series(1, 8) g \gexec
 SELECT diag(string_agg(format('%s %s (%s rows)', kind, done, rows), ', ' ORDER BY kind)) FROM writes;
 SELECT is_empty('SELECT kind FROM writes WHERE done = 0', 'each kind of write was done');
 SELECT cmp_ok((SELECT sum(done) FROM writes WHERE sql IS NOT NULL), '>=', 10000::numeric, 'ten thousand writes with an effect');

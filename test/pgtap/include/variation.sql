@@ -1,4 +1,4 @@
--- What the tests of mappings share: a plain owner of the tables, :app, and three calls.
+-- What the tests of mappings share: a plain owner of the tables, :app, and four calls.
 \set ON_ERROR_STOP 1
 SET client_min_messages = warning;
 SELECT agentcrm.pause() \g /dev/null
@@ -29,6 +29,8 @@ CREATE FUNCTION pg_temp.ledger(name text) RETURNS text LANGUAGE sql AS $$
 		(SELECT 'failed: ' || string_agg(f.key || ' ' || f.message, ', ') FROM agentcrm.event_failed f),
 		(SELECT s.state || ': ' || s.problem FROM agentcrm.source s WHERE s.name = $1 AND s.state <> 'shadow'))
 $$;
+-- What is wrong alone.
+CREATE FUNCTION pg_temp.wrong(name text) RETURNS text LANGUAGE sql AS $$ SELECT regexp_replace(pg_temp.ledger(name), '^(\d\S*( |$)){4}', '') $$;
 -- The lines of an order, by product key.
 CREATE FUNCTION pg_temp.lines(name text, key text) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat_ws(' ', coalesce(p.product_key, '-'), trim_scale(l.quantity), trim_scale(l.amount), nullif(l.kind::text, 'sale')), ', ' ORDER BY p.product_key, l.quantity)
