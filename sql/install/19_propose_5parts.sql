@@ -241,8 +241,11 @@ BEGIN
 		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND a.words && '{client}' AND a.family IN ('int', 'text', 'uuid') AND NOT a.is_key AND a.plain !~ 'phone|note|comment|address|group|type|po_|order|ref|tax|vat|price|class|discount|categ'
 			AND coalesce((m -> 'profiles' -> CASE WHEN a.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END -> a.col ->> 'distinct')::numeric, 2) > 1
 		ORDER BY a.rel = (m ->> 'o')::oid DESC, a.plain ~ '(id|no|nr|num|number|nummer|code|key|cod)$' DESC, a.plain ~ 'mail' DESC, a.plain !~ 'ship|bill|deliver|parent' DESC, a.attnum LIMIT 1;
+		IF c.col IS NULL THEN
+			SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = coalesce(m ->> 'o', m ->> 'l')::oid AND a.family = 'text' AND a.plain ~ '^((customer|client|buyer|guest|billing|contact)_)?e?_?mail(_address)?$' ORDER BY a.plain ~ 'customer|client|buyer' DESC, a.attnum LIMIT 1;
+		END IF;
 		IF c.col IS NOT NULL THEN
-			expression := format('%s.%I', CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END, c.col);
+			expression := format(CASE WHEN c.plain ~ 'mail' THEN 'lower(%s.%I)' ELSE '%s.%I' END, CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END, c.col);
 			empty := 1 - (profile -> c.col ->> 'filled')::numeric / nullif((profile ->> 'n')::numeric, 0);
 			m := agentcrm.propose_add(m || jsonb_build_object('client_score', 2, 'client_expression', expression, 'no_client', nullif(empty, 0)), jsonb_build_object('client', expression),
 				agentcrm.propose_role('client', c.rel, expression, 2, format('name; no table of clients found; %s different in %s sampled rows', profile -> c.col ->> 'distinct', profile ->> 'n'), coalesce(profile -> c.col ->> 'sample', profile -> c.col ->> 'min')));

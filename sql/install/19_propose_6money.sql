@@ -186,6 +186,40 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_amount(jsonb, agentcrm.propose_column[]) IS 'Internal: the net amount of a mapping';
 
+-- Lines in units of several sizes: quantities in the unit that the sizes are given in.  Amounts are of the line's own unit.
+CREATE FUNCTION agentcrm.propose_units(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u record;
+	sizes int;
+	size text;
+	answers text[];
+BEGIN
+	SELECT k.cols[1] AS col, k.target AS rel, k.target_cols[1] AS key, t.named, s.col AS size,
+		s.plain = 'factor' AND EXISTS (SELECT FROM unnest(columns) x WHERE x.rel = k.target AND x.plain ~ 'uom_type') AS divides INTO u
+	FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) s ON s.rel = k.target
+	WHERE k.rel = (m ->> 'l')::oid AND cardinality(k.cols) = 1 AND (k.how = 'foreign key' OR k.score >= 0.6) AND t.plain ~ '(^|_)(uoms?|units?|measures?|(mengen)?einheit(en)?|unites?|unidad(es)?|unita|udm|ed_?izm|edinicy?)(_|$)'
+		AND s.family IN ('int', 'num', 'float') AND s.plain ~ 'ratio|factor|conver|multipl|coef|koef|faktor|fattore|(base|per|content)_?(qty|quantity|units?)$|^(qty|quantity|units?)_(in|per)_'
+	ORDER BY k.how = 'foreign key' DESC, s.plain ~ 'inv' DESC, s.attnum LIMIT 1;
+	IF u.col IS NULL OR NOT m ? 'quantity_column' OR m ->> 'source' IS NULL THEN
+		RETURN m;
+	END IF;
+	sizes := (agentcrm.propose_ask(format('SELECT to_jsonb(count(DISTINCT u.%I)) FROM %s JOIN %s AS u ON u.%I = l.%I', u.size, m ->> 'source', u.named, u.key, u.col)) #>> '{}')::int;
+	IF sizes IS NULL OR sizes < 2 THEN
+		RETURN m;
+	END IF;
+	size := format('coalesce((SELECT nullif(u.%I, 0)::numeric FROM %s AS u WHERE u.%I = l.%I), 1)', u.size, u.named, u.key, u.col);
+	answers := ARRAY[format('%s * %s', m ->> 'quantity', size), format('%s / %s', m ->> 'quantity', size)];
+	IF u.divides THEN
+		answers := ARRAY[answers[2], answers[1]];
+	END IF;
+	RETURN agentcrm.propose_add(m || jsonb_build_object('quantity', answers[1], 'units', jsonb_build_object('column', format('l.%I', u.col), 'n', sizes, 'table', u.named, 'others', ARRAY[answers[2], m ->> 'quantity'])),
+		jsonb_build_object('quantity', answers[1], 'watch', coalesce(m -> 'options' -> 'watch', '{}') || jsonb_build_object(u.named, jsonb_build_object('key', ARRAY[u.key],
+			'orders', format('SELECT %s FROM %s WHERE %I = ANY ($1)', (SELECT string_agg(quote_ident(k), ', ') FROM unnest(coalesce(agentcrm.part_array(m, 'lkey'), agentcrm.part_array(m, 'okey'))) k), agentcrm.relation_name((m ->> 'l')::oid), u.col)))),
+		agentcrm.propose_role('quantity', u.rel, answers[1], 4.6, format('lines in units of %s sizes, which %I of %s gives', sizes, u.size, u.named)));
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_units(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the quantity of a mapping in one unit';
+
 -- Several currencies: divide or multiply by the rate, as its name says; a rate per unit of own currency divides.
 CREATE FUNCTION agentcrm.propose_currency(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -83,6 +83,10 @@ BEGIN
 		m := agentcrm.propose_ask_question(m, 'which amount is in base currency?', 'amount', true, m -> 'currency' ->> 'column', format('%s currencies in the sample', m -> 'currency' ->> 'n') || CASE WHEN m -> 'currency' ? 'other' THEN '' ELSE ', and no rate was found' END,
 			m -> 'options' ->> 'amount', array_remove(ARRAY[m -> 'currency' ->> 'other', m -> 'currency' ->> 'as_is'], NULL));
 	END IF;
+	IF m ? 'units' THEN
+		m := agentcrm.propose_ask_question(m, 'in which unit are quantities?', 'quantity', true, m -> 'units' ->> 'column', format('lines in units of %s sizes, which %s gives', m -> 'units' ->> 'n', m -> 'units' ->> 'table'),
+			m -> 'options' ->> 'quantity', agentcrm.part_array(m -> 'units', 'others'));
+	END IF;
 	IF m ? 'gross' THEN
 		m := agentcrm.propose_ask_question(m, 'is the amount net of tax?', 'amount', true, m ->> 'gross', 'its name says that tax is included', m -> 'options' ->> 'amount', ARRAY[m ->> 'gross']);
 	END IF;
@@ -157,7 +161,7 @@ BEGIN
 	m := agentcrm.propose_rep(m, tables, columns, links);
 	m := agentcrm.propose_quantity(m, columns);
 	m := agentcrm.propose_amount(m, columns);
-	m := agentcrm.propose_currency(m, columns);
+	m := agentcrm.propose_units(agentcrm.propose_currency(m, columns), tables, columns, links);
 	m := agentcrm.propose_version(agentcrm.propose_flags(m, columns), tables, columns);
 	m := agentcrm.propose_types(m, tables, columns, links);
 	m := agentcrm.propose_status(m, tables, columns, links);
@@ -166,6 +170,22 @@ BEGIN
 	RETURN agentcrm.propose_warn(m, tables, columns);
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_build(jsonb, jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: a candidate as a whole mapping, NULL when it cannot be one';
+
+-- Returns in tables of their own are another source of the same clients.
+CREATE FUNCTION agentcrm.propose_returns(m jsonb, tables agentcrm.propose_table[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	named text;
+BEGIN
+	SELECT t.named INTO named FROM unnest(tables) t JOIN unnest(links) k ON k.rel = t.rel AND k.target IN ((m ->> 'o')::oid, (m ->> 'c')::oid)
+	WHERE t.barred IS NULL AND t.n_rows > 0 AND t.plain ~ '(^|_)(returns?|refunds?|rmas?|retour(en)?|rucksendung(en)?|gutschrift(en)?|credit_?(notes?|memos?)|avoirs?|devoluciones|devolucion|resi|vozvrat)(_|$)' AND NOT t.words && '{line}' AND t.rel NOT IN (coalesce((m ->> 'o')::oid, 0), coalesce((m ->> 'l')::oid, 0))
+	ORDER BY k.target = (m ->> 'o')::oid DESC, t.rel LIMIT 1;
+	IF named IS NULL THEN
+		RETURN m;
+	END IF;
+	RETURN agentcrm.propose_ask_question(m, 'returns in tables of their own', NULL, false, named, 'not part of this mapping; attach them beside it, with kind => ''''''return'''''', negative quantity and amount, and the first source as namespace');
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_returns(jsonb, agentcrm.propose_table[], agentcrm.propose_link[]) IS 'Internal: points to tables of returns';
 
 -- Mappings over some schemas, best first.  near: schemas whose mappings come first.
 CREATE FUNCTION agentcrm.propose_mappings(schemas name[], near name[] DEFAULT '{}', wanted jsonb DEFAULT '{}') RETURNS jsonb
@@ -203,6 +223,7 @@ BEGIN
 		m := agentcrm.propose_build(candidate, wanted, ARRAY(SELECT t FROM unnest(tables) t WHERE t.rel = ANY (reach)), ARRAY(SELECT c FROM unnest(columns) c WHERE c.rel = ANY (reach)),
 			ARRAY(SELECT k FROM unnest(links) k WHERE k.rel = ANY (reach) AND k.target = ANY (reach)));
 		IF m IS NOT NULL THEN
+			m := agentcrm.propose_returns(m, tables, links);
 			result := result || jsonb_build_array((m - 'profiles' - 'amounts') || jsonb_build_object('near', (SELECT t.schema = ANY (near) FROM unnest(tables) t WHERE t.rel = coalesce(m ->> 'o', m ->> 'l')::oid)));
 		END IF;
 	END LOOP;
