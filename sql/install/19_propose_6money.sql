@@ -17,7 +17,7 @@ DECLARE
 	rest text;
 BEGIN
 	SELECT a.* INTO c FROM unnest(columns) a
-	WHERE a.rel = (m ->> 'l')::oid AND a.words && '{qty}' AND a.plain ~ 'cancel|storn|annul|anul' AND a.family IN ('int', 'num', 'float') AND a.col IS DISTINCT FROM m ->> 'quantity_column' AND NOT a.words && '{price,total}'
+	WHERE a.rel = (m ->> 'l')::oid AND a.words && '{qty}' AND a.plain ~ 'cancel|storn|annul|(^|_)anul' AND a.family IN ('int', 'num', 'float') AND a.col IS DISTINCT FROM m ->> 'quantity_column' AND NOT a.words && '{price,total}'
 	ORDER BY a.attnum LIMIT 1;
 	IF c.col IS NULL OR NOT m ? 'quantity_column' THEN
 		RETURN m;
@@ -120,6 +120,7 @@ DECLARE
 	evidence text;
 	chosen jsonb;
 	whole jsonb;
+	kept numeric;
 	expression text;
 BEGIN
 	IF n = 0 THEN
@@ -159,13 +160,18 @@ BEGIN
 		END IF;
 		EXIT WHEN rank = 4;
 	END LOOP;
-	-- a total that agrees with all that was ordered also where some of it was cancelled is not what is left
+	-- a total that agrees with all that was ordered also where some of it was cancelled is not what is left; where discounts
+	-- keep it from agreeing elsewhere, it is cut in proportion
 	IF m ? 'cancelled' AND chosen ->> 'kind' = 'total' THEN
 		SELECT a INTO whole FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i) WHERE a ->> 'kind' = 'product' ORDER BY (a ->> 'prior')::numeric DESC, i LIMIT 1;
-		IF agentcrm.propose_ask(format('SELECT to_jsonb(count(*) FILTER (WHERE %s) > 0.5 * count(*)) FROM %s WHERE %s <> 0', format(near, '(' || (chosen ->> 'expression') || ')::numeric',
-				format('(%s)::numeric', replace(whole ->> 'expression', m ->> 'quantity', m ->> 'ordered_quantity'))), m ->> 'source', m ->> 'cancelled')) = 'true' THEN
+		kept := agentcrm.propose_ask(format('SELECT to_jsonb(avg(CASE WHEN agrees THEN 1 ELSE 0 END)) FROM (SELECT %s AS agrees, %s <> 0 AS less FROM %s) AS s HAVING avg(CASE WHEN agrees THEN 1 ELSE 0 END) FILTER (WHERE less) > 0.5',
+			format(near, '(' || (chosen ->> 'expression') || ')::numeric', format('(%s)::numeric', replace(whole ->> 'expression', m ->> 'quantity', m ->> 'ordered_quantity'))), m ->> 'cancelled', m ->> 'source')) #>> '{}';
+		IF kept IS NOT NULL THEN
+			IF kept < 0.98 THEN
+				whole := chosen || jsonb_build_object('expression', format('CASE %1$s WHEN 0 THEN %2$s ELSE %2$s * %3$s / %1$s END', m ->> 'ordered_quantity', chosen ->> 'expression', m ->> 'quantity'));
+			END IF;
 			chosen := whole || jsonb_build_object('i', chosen -> 'i');
-			m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, whole ->> 'expression', (m ->> 'amount_score')::numeric + 0.5, 'quantity x price; the total holds what was cancelled, too'));
+			m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, whole ->> 'expression', (m ->> 'amount_score')::numeric + 0.5, 'without what was cancelled, which the total holds, too'));
 		END IF;
 	END IF;
 	expression := chosen ->> 'expression';

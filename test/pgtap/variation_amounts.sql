@@ -4,7 +4,7 @@
 \pset format unaligned
 \pset tuples_only true
 \i test/pgtap/include/variation.sql
-SELECT plan(53);
+SELECT plan(56);
 
 -- integer cents
 CREATE SCHEMA cents AUTHORIZATION :app;
@@ -96,6 +96,26 @@ UPDATE order_lines SET qty_cancelled = qty_ordered WHERE order_id = 2;
 UPDATE order_lines SET qty_cancelled = NULL WHERE id = 8;
 CALL agentcrm.run();
 SELECT is(pg_temp.ledger('cancelled'), '4 11 22 540', 'cancelled quantities: followed; what is cancelled whole does not count');
+
+-- the same where discounts are in the total: it is cut in proportion
+CREATE SCHEMA discounted AUTHORIZATION :app;
+SET ROLE :app;
+SET search_path = discounted, public;
+CREATE TABLE customers (id int PRIMARY KEY, name text);
+CREATE TABLE products (id int PRIMARY KEY, name text);
+CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers, order_date date);
+CREATE TABLE order_lines (id int PRIMARY KEY, order_id int REFERENCES orders ON DELETE CASCADE, product_id int REFERENCES products, qty_ordered int, qty_canceled int DEFAULT 0, price numeric, row_total numeric);
+INSERT INTO customers SELECT c, 'c' FROM generate_series(1, 4) c;
+INSERT INTO products SELECT p, 'p' FROM generate_series(1, 3) p;
+INSERT INTO orders SELECT o, 1 + o % 4, '2024-01-01'::date + o FROM generate_series(1, 12) o;
+INSERT INTO order_lines SELECT 2 * o + k, o, 1 + (o + k) % 3, 3, CASE WHEN k = 2 AND o > 6 THEN 1 ELSE 0 END, 10, CASE WHEN k = 1 AND o < 7 THEN 24 ELSE 30 END FROM generate_series(1, 12) o, generate_series(1, 2) k;
+RESET ROLE;
+SELECT is(pg_temp.take('discounted'), 'nothing', 'cancelled quantities with discounts: attached by its name');
+CALL agentcrm.run();
+SELECT is(pg_temp.ledger('discounted'), '4 12 24 624', 'cancelled quantities with discounts: loaded');
+UPDATE order_lines SET qty_canceled = 1 WHERE id = 3;
+CALL agentcrm.run();
+SELECT is(pg_temp.ledger('discounted'), '4 12 24 616', 'cancelled quantities with discounts: followed');
 
 -- statuses of orders and of lines
 CREATE SCHEMA statuses AUTHORIZATION :app;
