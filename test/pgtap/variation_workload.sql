@@ -52,12 +52,12 @@ SELECT count(*) FROM agentcrm.attach('busy', orders => 'orders', lines => 'lines
 CALL agentcrm.run();
 SELECT is(pg_temp.wrong('busy'), '', 'loaded');
 
--- One random write each; {o} {c} {p} {n} {d} {l} stand for a random order, client, product, small number, day and line
--- of the order; {o} and {l} for the same throughout a write, {x} for another order.
+-- One random write each: {o} {l} {x} stand for an order, a line of it, another order, {c} {b} for two clients, {p} for a product, {d} for a day,
+-- {n} {m} for small numbers, the same throughout a write.
 CREATE TABLE writes (kind text PRIMARY KEY, weight int, sql text, done bigint DEFAULT 0, rows bigint DEFAULT 0);
 INSERT INTO writes VALUES
-	('new order', 12, $$WITH o AS (INSERT INTO orders SELECT 1 + max(id), {d}, {c}, CASE WHEN {n} = 1 THEN 'return' ELSE 'sale' END, CASE WHEN {n} < 3 THEN 'draft' ELSE 'sale' END, (ARRAY['EUR', 'USD', 'CHF'])[1 + {n} % 3] FROM orders RETURNING *)
-		INSERT INTO lines SELECT o.id, o.day, k, 1, {p}, 1 + k % 3, {n}, 0, {n} * 1.1 FROM o, generate_series(1, 1 + {n} % 4) k$$),
+	('new order', 12, $$WITH o AS (INSERT INTO orders SELECT 1 + max(id), {d}, {c}, CASE WHEN {n} = 1 THEN 'return' ELSE 'sale' END, CASE WHEN {m} < 3 THEN 'draft' ELSE 'sale' END, (ARRAY['EUR', 'USD', 'CHF'])[1 + {p} % 3] FROM orders RETURNING *)
+		INSERT INTO lines SELECT o.id, o.day, k, 1, 1 + ({p} + k) % 20, 1 + k % 3, {m}, 0, {n} * 1.1 FROM o, generate_series(1, 1 + {c} % 4) k$$),
 	('new order, straight into partitions', 6, $$INSERT INTO orders_1 SELECT 1 + max(id), '2024-01-15', {c} FROM orders; INSERT INTO lines_1 SELECT max(id), '2024-01-15', 1, 1, {p}, 2, {n}, NULL, 3.3 FROM orders$$),
 	('late line', 8, $$INSERT INTO lines SELECT id, day, (SELECT 1 + coalesce(max(no), 0) FROM lines WHERE order_id = {o}), 1, {p}, 1, {n}, 0, 2.5 FROM orders WHERE id = {o}$$),
 	('line into a partition', 5, $$INSERT INTO lines_2 (order_id, day, no, version, product_id, uom_id, qty, price) SELECT id, day, 10 + {n}, 1, {p}, 1, {n}, 7.7 FROM orders_2 WHERE id >= {o} LIMIT 1$$),
@@ -85,8 +85,8 @@ INSERT INTO writes VALUES
 		WHEN MATCHED AND v.q > 7 THEN DELETE WHEN MATCHED THEN UPDATE SET qty = v.q WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.day, 1, 1, {p}, 1, v.q, 0, 5.5)$$),
 	('MERGE of orders', 2, $$MERGE INTO orders o USING (SELECT {o} AS id, {d} AS day UNION SELECT {o} + 5000, {d}) AS v ON o.id = v.id WHEN MATCHED AND {n} > 7 THEN DELETE WHEN MATCHED THEN UPDATE SET state = 'sale', client_id = {c} WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.day, {c})$$),
 	('writing CTE', 2, $$WITH gone AS (DELETE FROM lines WHERE order_id = {o} AND version = 1 RETURNING *) INSERT INTO lines SELECT order_id, day, no + 100, 1, product_id, uom_id, qty, cancelled, price FROM gone$$),
-	('client to another head office', 3, $$UPDATE clients SET head_id = CASE WHEN {n} > 3 THEN {c} END WHERE id = {c}$$),
-	('client to another parent', 3, $$UPDATE clients c SET parent_id = (SELECT max(x.id) FROM clients x WHERE x.id < c.id AND x.id <= {c}) WHERE id = {c}$$),
+	('client to another head office', 3, $$UPDATE clients SET head_id = CASE WHEN {n} > 3 THEN {b} END WHERE id = {c}$$),
+	('client to another parent', 3, $$UPDATE clients c SET parent_id = (SELECT max(x.id) FROM clients x WHERE x.id < c.id AND x.id <= {b}) WHERE id = {c}$$),
 	('client''s key, cascading', 2, $$UPDATE clients SET id = 100 + (SELECT max(id) FROM clients) WHERE id = {c}$$),
 	('new client', 2, $$INSERT INTO clients SELECT min(g), 'new' FROM generate_series(1, 60) g WHERE g NOT IN (SELECT id FROM clients) HAVING min(g) IS NOT NULL$$),
 	('client gone', 1, $$DELETE FROM clients c WHERE id > 60 AND NOT EXISTS (SELECT FROM orders o WHERE o.client_id = c.id)$$),
@@ -96,19 +96,7 @@ INSERT INTO writes VALUES
 	('ratio', 1, $$UPDATE uom SET ratio = {n} * 0.5 WHERE id = 3$$),
 	('TRUNCATE of a partition', 0, $$TRUNCATE lines_1$$);
 GRANT ALL ON writes TO :app;
-CREATE FUNCTION pick() RETURNS text LANGUAGE sql VOLATILE AS $$
-	SELECT kind FROM (SELECT kind, sum(weight) OVER (ORDER BY kind COLLATE "C") AS upto, sum(weight) OVER () AS total FROM writes) AS w, (SELECT random() AS r OFFSET 0) AS chance WHERE upto > r * total ORDER BY upto LIMIT 1 $$;
-CREATE FUNCTION fill(template text, o int, l int) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-	result text := '';
-	piece text;
-BEGIN
-	FOR piece IN SELECT m[1] FROM regexp_matches(template, '(\{.\}|[^{]+|\{)', 'g') m LOOP
-		result := result || CASE piece WHEN '{o}' THEN o::text WHEN '{x}' THEN (SELECT id::text FROM orders WHERE id >= random() * 1000 LIMIT 1) WHEN '{c}' THEN (1 + floor(random() * 60))::text WHEN '{p}' THEN (1 + floor(random() * 20))::text
-			WHEN '{n}' THEN (1 + floor(random() * 9))::text WHEN '{l}' THEN l::text WHEN '{d}' THEN quote_literal('2024-01-01'::date + floor(random() * 100)::int) || '::date' ELSE piece END;
-	END LOOP;
-	RETURN result;
-END $$;
+CREATE FUNCTION draw(most int) RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT (1 + floor(random() * most))::text $$;
 -- Transactions of up to eight writes, each in a savepoint of its own; some savepoints and some transactions are rolled back.
 CREATE PROCEDURE work(n int, truncates boolean) LANGUAGE plpgsql AS $$
 DECLARE
@@ -119,18 +107,26 @@ DECLARE
 	this jsonb;
 	in_transaction int := 0;
 	most int := 4;
+	kinds writes[] := ARRAY(SELECT c FROM writes c, generate_series(1, weight) ORDER BY c.kind COLLATE "C");	-- each as often as it weighs
 	o int;
 	l int;
 	k text;
 BEGIN
 	FOR i IN 1..n LOOP
-		k := CASE WHEN truncates AND i % 500 = 250 THEN 'TRUNCATE of a partition' ELSE pick() END;
-		SELECT * INTO w FROM writes WHERE kind = k;
+		w := kinds[draw(cardinality(kinds))::int];
+		IF truncates AND i % 300 = 150 THEN
+			SELECT * INTO w FROM writes WHERE kind = 'TRUNCATE of a partition';
+		END IF;
 		SELECT order_id, no INTO o, l FROM lines OFFSET floor(random() * 700) LIMIT 1;
+		w.sql := replace(replace(replace(replace(replace(replace(replace(replace(w.sql, '{o}', o::text), '{l}', l::text), '{c}', draw(60)), '{b}', draw(60)), '{p}', draw(20)), '{n}', draw(9)), '{m}', draw(9)),
+			'{d}', quote_literal('2024-01-01'::date + draw(100)::int) || '::date');
+		IF w.sql LIKE '%{x}%' THEN
+			w.sql := replace(w.sql, '{x}', (SELECT coalesce(min(id), 1)::text FROM orders WHERE id >= (SELECT draw(900)::int)));
+		END IF;
 		this := '{}';
 		BEGIN
 			FOREACH statement IN ARRAY string_to_array(w.sql, '; ') LOOP
-				EXECUTE fill(statement, o, l);
+				EXECUTE statement;
 				GET DIAGNOSTICS seen = ROW_COUNT;
 			END LOOP;
 			this := jsonb_build_object(w.kind, (seen > 0 OR w.weight = 0)::int, w.kind || ' rows', seen, 'without effect', (seen = 0 AND w.weight > 0)::int);
