@@ -4,7 +4,7 @@
 \pset format unaligned
 \pset tuples_only true
 \i test/pgtap/include/variation.sql
-SELECT plan(26);
+SELECT plan(27);
 -- clients of a source with orders: key and amount
 CREATE FUNCTION pg_temp.clients(name text) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(client_key || ' ' || amount, ', ' ORDER BY client_key COLLATE "C") FROM (
@@ -151,6 +151,7 @@ INSERT INTO orders SELECT o, 1 + (1 + o % 4) % 2, 1 + o % 4, '2024-01-01'::date 
 INSERT INTO order_lines SELECT 2 * o + k, o, 1 + (o + k) % 3, k, 10 * k FROM generate_series(1, 12) o, generate_series(1, 2) k;
 RESET ROLE;
 SELECT is(pg_temp.take('tenants'), 'is_sale', 'tenants: attached by the hint''s call');
+SELECT is((SELECT min(alternatives::text) FROM agentcrm.propose_questions('{tenants}') WHERE question ~ '^whose'), '{"o.tenant_id = 1","o.tenant_id = 2"}', 'tenants: each is an alternative');
 SELECT count(*) FROM agentcrm.attach('one tenant', schemas => '{tenants}', is_sale => 'o.tenant_id = 1') \g /dev/null
 CALL agentcrm.run();
 SELECT is(pg_temp.ledger('tenants') || '; ' || pg_temp.ledger('one tenant'), '4 12 24 360; 2 6 12 180', 'tenants: all of them, or one');
