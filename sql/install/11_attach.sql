@@ -240,25 +240,28 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_columns(jsonb, text, jsonb) IS 'Internal: columns of a part''s query with their types';
 
-CREATE FUNCTION agentcrm.attach_check_type(what text, wanted text, type oid) RETURNS void
+-- argument: the argument of attach whose expression is at fault; then the hint is that argument, cast.
+CREATE FUNCTION agentcrm.attach_check_type(what text, wanted text, type oid, argument text DEFAULT NULL, expression text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	base oid := agentcrm.base_type(type);
 	named text := format_type(type, NULL);
+	is_number boolean := EXISTS (SELECT FROM pg_cast WHERE castsource = base AND casttarget = 'numeric'::regtype);
+	pass text := 'Pass ' || argument || ' => %L.';
 BEGIN
 	IF wanted = 'time' AND base NOT IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) THEN
-		PERFORM agentcrm.attach_refuse(format('%s: type %s is not a date or time', what, named), 'Cast it to date, timestamp or timestamptz.', '42804');
-	ELSIF wanted = 'number' AND base <> 'numeric'::regtype
-		AND NOT EXISTS (SELECT FROM pg_cast WHERE castsource = base AND casttarget = 'numeric'::regtype) THEN
-		PERFORM agentcrm.attach_refuse(format('%s: type %s is not a number', what, named), 'Cast it to numeric.', '42804');
+		PERFORM agentcrm.attach_refuse(format('%s: type %s is not a date or time', what, named), coalesce(format(pass, format(CASE WHEN is_number THEN 'to_timestamp(%s)' ELSE '(%s)::timestamp' END, expression)),
+			'Cast it to date, timestamp or timestamptz.'), '42804');
+	ELSIF wanted = 'number' AND base <> 'numeric'::regtype AND NOT is_number THEN
+		PERFORM agentcrm.attach_refuse(format('%s: type %s is not a number', what, named), coalesce(format(pass, format('(%s)::numeric', expression)), 'Cast it to numeric.'), '42804');
 	ELSIF wanted = 'condition' AND base <> 'boolean'::regtype THEN
-		PERFORM agentcrm.attach_refuse(format('%s: type %s is not boolean', what, named), state => '42804');
+		PERFORM agentcrm.attach_refuse(format('%s: type %s is not boolean', what, named), CASE WHEN is_number THEN format(pass, format('(%s) <> 0', expression)) END, '42804');
 	ELSIF wanted = 'text' AND base <> 'unknown'::regtype
 		AND (SELECT typcategory FROM pg_type WHERE oid = base) NOT IN ('S', 'E') THEN
-		PERFORM agentcrm.attach_refuse(format('%s: type %s is not text', what, named), 'Cast it to text.', '42804');
+		PERFORM agentcrm.attach_refuse(format('%s: type %s is not text', what, named), coalesce(format(pass, format('(%s)::text', expression)), 'Cast it to text.'), '42804');
 	END IF;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_check_type(text, text, oid) IS 'Internal: refuses a type that does not serve';
+COMMENT ON FUNCTION agentcrm.attach_check_type(text, text, oid, text, text) IS 'Internal: refuses a type that does not serve';
 
 CREATE FUNCTION agentcrm.attach_wanted(part text) RETURNS TABLE (col text, wanted text, required boolean)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -364,27 +367,48 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_relation(text, regclass) IS 'Internal: refuses what cannot be watched, saying why';
 
-CREATE FUNCTION agentcrm.attach_check_reader(run_as text, named boolean) RETURNS void
+-- The call by which a source would be attached, or is altered, with another value of one argument.
+CREATE FUNCTION agentcrm.call_with(source agentcrm.source, argument text, value text) RETURNS text
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN source.source_id IS NOT NULL THEN format('SELECT * FROM agentcrm.alter_source(%L, %s => %L)', source.name, argument, value)
+		WHEN options ->> 'call' = 'attach' THEN agentcrm.attach_call(source.name, options)
+		ELSE format('SELECT * FROM agentcrm.attach_query(%L, %s)', source.name, (SELECT string_agg(agentcrm.argument_text(k, options -> k), ', ' ORDER BY i)
+			FROM unnest('{query,key,watch,namespace,time_zone,run_as,on_delete,archive_before}'::text[]) WITH ORDINALITY AS a(k, i) WHERE options ? k)) END
+	FROM (SELECT source.options || jsonb_build_object(argument, value) AS options) AS o
+$$;
+COMMENT ON FUNCTION agentcrm.call_with(agentcrm.source, text, text) IS 'Internal: the call that attaches or alters a source with one argument changed';
+
+CREATE FUNCTION agentcrm.all_seeing_role(relations oid[]) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT r.rolname::text FROM pg_roles r WHERE (r.rolbypassrls OR r.rolsuper) AND pg_has_role(current_user, r.oid, 'MEMBER')
+	AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (relations) AND NOT (has_schema_privilege(r.oid, c.relnamespace, 'USAGE') AND has_table_privilege(r.oid, c.oid, 'SELECT')))
+	ORDER BY r.rolsuper, r.oid LIMIT 1
+$$;
+COMMENT ON FUNCTION agentcrm.all_seeing_role(oid[]) IS 'Internal: a role the caller is a member of that may read tables, all rows of them; no superuser if another will do';
+
+CREATE FUNCTION agentcrm.attach_check_reader(source agentcrm.source) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	run_as text := source.run_as;
 	r pg_roles;
 BEGIN
 	SELECT * INTO r FROM pg_roles WHERE rolname = run_as;
 	IF r.rolname IS NULL THEN
 		PERFORM agentcrm.attach_refuse(format('argument run_as: role "%s" does not exist', run_as), state => '42704');
-	ELSIF r.rolsuper AND NOT named THEN
-		PERFORM agentcrm.attach_refuse(format('the tables belong to %s, a superuser, under whose rights nothing is read unless you say so', run_as),
-			format('Pass run_as => a role that may read the tables, or run_as => %L if you mean it.', run_as), '42501');
+	ELSIF r.rolsuper AND NOT source.options ? 'run_as' THEN
+		PERFORM agentcrm.refuse(format('attach: the tables belong to %s, a superuser, under whose rights nothing is read unless you say so', run_as),
+			agentcrm.call_with(source, 'run_as', run_as), '42501', 'Better name a plain role that may read the tables.');
 	ELSIF NOT pg_has_role(current_user, r.oid, 'MEMBER') THEN
 		PERFORM agentcrm.attach_refuse(format('argument run_as: you are not a member of role "%s"', run_as),
-			'Pass run_as with a role you are a member of that may read the tables.', '42501');
+			format('GRANT %I TO %I, or pass run_as with a role you are a member of that may read the tables.', run_as, current_user), '42501');
 	END IF;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_check_reader(text, boolean) IS 'Internal: refuses a reading role that the caller may not use';
+COMMENT ON FUNCTION agentcrm.attach_check_reader(agentcrm.source) IS 'Internal: refuses a reading role that the caller may not use';
 
-CREATE FUNCTION agentcrm.attach_check_rights(run_as text, relation regclass) RETURNS void
+CREATE FUNCTION agentcrm.attach_check_rights(source agentcrm.source, relation regclass) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	run_as text := source.run_as;
 	c pg_class;
 	r pg_roles;
 	named text := agentcrm.relation_name(relation);
@@ -403,7 +427,7 @@ BEGIN
 	ELSIF c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls
 		AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE')) THEN
 		PERFORM agentcrm.attach_refuse(format('row-level security of %s hides rows from role %I, as which the source is read', named, run_as),
-			'Pass run_as with a role that has BYPASSRLS.', '42501');
+			coalesce(agentcrm.call_with(source, 'run_as', agentcrm.all_seeing_role(ARRAY[c.oid])), format('ALTER ROLE %I BYPASSRLS, or pass run_as with a role that has it.', run_as)), '42501');
 	END IF;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_check_rights(text, regclass) IS 'Internal: refuses a table that cannot be watched by the caller or fully read by the reading role';
+COMMENT ON FUNCTION agentcrm.attach_check_rights(agentcrm.source, regclass) IS 'Internal: refuses a table that cannot be watched by the caller or fully read by the reading role';

@@ -81,7 +81,7 @@ DECLARE
 BEGIN
 	PERFORM agentcrm.attach_check_type(what, a ->> 'wanted',
 		(agentcrm.attach_try(reader, what, format(E'SELECT pg_catalog.to_jsonb(pg_catalog.pg_typeof((%1$s\n))::oid) FROM (SELECT 1) AS one LEFT JOIN (%2$s) ON false AND (%1$s\n) IS NOT NULL',
-			a ->> 'expression', a ->> 'from'), NULL, NULL) #>> '{}')::oid);
+			a ->> 'expression', a ->> 'from'), NULL, NULL) #>> '{}')::oid, a ->> 'argument', a ->> 'expression');
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_argument(jsonb, jsonb) IS 'Internal: parses an expression alone and checks its type';
 
@@ -149,9 +149,9 @@ DECLARE
 	counted jsonb := '{}';
 	remarks jsonb := spec -> 'remarks';
 BEGIN
-	PERFORM agentcrm.attach_check_reader(source.run_as, source.options ? 'run_as');
+	PERFORM agentcrm.attach_check_reader(source);
 	FOR r IN SELECT agentcrm.attach_relations(spec) LOOP
-		PERFORM agentcrm.attach_check_relation('watch', r), agentcrm.attach_check_rights(source.run_as, r);
+		PERFORM agentcrm.attach_check_relation('watch', r), agentcrm.attach_check_rights(source, r);
 	END LOOP;
 	PERFORM agentcrm.attach_check_arguments(reader, spec);
 	FOR part IN SELECT e FROM jsonb_array_elements(spec -> 'parts') e LOOP

@@ -118,9 +118,9 @@ BEGIN
 			PERFORM agentcrm.attach_refuse(format('cannot tell which column of %s names the %s', agentcrm.relation_name(coalesce(near, far)), argument)
 				|| CASE WHEN expression IS NULL THEN format('; pass %s', argument) ELSE format(' row %s', alias) END,
 				CASE WHEN ways IS NULL THEN format('No foreign key to %s.', agentcrm.relation_name(target))
-				ELSE format('Foreign keys to %s: %s.', agentcrm.relation_name(target),
-					(SELECT string_agg(agentcrm.sql_columns(w ->> 'alias', agentcrm.part_array(w, 'columns')), '; ') FROM jsonb_array_elements(ways) w)) END
-				|| CASE WHEN expression IS NULL THEN '' ELSE ' Use attach_query to write the join yourself.' END, '42P17');
+				ELSE format('Foreign keys to %s: pass %s.', agentcrm.relation_name(target), (SELECT string_agg(format('%s%s => %L', argument, CASE WHEN expression IS NOT NULL THEN '_link' END,
+						agentcrm.sql_key(w ->> 'alias', agentcrm.part_array(w, 'columns'))), ', or ' ORDER BY i) FROM jsonb_array_elements(ways) WITH ORDINALITY AS a(w, i))) END
+				|| CASE WHEN expression IS NULL OR argument = 'client' THEN '' ELSE ' Use attach_query to write the join yourself.' END, '42P17');
 		END IF;
 	END IF;
 	IF way IS NOT NULL THEN

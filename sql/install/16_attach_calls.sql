@@ -104,6 +104,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_checked(agentcrm.source, jsonb, boolean) IS 'Internal: checks, and counts for a dry run';
 
+-- Where arguments are missing or leave a doubt, the refusal's hint is the whole call with what is proposed in their place.
+CREATE FUNCTION agentcrm.attach_given(source_name text, options jsonb, path name[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	state text;
+	message text;
+	hint text;
+	completed record;
+BEGIN
+	RETURN agentcrm.options_spec(options, path);
+EXCEPTION WHEN invalid_parameter_value OR invalid_object_definition THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+	SELECT * INTO completed FROM agentcrm.attach_completed(source_name, options, path) WHERE options ->> 'call' = 'attach';
+	PERFORM agentcrm.refuse(message, coalesce(completed.call, hint), state, CASE WHEN completed.call IS NOT NULL THEN concat_ws(E'\n', nullif(hint, ''), completed.answers) END);
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_given(text, jsonb, name[]) IS 'Internal: parts and watches of the arguments given, or a refusal whose hint completes them';
+
 CREATE FUNCTION agentcrm.attach_run(source_name text, options jsonb, path name[], dry_run boolean) RETURNS SETOF agentcrm.attach_report
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -117,7 +134,7 @@ BEGIN
 	END IF;
 	IF EXISTS (SELECT FROM agentcrm.source s WHERE s.name = source_name) THEN
 		PERFORM agentcrm.get_source(source_name);	-- refuses one that is being detached
-		PERFORM agentcrm.attach_refuse(format('source "%s" exists already', source_name), 'Use alter_source, or detach it first.', '42710');
+		PERFORM agentcrm.attach_refuse(format('source "%s" exists already', source_name), format('SELECT agentcrm.detach(%L); CALL agentcrm.run(); then attach again. Single arguments are changed by alter_source.', source_name), '42710');
 	END IF;
 	IF source_name <> '' AND options ->> 'call' = 'attach' AND NOT options ?| '{orders,lines}' THEN
 		proposed := agentcrm.attach_best(source_name, options, path, dry_run);
@@ -126,7 +143,7 @@ BEGIN
 	END IF;
 	options := options - 'schemas';
 	source := agentcrm.attach_source(source_name, options, agentcrm.path_text(path));
-	spec := agentcrm.options_spec(options, path);
+	spec := agentcrm.attach_given(source_name, options, path);
 	source.run_as := coalesce(options ->> 'run_as', agentcrm.owner_of((spec -> 'parts' -> 0 ->> 'relation')::oid));
 	counted := agentcrm.attach_checked(source, spec, dry_run);
 	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);

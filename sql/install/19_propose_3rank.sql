@@ -23,7 +23,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			bool_or(c.words && '{price}' AND c.family IN ('int', 'num', 'float', 'money')) AS has_price,
 			bool_or((c.family = 'time' OR c.family IN ('int', 'text', 'num', 'float') AND (c.words && '{ordered,created}' AND NOT c.words && '{total,qty,price}' OR c.plain ~ 'date|datum|fecha|time|(_|created|updated)at$')) AND NOT (c.words && '{late}' AND NOT c.words && '{ordered,created}')) AS has_date,
 			bool_or(c.words && '{ordered}' AND c.family = 'time') AS has_order_date,
-			bool_or(c.words && '{client}' AND c.family IN ('int', 'text', 'uuid') AND c.plain !~ 'name|mail|phone|note|comment') AS names_client,
+			bool_or(c.words && '{client}' AND c.family IN ('int', 'text', 'uuid') AND c.plain !~ 'name|mail|phone|note|comment'
+				OR c.family = 'text' AND c.plain ~ '^((customer|client|buyer|guest|billing|contact)_)?e?_?mail(_address)?$') AS names_client,
 			bool_or(c.words && '{product}' AND c.family IN ('int', 'text', 'uuid') AND c.plain !~ 'name|desc|count|type|qty') AS names_product,
 			bool_or(c.words && '{order}' AND NOT c.is_key AND c.family IN ('int', 'text', 'uuid') AND c.plain ~ '(id|no|nr|num|number|nummer|numero|ref|code|key|cislo|folio)$|^(order|invoice|document|bon|beleg|doc|receipt|factura|pedido|zakaz|zamowienie)$') AS names_order
 		FROM unnest(columns) c GROUP BY c.rel),

@@ -241,8 +241,11 @@ BEGIN
 		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND a.words && '{client}' AND a.family IN ('int', 'text', 'uuid') AND NOT a.is_key AND a.plain !~ 'phone|note|comment|address|group|type|po_|order|ref|tax|vat|price|class|discount|categ'
 			AND coalesce((m -> 'profiles' -> CASE WHEN a.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END -> a.col ->> 'distinct')::numeric, 2) > 1
 		ORDER BY a.rel = (m ->> 'o')::oid DESC, a.plain ~ '(id|no|nr|num|number|nummer|code|key|cod)$' DESC, a.plain ~ 'mail' DESC, a.plain !~ 'ship|bill|deliver|parent' DESC, a.attnum LIMIT 1;
+		IF c.col IS NULL THEN
+			SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = coalesce(m ->> 'o', m ->> 'l')::oid AND a.family = 'text' AND a.plain ~ '^((customer|client|buyer|guest|billing|contact)_)?e?_?mail(_address)?$' ORDER BY a.plain ~ 'customer|client|buyer' DESC, a.attnum LIMIT 1;
+		END IF;
 		IF c.col IS NOT NULL THEN
-			expression := format('%s.%I', CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END, c.col);
+			expression := format(CASE WHEN c.plain ~ 'mail' THEN 'lower(%s.%I)' ELSE '%s.%I' END, CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END, c.col);
 			empty := 1 - (profile -> c.col ->> 'filled')::numeric / nullif((profile ->> 'n')::numeric, 0);
 			m := agentcrm.propose_add(m || jsonb_build_object('client_score', 2, 'client_expression', expression, 'no_client', nullif(empty, 0)), jsonb_build_object('client', expression),
 				agentcrm.propose_role('client', c.rel, expression, 2, format('name; no table of clients found; %s different in %s sampled rows', profile -> c.col ->> 'distinct', profile ->> 'n'), coalesce(profile -> c.col ->> 'sample', profile -> c.col ->> 'min')));
@@ -350,14 +353,15 @@ BEGIN
 			LATERAL (SELECT x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n,
 				(m -> 'profiles' -> x.alias -> c.col ->> 'filled')::numeric / nullif((m -> 'profiles' -> x.alias ->> 'n')::numeric, 0) AS filled) AS v
 		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND (c.family = 'time'
-			OR c.family IN ('int', 'num', 'float') AND (c.words && '{ordered,created}' OR c.plain ~ 'date|time') AND (v.profile ->> 'min')::numeric >= 1e8 AND (v.profile ->> 'max')::numeric < 5e12
+			OR c.family IN ('int', 'num', 'float') AND (c.words && '{ordered,created}' OR c.plain ~ 'date|time') AND ((v.profile ->> 'min')::numeric >= 1e8 AND (v.profile ->> 'max')::numeric < 5e12
+				OR ((v.profile ->> 'min')::numeric = 0 OR (v.profile ->> 'min')::numeric >= 19000101) AND (v.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231)
 			OR c.family = 'text' AND (c.words && '{ordered,created}' OR c.plain ~ 'date|datum') AND v.profile ->> 'sample' ~ '^\s*(19|20)\d\d-?[01]\d-?[0-3]\d')
 		ORDER BY points DESC, c.attnum LIMIT 5
 	LOOP
 		n := n + 1;
 		expression := format('%s.%I', d.alias, d.col);
 		expression := CASE WHEN d.family = 'time' THEN expression WHEN d.family = 'text' THEN format('nullif(%s, '''')::timestamp', expression)
-			WHEN (d.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231 AND (d.profile ->> 'min')::numeric > 19000101 THEN format('to_date(nullif(%s, 0)::text, ''YYYYMMDD'')', expression)
+			WHEN (d.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231 THEN format('to_date(nullif(%s, 0)::text, ''YYYYMMDD'')', expression)
 			WHEN (d.profile ->> 'max')::numeric > 1e11 THEN format('to_timestamp(%s / 1000.0)', expression) ELSE format('to_timestamp(%s)', expression) END;
 		m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('at', expression, 'at_score', d.points) ELSE '{}' END, CASE WHEN n = 1 THEN jsonb_build_object('at', expression) ELSE '{}' END,
 			agentcrm.propose_role('at', d.rel, expression, d.points, format('name; type %s; filled in %s %% of sampled rows; %s to %s', d.type, round(100 * coalesce(d.filled, 0)), d.profile ->> 'min', d.profile ->> 'max'), d.profile ->> 'max', n));

@@ -7,6 +7,28 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.propose_number(text, agentcrm.propose_column) IS 'Internal: a number column as an exact expression';
 
+-- What was cancelled of a line stands beside its quantity; a line cancelled whole does not count.
+CREATE FUNCTION agentcrm.propose_cancelled(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c agentcrm.propose_column;
+	ordered text := m ->> 'quantity';
+	cancelled text;
+	rest text;
+BEGIN
+	SELECT a.* INTO c FROM unnest(columns) a
+	WHERE a.rel = (m ->> 'l')::oid AND a.words && '{qty}' AND a.plain ~ 'cancel|storn|annul|(^|_)anul' AND a.family IN ('int', 'num', 'float') AND a.col IS DISTINCT FROM m ->> 'quantity_column' AND NOT a.words && '{price,total}'
+	ORDER BY a.attnum LIMIT 1;
+	IF c.col IS NULL OR NOT m ? 'quantity_column' THEN
+		RETURN m;
+	END IF;
+	cancelled := format('coalesce(%s, 0)', agentcrm.propose_number('l', c));
+	rest := format('(%s - %s)', ordered, cancelled);
+	RETURN agentcrm.propose_add(agentcrm.propose_and(m || jsonb_build_object('quantity', rest, 'ordered_quantity', ordered, 'cancelled', cancelled), format('(%s <> 0 AND %s = %1$s) IS NOT TRUE', cancelled, ordered), 'line_ok'),
+		jsonb_build_object('quantity', rest), agentcrm.propose_role('quantity', c.rel, rest, 4.5, format('name; %I is what was cancelled of it', c.col)));
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_cancelled(jsonb, agentcrm.propose_column[]) IS 'Internal: the quantity of a mapping less what was cancelled';
+
 CREATE FUNCTION agentcrm.propose_quantity(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -31,7 +53,7 @@ BEGIN
 	IF n = 0 THEN
 		m := agentcrm.propose_add(m || '{"quantity": "1"}', '{"quantity": "1"}', agentcrm.propose_role('quantity', coalesce(m ->> 'l', m ->> 'o')::oid, '1', 0.5, 'no column looks like a quantity'));
 	END IF;
-	RETURN m;
+	RETURN agentcrm.propose_cancelled(m, columns);
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_quantity(jsonb, agentcrm.propose_column[]) IS 'Internal: the quantity of a mapping';
 
@@ -97,6 +119,8 @@ DECLARE
 	rank int := 0;
 	evidence text;
 	chosen jsonb;
+	whole jsonb;
+	kept numeric;
 	expression text;
 BEGIN
 	IF n = 0 THEN
@@ -136,6 +160,20 @@ BEGIN
 		END IF;
 		EXIT WHEN rank = 4;
 	END LOOP;
+	-- a total that agrees with all that was ordered also where some of it was cancelled is not what is left; where discounts
+	-- keep it from agreeing elsewhere, it is cut in proportion
+	IF m ? 'cancelled' AND chosen ->> 'kind' = 'total' THEN
+		SELECT a INTO whole FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i) WHERE a ->> 'kind' = 'product' ORDER BY (a ->> 'prior')::numeric DESC, i LIMIT 1;
+		kept := agentcrm.propose_ask(format('SELECT to_jsonb(avg(CASE WHEN agrees THEN 1 ELSE 0 END)) FROM (SELECT %s AS agrees, %s <> 0 AS less FROM %s) AS s HAVING avg(CASE WHEN agrees THEN 1 ELSE 0 END) FILTER (WHERE less) > 0.5',
+			format(near, '(' || (chosen ->> 'expression') || ')::numeric', format('(%s)::numeric', replace(whole ->> 'expression', m ->> 'quantity', m ->> 'ordered_quantity'))), m ->> 'cancelled', m ->> 'source')) #>> '{}';
+		IF kept IS NOT NULL THEN
+			IF kept < 0.98 THEN
+				whole := chosen || jsonb_build_object('expression', format('CASE %1$s WHEN 0 THEN %2$s ELSE %2$s * %3$s / %1$s END', m ->> 'ordered_quantity', chosen ->> 'expression', m ->> 'quantity'));
+			END IF;
+			chosen := whole || jsonb_build_object('i', chosen -> 'i');
+			m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, whole ->> 'expression', (m ->> 'amount_score')::numeric + 0.5, 'without what was cancelled, which the total holds, too'));
+		END IF;
+	END IF;
 	expression := chosen ->> 'expression';
 	IF chosen ->> 'gross' = 'true' THEN
 		IF found ->> 'tax' IS NOT NULL THEN
@@ -153,6 +191,40 @@ BEGIN
 	RETURN agentcrm.propose_add(m || jsonb_build_object('amount', expression, 'amounts', amounts, 'lines_seen', seen -> 'n', 'orders_seen', sums -> 'n'), jsonb_build_object('amount', expression));
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_amount(jsonb, agentcrm.propose_column[]) IS 'Internal: the net amount of a mapping';
+
+-- Lines in units of several sizes: quantities in the unit that the sizes are given in.  Amounts are of the line's own unit.
+CREATE FUNCTION agentcrm.propose_units(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	u record;
+	sizes int;
+	size text;
+	answers text[];
+BEGIN
+	SELECT k.cols[1] AS col, k.target AS rel, k.target_cols[1] AS key, t.named, s.col AS size,
+		s.plain = 'factor' AND EXISTS (SELECT FROM unnest(columns) x WHERE x.rel = k.target AND x.plain ~ 'uom_type') AS divides INTO u
+	FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) s ON s.rel = k.target
+	WHERE k.rel = (m ->> 'l')::oid AND cardinality(k.cols) = 1 AND (k.how = 'foreign key' OR k.score >= 0.6) AND t.plain ~ '(^|_)(uoms?|units?|measures?|(mengen)?einheit(en)?|unites?|unidad(es)?|unita|udm|ed_?izm|edinicy?)(_|$)'
+		AND s.family IN ('int', 'num', 'float') AND s.plain ~ 'ratio|factor|conver|multipl|coef|koef|faktor|fattore|(base|per|content)_?(qty|quantity|units?)$|^(qty|quantity|units?)_(in|per)_'
+	ORDER BY k.how = 'foreign key' DESC, s.plain ~ 'inv' DESC, s.attnum LIMIT 1;
+	IF u.col IS NULL OR NOT m ? 'quantity_column' OR m ->> 'source' IS NULL THEN
+		RETURN m;
+	END IF;
+	sizes := (agentcrm.propose_ask(format('SELECT to_jsonb(count(DISTINCT u.%I)) FROM %s JOIN %s AS u ON u.%I = l.%I', u.size, m ->> 'source', u.named, u.key, u.col)) #>> '{}')::int;
+	IF sizes IS NULL OR sizes < 2 THEN
+		RETURN m;
+	END IF;
+	size := format('coalesce((SELECT nullif(u.%I, 0)::numeric FROM %s AS u WHERE u.%I = l.%I), 1)', u.size, u.named, u.key, u.col);
+	answers := ARRAY[format('%s * %s', m ->> 'quantity', size), format('%s / %s', m ->> 'quantity', size)];
+	IF u.divides THEN
+		answers := ARRAY[answers[2], answers[1]];
+	END IF;
+	RETURN agentcrm.propose_add(m || jsonb_build_object('quantity', answers[1], 'units', jsonb_build_object('column', format('l.%I', u.col), 'n', sizes, 'table', u.named, 'others', ARRAY[answers[2], m ->> 'quantity'])),
+		jsonb_build_object('quantity', answers[1], 'watch', coalesce(m -> 'options' -> 'watch', '{}') || jsonb_build_object(u.named, jsonb_build_object('key', ARRAY[u.key],
+			'orders', format('SELECT %s FROM %s WHERE %I = ANY ($1)', (SELECT string_agg(quote_ident(k), ', ') FROM unnest(coalesce(agentcrm.part_array(m, 'lkey'), agentcrm.part_array(m, 'okey'))) k), agentcrm.relation_name((m ->> 'l')::oid), u.col)))),
+		agentcrm.propose_role('quantity', u.rel, answers[1], 4.6, format('lines in units of %s sizes, which %I of %s gives', sizes, u.size, u.named)));
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_units(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the quantity of a mapping in one unit';
 
 -- Several currencies: divide or multiply by the rate, as its name says; a rate per unit of own currency divides.
 CREATE FUNCTION agentcrm.propose_currency(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb

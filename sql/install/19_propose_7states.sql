@@ -225,6 +225,24 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_flags(jsonb, agentcrm.propose_column[]) IS 'Internal: flags of a mapping';
 
+-- Lines kept in all their versions, the version in their key: the latest of each counts.
+CREATE FUNCTION agentcrm.propose_version(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	v record;
+	condition text;
+BEGIN
+	SELECT c.col, t.named, array_remove(t.key, c.col) AS line INTO v FROM unnest(columns) c JOIN unnest(tables) t ON t.rel = c.rel
+	WHERE t.rel = (m ->> 'l')::oid AND c.col = ANY (t.key) AND c.family IN ('int', 'num', 'time') AND c.plain ~ '^((line|row|item|pos)_)?(version|versie|versao|revision|rev|ver)(_?(no|nr|num|number|id|at))?$'
+	AND array_remove(t.key, c.col) @> coalesce(agentcrm.part_array(m, 'lkey'), agentcrm.part_array(m, 'okey')) AND cardinality(t.key) > 1 + cardinality(agentcrm.part_array(m, 'okey'));
+	IF v.col IS NULL THEN
+		RETURN m;
+	END IF;
+	condition := format('l.%1$I = (SELECT max(v.%1$I) FROM %2$s AS v WHERE %3$s)', v.col, v.named, agentcrm.sql_match('v', v.line, 'l', v.line));
+	RETURN agentcrm.propose_add(agentcrm.propose_and(m, condition, 'line_ok'), '{}', agentcrm.propose_role('line_ok', (m ->> 'l')::oid, condition, 2.5, format('%I is part of the key: the latest version of a line counts', v.col)));
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_version(jsonb, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: which version of a line counts';
+
 -- Lines that are no sale of a product: without one (sections, freight), or cancelled by themselves.
 CREATE FUNCTION agentcrm.propose_line_ok(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -83,6 +83,10 @@ BEGIN
 		m := agentcrm.propose_ask_question(m, 'which amount is in base currency?', 'amount', true, m -> 'currency' ->> 'column', format('%s currencies in the sample', m -> 'currency' ->> 'n') || CASE WHEN m -> 'currency' ? 'other' THEN '' ELSE ', and no rate was found' END,
 			m -> 'options' ->> 'amount', array_remove(ARRAY[m -> 'currency' ->> 'other', m -> 'currency' ->> 'as_is'], NULL));
 	END IF;
+	IF m ? 'units' THEN
+		m := agentcrm.propose_ask_question(m, 'in which unit are quantities?', 'quantity', true, m -> 'units' ->> 'column', format('lines in units of %s sizes, which %s gives', m -> 'units' ->> 'n', m -> 'units' ->> 'table'),
+			m -> 'options' ->> 'quantity', agentcrm.part_array(m -> 'units', 'others'));
+	END IF;
 	IF m ? 'gross' THEN
 		m := agentcrm.propose_ask_question(m, 'is the amount net of tax?', 'amount', true, m ->> 'gross', 'its name says that tax is included', m -> 'options' ->> 'amount', ARRAY[m ->> 'gross']);
 	END IF;
@@ -96,11 +100,12 @@ BEGIN
 		CONTINUE WHEN coalesce(c.n, 0) < 2 OR c.n > 200;
 		seen := agentcrm.propose_values(m, (SELECT a FROM unnest(columns) a WHERE a.rel = c.rel AND a.col = c.col), NULL);
 		SELECT jsonb_agg(v || '{"reading": "sale"}') INTO seen FROM jsonb_array_elements(seen) v;
-		m := agentcrm.propose_ask_question(m, 'whose orders are these?', 'is_sale', c.plain ~ 'tenant|mandant|ad_client|workspace', format('%s.%I', m ->> 'base', c.col), format('%s different: tenants, companies or shops; all of them count', c.n), m -> 'options' ->> 'is_sale', seen => seen);
+		m := agentcrm.propose_ask_question(m, 'whose orders are these?', 'is_sale', c.plain ~ 'tenant|mandant|ad_client|workspace', format('%s.%I', m ->> 'base', c.col), format('%s different: tenants, companies or shops; all of them count', c.n), m -> 'options' ->> 'is_sale',
+			ARRAY(SELECT concat_ws(' AND ', m -> 'options' ->> 'is_sale', agentcrm.propose_in(format('%s.%I', m ->> 'base', c.col), (SELECT a FROM unnest(columns) a WHERE a.rel = c.rel AND a.col = c.col), ARRAY[v ->> 'value'])) FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i) WHERE v ->> 'value' IS NOT NULL ORDER BY i LIMIT 5), seen);
 	END LOOP;
 	FOR r IN SELECT t.* FROM unnest(tables) t WHERE t.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid, (m ->> 'c')::oid, (m ->> 'p')::oid) LOOP
 		IF (SELECT relrowsecurity FROM pg_class WHERE oid = r.rel) THEN
-			m := agentcrm.propose_ask_question(m, 'row-level security', 'run_as', NOT (SELECT rolsuper OR rolbypassrls OR NOT k.relforcerowsecurity FROM pg_class k JOIN pg_roles x ON x.oid = k.relowner WHERE k.oid = r.rel), r.named, 'it must be read by a role that sees all rows', (SELECT x.rolname FROM pg_roles x WHERE (x.rolbypassrls OR x.rolsuper) AND pg_has_role(current_user, x.oid, 'MEMBER') ORDER BY x.rolsuper, x.oid LIMIT 1));
+			m := agentcrm.propose_ask_question(m, 'row-level security', 'run_as', NOT (SELECT rolsuper OR rolbypassrls OR NOT k.relforcerowsecurity FROM pg_class k JOIN pg_roles x ON x.oid = k.relowner WHERE k.oid = r.rel), r.named, 'it must be read by a role that sees all rows', agentcrm.all_seeing_role(array_remove(ARRAY[(m ->> 'o')::oid, (m ->> 'l')::oid, (m ->> 'c')::oid, (m ->> 'p')::oid], NULL)));
 			m := m || jsonb_strip_nulls(jsonb_build_object('run_as', CASE WHEN m -> 'questions' -> -1 ->> 'open' = 'true' THEN m -> 'questions' -> -1 -> 'answer' END));
 		END IF;
 		IF agentcrm.primary_key(r.rel) IS NULL THEN
@@ -156,8 +161,8 @@ BEGIN
 	m := agentcrm.propose_rep(m, tables, columns, links);
 	m := agentcrm.propose_quantity(m, columns);
 	m := agentcrm.propose_amount(m, columns);
-	m := agentcrm.propose_currency(m, columns);
-	m := agentcrm.propose_flags(m, columns);
+	m := agentcrm.propose_units(agentcrm.propose_currency(m, columns), tables, columns, links);
+	m := agentcrm.propose_version(agentcrm.propose_flags(m, columns), tables, columns);
 	m := agentcrm.propose_types(m, tables, columns, links);
 	m := agentcrm.propose_status(m, tables, columns, links);
 	m := agentcrm.propose_line_ok(m, tables, columns, links);
@@ -165,6 +170,22 @@ BEGIN
 	RETURN agentcrm.propose_warn(m, tables, columns);
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_build(jsonb, jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: a candidate as a whole mapping, NULL when it cannot be one';
+
+-- Returns in tables of their own are another source of the same clients.
+CREATE FUNCTION agentcrm.propose_returns(m jsonb, tables agentcrm.propose_table[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	named text;
+BEGIN
+	SELECT t.named INTO named FROM unnest(tables) t JOIN unnest(links) k ON k.rel = t.rel AND k.target IN ((m ->> 'o')::oid, (m ->> 'c')::oid)
+	WHERE t.barred IS NULL AND t.n_rows > 0 AND t.plain ~ '(^|_)(returns?|refunds?|rmas?|retour(en)?|rucksendung(en)?|gutschrift(en)?|credit_?(notes?|memos?)|avoirs?|devoluciones|devolucion|resi|vozvrat)(_|$)' AND NOT t.words && '{line}' AND t.rel NOT IN (coalesce((m ->> 'o')::oid, 0), coalesce((m ->> 'l')::oid, 0))
+	ORDER BY k.target = (m ->> 'o')::oid DESC, t.rel LIMIT 1;
+	IF named IS NULL THEN
+		RETURN m;
+	END IF;
+	RETURN agentcrm.propose_ask_question(m, 'returns in tables of their own', NULL, false, named, 'not part of this mapping; attach them beside it, with kind => ''''''return'''''', negative quantity and amount, and the first source as namespace');
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_returns(jsonb, agentcrm.propose_table[], agentcrm.propose_link[]) IS 'Internal: points to tables of returns';
 
 -- Mappings over some schemas, best first.  near: schemas whose mappings come first.
 CREATE FUNCTION agentcrm.propose_mappings(schemas name[], near name[] DEFAULT '{}', wanted jsonb DEFAULT '{}') RETURNS jsonb
@@ -202,6 +223,7 @@ BEGIN
 		m := agentcrm.propose_build(candidate, wanted, ARRAY(SELECT t FROM unnest(tables) t WHERE t.rel = ANY (reach)), ARRAY(SELECT c FROM unnest(columns) c WHERE c.rel = ANY (reach)),
 			ARRAY(SELECT k FROM unnest(links) k WHERE k.rel = ANY (reach) AND k.target = ANY (reach)));
 		IF m IS NOT NULL THEN
+			m := agentcrm.propose_returns(m, tables, links);
 			result := result || jsonb_build_array((m - 'profiles' - 'amounts') || jsonb_build_object('near', (SELECT t.schema = ANY (near) FROM unnest(tables) t WHERE t.rel = coalesce(m ->> 'o', m ->> 'l')::oid)));
 		END IF;
 	END LOOP;

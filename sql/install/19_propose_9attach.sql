@@ -3,7 +3,7 @@
 -- An attach call in full, which does the same whatever is proposed later.
 CREATE FUNCTION agentcrm.attach_call(source_name text, options jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $call$
-	SELECT format('SELECT * FROM agentcrm.attach(%L', source_name) || string_agg(format(', %s => %s', a.argument, CASE WHEN v.given ~ '''' AND v.given !~ '\$\$' THEN '$$' || v.given || '$$' ELSE quote_literal(v.given) END), '' ORDER BY a.i) || ')'
+	SELECT format('SELECT * FROM agentcrm.attach(%L', source_name) || string_agg(format(', %s => %s', a.argument, CASE WHEN v.given ~ '''' AND v.given !~ '\$(\$|$)' THEN '$$' || v.given || '$$' ELSE quote_literal(v.given) END), '' ORDER BY a.i) || ')'
 	FROM unnest('{orders,lines,clients,products,reps,order_key,line_order_key,line_key,client,client_link,product,rep,at,quantity,amount,margin,kind,is_sale,line_ok,client_name,client_parent,client_active,channel,territory,product_name,category,product_active,pack_qty,watch,namespace,time_zone,run_as,on_delete,archive_before}'::text[])
 		WITH ORDINALITY AS a(argument, i), LATERAL (SELECT CASE WHEN jsonb_typeof(options -> a.argument) = 'array' THEN agentcrm.part_array(options, a.argument)::text ELSE options ->> a.argument END AS given) AS v
 	WHERE v.given IS NOT NULL AND NOT (a.argument = 'on_delete' AND v.given = 'retract')
@@ -86,13 +86,37 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_best(text, jsonb, name[], boolean) IS 'Internal: arguments of the best proposal; refuses, with the call to make, while a question is open';
 
+-- What an attach call with some arguments would be in full, if the tables it names are proposed at all and the result fits.
+CREATE FUNCTION agentcrm.attach_completed(source_name text, given jsonb, path name[], OUT call text, OUT answers text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	best jsonb;
+	options jsonb;
+BEGIN
+	best := agentcrm.propose_mappings(NULL, path, (SELECT jsonb_strip_nulls(jsonb_object_agg(a, agentcrm.option_table(given, a)::oid)) FROM unnest('{orders,lines,clients,products,reps}'::text[]) a)) -> 0;
+	options := agentcrm.attach_override(best, given);
+	IF given ? 'orders' AND NOT given ? 'lines' AND options ? 'lines' AND given ?| '{quantity,amount}' THEN	-- what is said of headers would be counted with each line
+		IF NOT given ? 'amount' THEN
+			RETURN;
+		END IF;
+		options := (options - '{lines,line_order_key,line_key,line_ok,product,products,product_name,category,product_active,pack_qty,watch,quantity}'::text[]) || '{"quantity": "1"}' || given;
+	END IF;
+	options := jsonb_strip_nulls(jsonb_build_object('run_as', best -> 'run_as')) || options;
+	PERFORM agentcrm.options_spec(options, path);
+	call := agentcrm.attach_call(source_name, options);
+	SELECT agentcrm.attach_answers(jsonb_agg(q ORDER BY i)) INTO answers FROM jsonb_array_elements(best -> 'questions') WITH ORDINALITY AS a(q, i) WHERE (q ->> 'open')::boolean AND NOT given ? (q ->> 'argument');
+EXCEPTION WHEN OTHERS THEN
+	call := NULL;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_completed(text, jsonb, name[]) IS 'Internal: an attach call completed by what is proposed for its tables; NULL where nothing fits';
+
 -- Per question: what was found, what the call in the hint answers, and what else could be answered.
 CREATE FUNCTION agentcrm.attach_answers(asked jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT string_agg(concat_ws(E'\n  ', q ->> 'question',
 		(SELECT string_agg(format('%s: %s orders, amount %s, %s to %s: %s', coalesce(v ->> 'label', v ->> 'value', 'NULL'), v ->> 'orders', round((v ->> 'amount')::numeric, 2), left(v ->> 'first', 10), left(v ->> 'last', 10),
 			CASE WHEN v ->> 'reading' IN ('sale', 'open', 'unknown') THEN 'counts' ELSE 'left out' END || ' (' || (v ->> 'reading') || ')'), E'\n  ' ORDER BY k) FROM jsonb_array_elements(q -> 'values') WITH ORDINALITY AS c(v, k) WHERE v ->> 'orders' IS NOT NULL),
-		'in the call: ' || (q ->> 'argument') || ' => ' || quote_literal(q ->> 'answer'),
+		'in the call: ' || (q ->> 'argument') || coalesce(' => ' || quote_literal(q ->> 'answer'), ' is not given'),
 		(SELECT string_agg('or: ' || CASE WHEN e ~ '^SELECT' THEN e ELSE (q ->> 'argument') || ' => ' || quote_literal(e) END, E'\n  ') FROM jsonb_array_elements_text(q -> 'alternatives') e)), E'\n' ORDER BY i)
 	FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i)
 $$;
