@@ -182,9 +182,9 @@ clash(EntityKind kind, int64 id, int32 namespace, const char *text, const char *
 					tables[kind].table, text, (long long) id, other);
 }
 
-/* Look in the table, and insert what is not there. */
+/* A message when the id is another key's, or the key has another id; else whether it is in the table. */
 static char *
-look_up_or_insert(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now)
+find(EntityKind kind, int32 namespace, int64 id, const char *text, bool *there)
 {
 	Datum		id_key = Int64GetDatum(id);
 	Datum		text_keys[2] = {CStringGetTextDatum(text), Int32GetDatum(namespace)};
@@ -192,7 +192,8 @@ look_up_or_insert(EntityKind kind, int32 namespace, int64 id, const char *text, 
 	int32		found_namespace;
 	char	   *found_text;
 
-	if (look_up(kind, tables[kind].pkey, 1, &id_key, &found_id, &found_namespace, &found_text))
+	*there = look_up(kind, tables[kind].pkey, 1, &id_key, &found_id, &found_namespace, &found_text);
+	if (*there)
 	{
 		if (found_namespace == namespace && strcmp(found_text, text) == 0)
 			return NULL;
@@ -201,8 +202,22 @@ look_up_or_insert(EntityKind kind, int32 namespace, int64 id, const char *text, 
 	if (look_up(kind, tables[kind].unique, 2, text_keys, &found_id, &found_namespace, &found_text))
 		return psprintf("%s key \"%s\" already has id %lld: its type differs among the sources of a namespace",
 						tables[kind].table, text, (long long) found_id);
-	insert_entity(kind, namespace, id, text, now);
 	return NULL;
+}
+
+/* See entity.h. */
+char *
+entity_clash(EntityKind kind, int32 namespace, int64 id, const char *text)
+{
+	Known	   *entry;
+	bool		there;
+
+	prepare(kind);
+	entry = known_lookup(known[kind], id);
+	if (entry && entry->namespace == namespace &&
+		entry->text_hash == hash_bytes((const unsigned char *) text, strlen(text)))
+		return NULL;
+	return find(kind, namespace, id, text, &there);
 }
 
 /* Make sure that an entity exists; a message when its id belongs to another key. */
@@ -226,13 +241,26 @@ entity_ensure(EntityKind kind, int32 namespace, int64 id, const char *text, Time
 	if (entry && entry->text_hash == text_hash && entry->namespace == namespace)
 		return NULL;
 	unsettled = true;
-	message = look_up_or_insert(kind, namespace, id, text, now);
+	message = find(kind, namespace, id, text, &found);
 	if (message)
 		return message;
+	if (!found)
+		insert_entity(kind, namespace, id, text, now);
 	entry = known_insert(known[kind], id, &found);
 	entry->namespace = namespace;
 	entry->text_hash = text_hash;
 	return NULL;
+}
+
+/* The error of such a message. */
+ErrorData *
+entity_error(char *message)
+{
+	ErrorData  *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_UNIQUE_VIOLATION;
+	error->message = message;
+	return error;
 }
 
 /* Write what has gathered and close the tables. */
