@@ -52,23 +52,26 @@ END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_facts(jsonb, text, jsonb, jsonb, text[]) IS 'Internal: refuses a feed of facts whose rows could not be stored';
 
 -- In namespace 0 a number and its text are different keys: what a feed names would never meet what the orders name.
+-- Orders without products give a NULL, whose type is text.
 CREATE FUNCTION agentcrm.attach_check_names(source agentcrm.source, spec jsonb, part jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	reader jsonb := agentcrm.attach_reader(source);
 	orders jsonb := CASE spec -> 'parts' -> 0 ->> 'kind' WHEN 'order' THEN spec -> 'parts' -> 0 ELSE agentcrm.stored_parts(source) -> 0 END;
-	what text := format('query of feed %s, column client_key', part ->> 'name');
-	wanted oid;
-	given oid;
+	what text := format('query of feed %s', part ->> 'name');
+	c record;
 BEGIN
 	IF source.namespace <> 0 OR NOT agentcrm.feed_of_facts(part ->> 'name') THEN
 		RETURN;
 	END IF;
-	given := (agentcrm.attach_columns(reader, what, part) ->> 'client_key')::oid;
-	wanted := (agentcrm.attach_columns(reader, 'query', orders) ->> 'client_key')::oid;
-	IF (agentcrm.key_class(given) = 'number') <> (agentcrm.key_class(wanted) = 'number') THEN
-		PERFORM agentcrm.attach_refuse(format('%s: type %s is not that by which orders name clients', what, format_type(given, NULL)),
-			format('Orders give client_key as %s; give the same key, or cast it.', format_type(wanted, NULL)), '42804');
+	SELECT n.col, n.given::oid AS given, n.wanted::oid AS wanted INTO c
+	FROM agentcrm.attach_columns(reader, what, part) f, agentcrm.attach_columns(reader, 'query', orders) o,
+		LATERAL (SELECT k.col, f ->> k.col AS given, o ->> k.col AS wanted FROM unnest('{client_key,product_key}'::text[]) AS k(col)) AS n
+	WHERE (agentcrm.key_class(n.given::oid) = 'number') <> (agentcrm.key_class(n.wanted::oid) = 'number')
+		AND (n.col = 'client_key' OR agentcrm.key_class(n.wanted::oid) = 'number') ORDER BY n.col LIMIT 1;
+	IF c.col IS NOT NULL THEN
+		PERFORM agentcrm.attach_refuse(format('%s, column %s: type %s is not that by which orders name %ss', what, c.col, format_type(c.given, NULL), split_part(c.col, '_', 1)),
+			format('Orders give %s as %s; give the same key, or cast it.', c.col, format_type(c.wanted, NULL)), '42804');
 	END IF;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_check_names(agentcrm.source, jsonb, jsonb) IS 'Internal: refuses a feed that names clients by keys of another type than the orders do';
+COMMENT ON FUNCTION agentcrm.attach_check_names(agentcrm.source, jsonb, jsonb) IS 'Internal: refuses a feed that names clients or products by keys of another type than the orders do';

@@ -262,7 +262,7 @@ read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, boo
 		keys[i] = events[i].key;
 	error = source_read_feed(source, part, &keys, &n_keys, &rows);
 	if (error == NULL)
-		error = ledger_feed_clash(source, &rows, now);
+		error = ledger_feed_clash(source, &rows);
 	*clients = palloc(sizeof(int64));
 	if (error && whole && mapping_failed(source, now))
 		return 0;

@@ -208,25 +208,34 @@ ledger_store_feed(Source *source, SourcePart *part, const char **keys, int n_key
 	return n_stored + n_gone;
 }
 
+/* What kind of entity a column of a fact names; false when it names none. */
+static bool
+names_entity(const FeedColumn *column, EntityKind *kind)
+{
+	if (strcmp(column->column, "client_id") == 0)
+		*kind = ENTITY_CLIENT;
+	else if (strcmp(column->column, "product_id") == 0)
+		*kind = ENTITY_PRODUCT;
+	else if (column->type == FEED_REP)
+		*kind = ENTITY_REP;
+	else
+		return false;
+	return true;
+}
+
 /* See ledger.h. */
 ErrorData *
-ledger_feed_clash(Source *source, const FeedRows *rows, TimestampTz now)
+ledger_feed_clash(Source *source, const FeedRows *rows)
 {
 	char	   *message = NULL;
+	EntityKind	kind;
 
 	for (int c = 0; c < rows->kind->n_columns && !rows->kind->entity; c++)
-	{
-		const char *column = rows->kind->columns[c].column;
-		bool		client = strcmp(column, "client_id") == 0;
-
-		if (!client && strcmp(column, "product_id") != 0)
-			continue;
-		for (int i = 0; i < rows->n && message == NULL; i++)
-			if (rows->rows[i].values[c])
-				message = entity_clash(client ? ENTITY_CLIENT : ENTITY_PRODUCT, source->namespace,
-									   pg_strtoint64(rows->rows[i].values[c]), rows->rows[i].keys[c]);
-		entity_flush();
-	}
+		if (names_entity(&rows->kind->columns[c], &kind))
+			for (int i = 0; i < rows->n && message == NULL; i++)
+				if (rows->rows[i].values[c])
+					message = entity_clash(kind, source->namespace, pg_strtoint64(rows->rows[i].values[c]), rows->rows[i].keys[c]);
+	entity_flush();
 	return message ? entity_error(message) : NULL;
 }
 

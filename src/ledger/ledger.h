@@ -88,7 +88,7 @@ extern int	ledger_store_feed(struct Source *source, struct SourcePart *part, con
 							  const struct FeedRows *rows, TimestampTz now, FeedFound *found, int64 **clients);
 
 /* Why rows may not be stored: a key they name is known under another id; NULL when they may. */
-extern ErrorData *ledger_feed_clash(struct Source *source, const struct FeedRows *rows, TimestampTz now);
+extern ErrorData *ledger_feed_clash(struct Source *source, const struct FeedRows *rows);
 
 /* Stored keys of a feed of a source, by ids after one; the last id. */
 extern int	ledger_list_feed(int32 source_id, const char *feed, int64 after, int limit, const char **keys, int64 *last);

@@ -54,7 +54,7 @@ END $$;
 SELECT count(*) FROM agentcrm.attach('shop', lines => 'orders', order_key => '{order_id}', client => 'l.client_id', product => 'l.product_id', at => 'l.day', quantity => 'l.qty',
 	amount => 'l.qty * 10', time_zone => 'Europe/Berlin') \g /dev/null
 CALL agentcrm.run();
-SELECT plan(85);
+SELECT plan(92);
 
 -- what each query says
 CREATE TEMP TABLE feed (name text PRIMARY KEY, query text, watch jsonb, key text[]);
@@ -105,6 +105,7 @@ SELECT matches(pg_temp.wrong('interaction', 'id AS interaction_key', 'id::text A
 SELECT matches(pg_temp.wrong('stock', 'ROW(product_id, shelf) AS', 'product_id AS'), '42804: attach: query of feed stock: stock_key is of type integer, but the key has 2 columns . Give ROW\(product_id, shelf\) AS stock_key', 'key of fewer columns');
 SELECT matches(pg_temp.wrong('ticket', 'FROM app.open_issue', 'FROM app.open_issue, generate_series(1, 2)'), '21000: attach: query of feed ticket gives ticket_key 1 more than once for one client_key . Aggregate', 'rows given twice');
 SELECT matches(pg_temp.wrong('interaction', 'client_id AS client_key', 'client_id::text AS client_key'), '42804: attach: query of feed interaction, column client_key: type text is not that by which orders name clients . Orders give client_key as integer', 'clients by a key of another type');
+SELECT matches(pg_temp.wrong('stock', 'product_id AS product_key', 'product_id::text AS product_key'), '42804: attach: query of feed stock, column product_key: type text is not that by which orders name products', 'so with products');
 SELECT matches(pg_temp.wrong('interaction', 'FROM app.call', 'FROM app.cal'), '42P01: attach: query of feed interaction: relation "app.cal" does not exist', 'a table that is not there');
 SELECT matches(pg_temp.answer(format('SELECT * FROM agentcrm.attach_feed(%L, %L, NULL, %L)', 'shop', 'lead', '{"app.prospect": "code"}')), '22023: attach: pass query: a SELECT over .1, the keys . It must give lead_key, created_at.', 'no query');
 SELECT matches(pg_temp.answer(format('SELECT * FROM agentcrm.attach_feed(%L, %L, %L, %L)', 'shop', 'weather', 'SELECT 1', '{}')), '0A000: attach: feed .weather. is not known in this version . Known feeds: client, product, rep, interaction, receivable, payment, stock, price, programme, lead, ticket.', 'a feed that is not known');
@@ -228,6 +229,15 @@ UPDATE app.call SET called = '2025-02-06' WHERE id = 5;
 CALL agentcrm.run();
 SELECT is_empty('SELECT * FROM agentcrm.event_failed', 'it is read when it has one');
 
+INSERT INTO agentcrm.rep (rep_id, namespace, rep_key) VALUES (70, 0, 'seventy');
+UPDATE app.call SET rep_id = 70 WHERE id = 5;
+CALL agentcrm.run();
+SELECT is((SELECT string_agg(key || ' ' || message, ', ') FROM agentcrm.event_failed), '5 rep key "70" has id 70, which belongs to key "seventy"', 'a key whose id is another''s is not mixed up with it');
+DELETE FROM agentcrm.rep WHERE rep_id = 70;
+UPDATE app.call SET rep_id = 71 WHERE id = 5;
+CALL agentcrm.run();
+SELECT is_empty('SELECT * FROM agentcrm.event_failed', 'read');
+
 -- verify sees what was changed behind; resync and reconcile mend it
 UPDATE agentcrm.interaction SET outcome = 'forged' WHERE interaction_id = 1;
 DELETE FROM agentcrm.lead WHERE lead_key = 'L3';
@@ -296,6 +306,20 @@ UPDATE app.issue SET prio = 9 WHERE id % 3 = 1 AND id >= 1000;
 CALL agentcrm.run();
 SELECT is_empty($$SELECT id, client_id, prio FROM app.issue EXCEPT SELECT ticket_id, client_id, severity FROM agentcrm.ticket$$, 'many rows');
 SELECT is((SELECT count(*) FROM agentcrm.ticket), (SELECT count(*) FROM app.issue), 'and no more');
+SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify');
+
+-- a second source, in a namespace of its own; a third that shares the first one's
+SELECT count(*) FROM agentcrm.attach('second', lines => 'orders', order_key => '{order_id}', client => 'l.client_id', product => 'l.product_id', at => 'l.day', quantity => 'l.qty', amount => 'l.qty') \g /dev/null
+SELECT count(*) FROM agentcrm.attach('third', lines => 'orders', order_key => '{order_id}', client => 'l.client_id', product => 'l.product_id', at => 'l.day', quantity => 'l.qty', amount => 'l.qty', namespace => 'shop') \g /dev/null
+SELECT count(*) FROM feed f, agentcrm.attach_feed('second', 'interaction', f.query, f.watch, f.key) WHERE f.name = 'interaction' \g /dev/null
+SELECT count(*) FROM feed f, agentcrm.attach_feed('third', 'interaction', f.query, f.watch, f.key) WHERE f.name = 'interaction' \g /dev/null
+CALL agentcrm.run();
+SELECT results_eq($$SELECT s.name, i.client_key = c.client_key, count(*) FROM agentcrm.interaction i JOIN agentcrm.source s USING (source_id) JOIN agentcrm.client c USING (client_id, namespace) GROUP BY 1, 2 ORDER BY 1$$,
+	$$SELECT s, true, (SELECT count(*) FROM app.call WHERE client_id IN (SELECT client_id FROM app.orders)) FROM unnest('{second,shop,third}'::text[]) s$$, 'sources keep their rows apart, in two namespaces');
+SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify');
+SELECT agentcrm.detach('third'), agentcrm.detach('second') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT count(DISTINCT source_id)::int FROM agentcrm.interaction), 1, 'and take only their own along');
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify');
 
 -- forget, detach
