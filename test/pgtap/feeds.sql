@@ -54,7 +54,7 @@ END $$;
 SELECT count(*) FROM agentcrm.attach('shop', lines => 'orders', order_key => '{order_id}', client => 'l.client_id', product => 'l.product_id', at => 'l.day', quantity => 'l.qty',
 	amount => 'l.qty * 10', time_zone => 'Europe/Berlin') \g /dev/null
 CALL agentcrm.run();
-SELECT plan(92);
+SELECT plan(93);
 
 -- what each query says
 CREATE TEMP TABLE feed (name text PRIMARY KEY, query text, watch jsonb, key text[]);
@@ -329,6 +329,8 @@ INSERT INTO agentcrm.event_failed (source_id, part, key, attempts, sqlstate, mes
 SELECT is((SELECT string_agg("table" || ' ' || rows, ', ' ORDER BY "table") FROM agentcrm.forget(1) AS f ("table", rows) WHERE "table" IN (SELECT name FROM feed UNION SELECT 'event_failed')),
 	(SELECT format('event_failed 1, interaction %s, lead 0, payment 0, price 0, receivable 1, ticket %s', 4, (SELECT count(*) FROM app.issue WHERE client_id = 1))), 'forget erases a person''s rows');
 SELECT is_empty('SELECT client_id FROM agentcrm.interaction WHERE client_id = 1 UNION ALL SELECT client_id FROM agentcrm.ticket WHERE client_id = 1', 'all of them');
+SELECT is((SELECT string_agg(c.relname, ', ') FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'client_id' WHERE c.relnamespace = 'agentcrm'::regnamespace AND c.relkind IN ('r', 'p')
+	AND NOT c.relispartition AND c.relname NOT IN (SELECT table_name FROM agentcrm.forget(2))), NULL, 'forget knows every table that has clients');
 SELECT agentcrm.detach('shop') \g /dev/null
 CALL agentcrm.run();
 SELECT is_empty($$SELECT name FROM feed f WHERE (xpath('/row/n/text()', query_to_xml('SELECT count(*) AS n FROM agentcrm.' || f.name, true, true, '')))[1]::text <> '0'$$, 'detach leaves no row of a feed');
