@@ -28,6 +28,7 @@ CREATE TABLE app.promo (id int PRIMARY KEY, title text, starts date, ends date, 
 CREATE TABLE app.promo_product (promo int, product_id int, PRIMARY KEY (promo, product_id));
 CREATE TABLE app.prospect (code text PRIMARY KEY, company text, mail text, status text, met timestamptz, became int, rep_id int);
 CREATE TABLE app.issue (id bigint PRIMARY KEY, client_id int, opened timestamptz, closed timestamptz, prio int, subject text, product_id int);
+CREATE TABLE app.issue_note (issue text, note text);
 CREATE VIEW app.open_issue AS SELECT i.*, c.name FROM app.issue i LEFT JOIN app.clients c USING (client_id);
 INSERT INTO app.call VALUES (1, 1, '2025-02-01 10:00', 'phone', false, 300, 'agreed', 7), (2, 2, '2025-02-02 11:00', 'mail', true, NULL, NULL, NULL),
 	(3, NULL, '2025-02-03', 'phone', false, 60, NULL, NULL);
@@ -54,7 +55,7 @@ END $$;
 SELECT count(*) FROM agentcrm.attach('shop', lines => 'orders', order_key => '{order_id}', client => 'l.client_id', product => 'l.product_id', at => 'l.day', quantity => 'l.qty',
 	amount => 'l.qty * 10', time_zone => 'Europe/Berlin') \g /dev/null
 CALL agentcrm.run();
-SELECT plan(93);
+SELECT plan(96);
 
 -- what each query says
 CREATE TEMP TABLE feed (name text PRIMARY KEY, query text, watch jsonb, key text[]);
@@ -79,7 +80,7 @@ INSERT INTO feed VALUES
 		'{"app.prospect": "code"}', NULL),
 	('ticket', $$SELECT id AS ticket_key, client_id AS client_key, opened AS opened_at, closed AS closed_at, prio AS severity, subject || ' (' || coalesce(name, '?') || ')' AS subject,
 		product_id AS product_key FROM app.open_issue WHERE id = ANY ($1)$$,
-		'{"app.issue": "id", "app.clients": {"key": "client_id", "keys": "SELECT id FROM app.issue WHERE client_id = ANY ($1)"}}', '{app.issue.id}');
+		'{"app.issue": "id", "app.issue_note": "issue", "app.clients": {"key": "client_id", "keys": "SELECT id FROM app.issue WHERE client_id = ANY ($1)"}}', '{app.issue.id}');
 
 -- a query that differs from the right one answers with the column, the type and what to do; nothing is created
 CREATE FUNCTION pg_temp.wrong(which text, is_now text, becomes text, given_key text[] DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
@@ -238,6 +239,10 @@ UPDATE app.call SET rep_id = 71 WHERE id = 5;
 CALL agentcrm.run();
 SELECT is_empty('SELECT * FROM agentcrm.event_failed', 'read');
 
+INSERT INTO app.issue_note VALUES ('003', 'a key spelt in another way'), ('4711', 'of no issue');
+CALL agentcrm.run();
+SELECT is_empty('SELECT * FROM agentcrm.event_failed', 'a watched table may spell keys in another way');
+
 -- verify sees what was changed behind; resync and reconcile mend it
 UPDATE agentcrm.interaction SET outcome = 'forged' WHERE interaction_id = 1;
 DELETE FROM agentcrm.lead WHERE lead_key = 'L3';
@@ -306,6 +311,11 @@ UPDATE app.issue SET prio = 9 WHERE id % 3 = 1 AND id >= 1000;
 CALL agentcrm.run();
 SELECT is_empty($$SELECT id, client_id, prio FROM app.issue EXCEPT SELECT ticket_id, client_id, severity FROM agentcrm.ticket$$, 'many rows');
 SELECT is((SELECT count(*) FROM agentcrm.ticket), (SELECT count(*) FROM app.issue), 'and no more');
+SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify');
+
+TRUNCATE app.clients;
+CALL agentcrm.run();
+SELECT is((SELECT count(*)::int FROM agentcrm.ticket WHERE subject !~ '\(\?\)$'), 0, 'TRUNCATE of a table whose rows touch a feed''s');
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify');
 
 -- a second source, in a namespace of its own; a third that shares the first one's
