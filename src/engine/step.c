@@ -261,11 +261,12 @@ read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, boo
 	for (int i = 0; i < n; i++)
 		keys[i] = events[i].key;
 	error = source_read_feed(source, part, &keys, &n_keys, &rows);
-	if (error == NULL)
-		error = ledger_feed_clash(source, &rows);
 	*clients = palloc(sizeof(int64));
 	if (error && whole && mapping_failed(source, now))
 		return 0;
+	store_sync();				/* another half may have made reps of this one */
+	if (error == NULL)
+		error = ledger_feed_clash(source, &rows);
 	if (error && n > 1)
 	{
 		int64	   *left;

@@ -386,16 +386,30 @@ verify_profiles(const int64 *clients, int n)
 	return sink.n == 0;
 }
 
-/* Keys that are not left out; how many. */
-static int
-keys_to_check(const Excluded *excluded, Source *source, SourcePart *part, const char **keys, int n, const char **kept)
+/* The rows of some keys, but for those left out; halved down to a key that cannot be read. */
+static void
+verify_feed_keys(Source *source, SourcePart *part, const char **keys, int n, const Excluded *excluded, DifferenceSink *sink)
 {
-	int			n_kept = 0;
+	const char **checked = palloc(sizeof(char *) * Max(n, 1));
+	int			n_checked = 0;
+	FeedRows	rows;
+	ErrorData  *error;
 
 	for (int i = 0; i < n; i++)
 		if (!is_excluded(excluded, source->source_id, part->part, keys[i]))
-			kept[n_kept++] = keys[i];
-	return n_kept;
+			checked[n_checked++] = keys[i];
+	if (n_checked == 0)
+		return;
+	error = source_read_feed(source, part, &checked, &n_checked, &rows);
+	if (error == NULL)
+		ledger_check_feed(source, part, checked, n_checked, &rows, sink);
+	else if (n > 1)
+	{
+		verify_feed_keys(source, part, keys, n / 2, excluded, sink);
+		verify_feed_keys(source, part, keys + n / 2, n - n / 2, excluded, sink);
+	}
+	else
+		difference_add(sink, part->name, keys[0], NULL, "a readable row", error->message);
 }
 
 /* Facts under keys that the application no longer has; entities stay. */
@@ -433,25 +447,15 @@ verify_feed(Source *source, SourcePart *part, const Excluded *excluded, Differen
 	{
 		MemoryContext old = MemoryContextSwitchTo(chunk_cxt);
 		const char **keys;
-		const char **checked;
-		int			n_checked = 0;
-		FeedRows	rows;
 		ErrorData  *error = source_list_keys(source, part, position, KEYS_AT_ONCE, &keys, &n);
 
 		CHECK_FOR_INTERRUPTS();
-		if (error == NULL && n > 0)
-		{
-			checked = palloc(sizeof(char *) * n);
-			n_checked = keys_to_check(excluded, source, part, keys, n, checked);
-			error = source_read_feed(source, part, &checked, &n_checked, &rows);
-			if (error == NULL)
-				ledger_check_feed(source, part, checked, n_checked, &rows, sink);
-		}
 		if (error)
 		{
 			difference_add(sink, part->name, NULL, NULL, "a readable feed", error->message);
 			n = 0;
 		}
+		verify_feed_keys(source, part, keys, n, excluded, sink);
 		MemoryContextSwitchTo(old);
 		if (n > 0)
 			position = pstrdup(keys[n - 1]);

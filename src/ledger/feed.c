@@ -208,19 +208,22 @@ ledger_store_feed(Source *source, SourcePart *part, const char **keys, int n_key
 	return n_stored + n_gone;
 }
 
-/* What kind of entity a column of a fact names; false when it names none. */
+/* What kind of entity the table of this name holds; false when it holds none. */
+static bool
+is_entity(const char *name, EntityKind *kind)
+{
+	*kind = strcmp(name, "client") == 0 ? ENTITY_CLIENT : strcmp(name, "product") == 0 ? ENTITY_PRODUCT : ENTITY_REP;
+	return *kind != ENTITY_REP || strcmp(name, "rep") == 0;
+}
+
+/* What kind of entity a column names that must not be another's; parents and successors may yet come. */
 static bool
 names_entity(const FeedColumn *column, EntityKind *kind)
 {
-	if (strcmp(column->column, "client_id") == 0)
-		*kind = ENTITY_CLIENT;
-	else if (strcmp(column->column, "product_id") == 0)
-		*kind = ENTITY_PRODUCT;
-	else if (column->type == FEED_REP)
-		*kind = ENTITY_REP;
-	else
-		return false;
-	return true;
+	if (column->type == FEED_REP)
+		return is_entity("rep", kind);
+	return column->type == FEED_ID && is_entity(strcmp(column->column, "client_id") == 0 ? "client" :
+												strcmp(column->column, "product_id") == 0 ? "product" : "", kind);
 }
 
 /* See ledger.h. */
@@ -230,7 +233,10 @@ ledger_feed_clash(Source *source, const FeedRows *rows)
 	char	   *message = NULL;
 	EntityKind	kind;
 
-	for (int c = 0; c < rows->kind->n_columns && !rows->kind->entity; c++)
+	if (is_entity(rows->kind->name, &kind))
+		for (int i = 0; i < rows->n && message == NULL; i++)
+			message = entity_clash(kind, source->namespace, rows->rows[i].id, rows->rows[i].key);
+	for (int c = 0; c < rows->kind->n_columns; c++)
 		if (names_entity(&rows->kind->columns[c], &kind))
 			for (int i = 0; i < rows->n && message == NULL; i++)
 				if (rows->rows[i].values[c])

@@ -23,7 +23,7 @@ type_serves(Oid type, ResultWanted wanted)
 	{
 		case WANTED_NUMBER:
 			return type == NUMERICOID || type == INT2OID || type == INT4OID || type == INT8OID ||
-				type == FLOAT4OID || type == FLOAT8OID;
+				type == FLOAT4OID || type == FLOAT8OID || type == MONEYOID;
 		case WANTED_TIME:
 			return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID;
 		case WANTED_BOOLEAN:
@@ -194,6 +194,9 @@ result_numeric(const ResultRow *row, const ResultColumn *column, const char *nam
 			break;
 		case FLOAT8OID:
 			number = DatumGetNumeric(DirectFunctionCall1(float8_numeric, value));
+			break;
+		case MONEYOID:
+			number = DatumGetNumeric(DirectFunctionCall1(cash_numeric, value));
 			break;
 		default:
 			elog(ERROR, "column \"%s\" is no number", name);

@@ -55,14 +55,14 @@ END $$;
 SELECT count(*) FROM agentcrm.attach('shop', lines => 'orders', order_key => '{order_id}', client => 'l.client_id', product => 'l.product_id', at => 'l.day', quantity => 'l.qty',
 	amount => 'l.qty * 10', time_zone => 'Europe/Berlin') \g /dev/null
 CALL agentcrm.run();
-SELECT plan(96);
+SELECT plan(99);
 
 -- what each query says
 CREATE TEMP TABLE feed (name text PRIMARY KEY, query text, watch jsonb, key text[]);
 INSERT INTO feed VALUES
 	('interaction', $$SELECT id AS interaction_key, client_id AS client_key, called AS at, via AS channel, CASE WHEN incoming THEN 'in' ELSE 'out' END AS direction,
 		seconds / 60.0 AS minutes, result AS outcome, rep_id AS rep_key FROM app.call WHERE id = ANY ($1)$$, '{"app.call": "id"}', NULL),
-	('receivable', $$SELECT ROW(i.tenant, i.no) AS receivable_key, i.client_id AS client_key, i.due AS due_on, i.total AS amount, i.no AS document,
+	('receivable', $$SELECT ROW(i.tenant, i.no) AS receivable_key, i.client_id AS client_key, i.due AS due_on, i.total::money AS amount, i.no AS document,
 		i.total - coalesce((SELECT sum(r.sum) FROM app.receipt r WHERE (r.tenant, r.invoice) = (i.tenant, i.no)), 0) AS open_amount
 		FROM app.invoice i JOIN unnest($1, $2) AS k (tenant, no) ON (i.tenant, i.no) = (k.tenant, k.no)$$,
 		'{"app.invoice": ["tenant", "no"], "app.receipt": ["tenant", "invoice"]}', '{app.invoice.tenant,app.invoice.no}'),
@@ -332,12 +332,48 @@ CALL agentcrm.run();
 SELECT is((SELECT count(DISTINCT source_id)::int FROM agentcrm.interaction), 1, 'and take only their own along');
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify');
 
+-- writes at random, in several transactions
+SELECT setseed(.42) \g /dev/null
+CREATE PROCEDURE pg_temp.writes(n int) LANGUAGE plpgsql AS $$
+DECLARE
+	k int;
+	c int;
+BEGIN
+	FOR i IN 1..n LOOP
+		k := 10000 + (random() * 60)::int;
+		c := 1 + (random() * 6)::int;
+		CASE (random() * 9)::int
+			WHEN 0, 1 THEN INSERT INTO app.call VALUES (k, c, '2025-06-01'::timestamp + k * interval '1 minute', 'phone', c > 3, k) ON CONFLICT (id) DO UPDATE SET client_id = excluded.client_id;
+			WHEN 2 THEN DELETE FROM app.call WHERE id = k;
+			WHEN 3 THEN UPDATE app.call SET id = id + 1000, client_id = nullif(c, 2) WHERE id = k AND NOT EXISTS (SELECT FROM app.call x WHERE x.id = k + 1000);
+			WHEN 4 THEN INSERT INTO app.invoice VALUES (9, k::text, c, '2025-07-01', k) ON CONFLICT DO NOTHING;
+			WHEN 5 THEN INSERT INTO app.receipt VALUES (k, 9, (k + c - 3)::text, '2025-07-01', c) ON CONFLICT (id) DO UPDATE SET invoice = excluded.invoice;
+			WHEN 6 THEN UPDATE app.invoice SET no = (k + 500)::text, client_id = c WHERE (tenant, no) = (9, k::text) AND NOT EXISTS (SELECT FROM app.invoice x WHERE (x.tenant, x.no) = (9, (k + 500)::text));
+			WHEN 7 THEN DELETE FROM app.invoice WHERE (tenant, no) = (9, k::text);
+			WHEN 8 THEN INSERT INTO app.clients VALUES (c, 'client ' || k) ON CONFLICT (client_id) DO UPDATE SET name = excluded.name;
+			ELSE DELETE FROM app.receipt WHERE id = k;
+		END CASE;
+		IF i % 7 = 0 THEN
+			ROLLBACK;
+		ELSIF i % 5 = 0 THEN
+			COMMIT;
+		END IF;
+	END LOOP;
+END $$;
+CALL pg_temp.writes(1500);
+CALL agentcrm.run();
+SELECT is_empty('SELECT * FROM agentcrm.event_failed', 'random writes are read');
+SELECT is_empty('SELECT * FROM agentcrm.verify()', 'and nothing differs');
+SELECT ok((SELECT count(*) FROM agentcrm.interaction WHERE interaction_id > 10000) > 10 AND (SELECT count(*) FROM agentcrm.payment WHERE payment_id > 10000) > 5, 'there was something to read');
+
 -- forget, detach
 INSERT INTO app.call VALUES (9, 1, '2025-02-07', 'phone', false, 1, NULL, NULL);
 CALL agentcrm.run();
 INSERT INTO agentcrm.event_failed (source_id, part, key, attempts, sqlstate, message, first_at, last_at, retry_at) SELECT source_id, part, '9', 1, 'XX000', 'a test', now(), now(), 'infinity' FROM agentcrm.source_part WHERE name = 'interaction';
 SELECT is((SELECT string_agg("table" || ' ' || rows, ', ' ORDER BY "table") FROM agentcrm.forget(1) AS f ("table", rows) WHERE "table" IN (SELECT name FROM feed UNION SELECT 'event_failed')),
-	(SELECT format('event_failed 1, interaction %s, lead 0, payment 0, price 0, receivable 1, ticket %s', 4, (SELECT count(*) FROM app.issue WHERE client_id = 1))), 'forget erases a person''s rows');
+	(SELECT format('event_failed 1, interaction %s, lead 0, payment %s, price 0, receivable %s, ticket %s', (SELECT count(*) FROM app.call WHERE client_id = 1),
+	(SELECT count(*) FROM app.receipt r JOIN app.invoice i ON (i.tenant, i.no) = (r.tenant, r.invoice) WHERE i.client_id = 1), (SELECT count(*) FROM app.invoice WHERE client_id = 1),
+	(SELECT count(*) FROM app.issue WHERE client_id = 1))), 'forget erases a person''s rows');
 SELECT is_empty('SELECT client_id FROM agentcrm.interaction WHERE client_id = 1 UNION ALL SELECT client_id FROM agentcrm.ticket WHERE client_id = 1', 'all of them');
 SELECT is((SELECT string_agg(c.relname, ', ') FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'client_id' WHERE c.relnamespace = 'agentcrm'::regnamespace AND c.relkind IN ('r', 'p')
 	AND NOT c.relispartition AND c.relname NOT IN (SELECT table_name FROM agentcrm.forget(2))), NULL, 'forget knows every table that has clients');
