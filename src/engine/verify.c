@@ -428,7 +428,10 @@ verify_surplus_facts(Source *source, SourcePart *part, const Excluded *excluded,
 		n = ledger_list_feed(source->source_id, part->name, last, KEYS_AT_ONCE, keys, &last);
 		error = source_existing_keys(source, part, keys, n, true, exists);
 		if (error)
-			ReThrowError(error);
+		{
+			difference_add(sink, part->name, NULL, NULL, "readable keys", error->message);
+			return;
+		}
 		for (int i = 0; i < n; i++)
 			if (!exists[i] && !is_excluded(excluded, source->source_id, part->part, keys[i]))
 				difference_add(sink, part->name, keys[i], NULL, NULL, "stored, but gone from the application");
