@@ -55,7 +55,7 @@ END $$;
 SELECT count(*) FROM agentcrm.attach('shop', lines => 'orders', order_key => '{order_id}', client => 'l.client_id', product => 'l.product_id', at => 'l.day', quantity => 'l.qty',
 	amount => 'l.qty * 10', time_zone => 'Europe/Berlin') \g /dev/null
 CALL agentcrm.run();
-SELECT plan(99);
+SELECT plan(108);
 
 -- what each query says
 CREATE TEMP TABLE feed (name text PRIMARY KEY, query text, watch jsonb, key text[]);
@@ -288,6 +288,25 @@ SELECT count(*) FROM agentcrm.alter_source('shop', amount => 'l.qty * 11') \g /d
 CALL agentcrm.run();
 SELECT is((SELECT count(*)::int FROM agentcrm.source_part WHERE kind = 'feed'), 8, 'alter_source keeps the feeds');
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify');
+
+-- taken away
+SELECT matches(pg_temp.answer($$SELECT agentcrm.detach_feed('nothing', 'lead')$$), '42704: source "nothing" does not exist', 'detach_feed: unknown source');
+SELECT matches(pg_temp.answer($$SELECT agentcrm.detach_feed('shop', 'rep')$$), '42704: detach_feed: source "shop" has no feed ''rep'' . Feeds: lead, interaction,', 'unknown feed');
+SELECT matches(pg_temp.answer($$SELECT agentcrm.detach_feed('shop', NULL)$$), '42704: detach_feed: source "shop" has no feed NULL', 'NULL');
+SELECT count(*) AS triggers FROM pg_trigger WHERE tgfoid = 'agentcrm.capture'::regproc \gset
+DROP TABLE app.promo_product;
+UPDATE app.promo SET title = 'Newer' WHERE id = 7;
+CALL agentcrm.run();
+SELECT is((SELECT state FROM agentcrm.source), 'broken', 'a table of a feed is gone');
+SELECT agentcrm.detach_feed('shop', 'programme'), agentcrm.detach_feed('shop', 'ticket') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT state FROM agentcrm.source), 'shadow', 'without the feed it goes on');
+SELECT is((SELECT count(*)::int FROM agentcrm.programme) + (SELECT count(*)::int FROM agentcrm.ticket), 0, 'its rows are gone');
+SELECT is((SELECT count(*)::int FROM agentcrm.source_part WHERE 'ticket' IN (name, touches)) || ' ' || (SELECT :triggers - count(*)::int FROM pg_trigger WHERE tgfoid = 'agentcrm.capture'::regproc), '0 10', 'so are its parts and triggers');
+SELECT is_empty('SELECT * FROM agentcrm.verify()', 'verify');
+SELECT count(*) FROM feed f, agentcrm.attach_feed('shop', 'ticket', f.query, f.watch, f.key) WHERE f.name = 'ticket' \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT count(*) FROM agentcrm.ticket), (SELECT count(*) FROM app.issue), 'attached again');
 
 -- rights: read as the source's role, restricted
 SET ROLE regress_feeds_app;
