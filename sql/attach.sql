@@ -199,6 +199,7 @@ SELECT * FROM agentcrm.attach_feed('shop', 'client', 'SELECT client_id AS client
 SELECT detail FROM agentcrm.attach_feed('shop', 'rep', 'SELECT rep_id AS rep_key FROM shop.reps WHERE rep_id = ANY ($1)', '{"shop.reps": "rep_id"}') WHERE item = 'feed rep';
 SELECT * FROM agentcrm.attach_feed('shop', 'stock', 'SELECT 1', '{"shop.reps": "rep_id"}');
 SELECT name, part FROM agentcrm.source_part p WHERE kind = 'feed' ORDER BY part;
+SELECT agentcrm.detach_feed('shop', 'client');
 SELECT l.part, l.load_no, l.phase, l.total FROM agentcrm.source_load l JOIN agentcrm.source s USING (source_id) WHERE s.name = 'shop' ORDER BY l.load_no;
 SELECT count(*) AS triggers FROM public.attach_trigger;
 -- alter_source keeps the added feed

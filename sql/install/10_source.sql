@@ -46,19 +46,21 @@ CREATE TABLE agentcrm.source_part (
 	key_table		text NOT NULL,
 	key_columns		text[] NOT NULL,
 	key_classes		text[] NOT NULL,
+	touches			text,
 	PRIMARY KEY (source_id, part),
 	UNIQUE (source_id, name)
 );
 COMMENT ON TABLE agentcrm.source_part IS 'Parts of a source that are read by key: its orders, its feeds, and tables whose rows touch orders';
 COMMENT ON COLUMN agentcrm.source_part.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.source_part.part IS 'Number of the part within the source; part 1 is the orders';
-COMMENT ON COLUMN agentcrm.source_part.name IS 'order, client, product, rep or another feed; touch parts are named after their table';
-COMMENT ON COLUMN agentcrm.source_part.kind IS 'order: query gives order lines; feed: query gives attributes; touch: query gives the order keys that a row touches';
+COMMENT ON COLUMN agentcrm.source_part.name IS 'order, client, product, rep or another feed; touch parts are named after their table, and the feed that it touches';
+COMMENT ON COLUMN agentcrm.source_part.kind IS 'order: query gives order lines; feed: query gives rows of the feed; touch: query gives the keys of another part that a row touches';
 COMMENT ON COLUMN agentcrm.source_part.query IS 'Query over one typed array per key column: $1, $2, ...';
 COMMENT ON COLUMN agentcrm.source_part.key_schema IS 'Schema of the relation that lists all keys';
 COMMENT ON COLUMN agentcrm.source_part.key_table IS 'Relation that lists all keys';
 COMMENT ON COLUMN agentcrm.source_part.key_columns IS 'Key columns in that relation';
 COMMENT ON COLUMN agentcrm.source_part.key_classes IS 'What they hold: number, text, or another type by name; under another class keys would have other ids';
+COMMENT ON COLUMN agentcrm.source_part.touches IS 'Name of the part whose keys a touch part''s query gives';
 
 /*
  * Queries run under the rights of run_as, agents under those of their

@@ -259,23 +259,24 @@ BEGIN
 	ELSIF wanted = 'text' AND base <> 'unknown'::regtype
 		AND (SELECT typcategory FROM pg_type WHERE oid = base) NOT IN ('S', 'E') THEN
 		PERFORM agentcrm.attach_refuse(format('%s: type %s is not text', what, named), coalesce(format(pass, format('(%s)::text', expression)), 'Cast it to text.'), '42804');
+	ELSIF wanted = 'array' AND NOT EXISTS (SELECT FROM pg_type t WHERE t.oid = base AND t.typsubscript = 'array_subscript_handler'::regproc) THEN
+		PERFORM agentcrm.attach_refuse(format('%s: type %s is not an array', what, named), 'Give an array: ARRAY[...], or array_agg(...).', '42804');
 	END IF;
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_type(text, text, oid, text, text) IS 'Internal: refuses a type that does not serve';
+
+CREATE FUNCTION agentcrm.feed_columns(OUT feed text, OUT facts boolean, OUT col text, OUT wanted text, OUT need text, OUT words text, OUT target text) RETURNS SETOF record
+	LANGUAGE C IMMUTABLE AS 'MODULE_PATHNAME', 'agentcrm_feed_columns';
+COMMENT ON FUNCTION agentcrm.feed_columns() IS 'Internal: columns that the queries of feeds may or must give; facts: rows that are deleted when they are given no longer; need: owner (whom a row is about), required or optional; words: texts that are possible; target: column of the feed''s table';
 
 CREATE FUNCTION agentcrm.attach_wanted(part text) RETURNS TABLE (col text, wanted text, required boolean)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT w.col, w.wanted, w.required FROM (VALUES
 		('order', 'client_key', 'key', true), ('order', 'order_key', 'key', true), ('order', 'line_key', 'key', true), ('order', 'product_key', 'key', true),
 		('order', 'ordered_at', 'time', true), ('order', 'quantity', 'number', true), ('order', 'amount', 'number', true),
-		('order', 'rep_key', 'key', false), ('order', 'kind', 'text', false), ('order', 'margin', 'number', false),
-		('client', 'client_key', 'key', true), ('client', 'name', 'key', false), ('client', 'parent_key', 'key', false), ('client', 'active', 'condition', false),
-		('client', 'channel', 'key', false), ('client', 'territory', 'key', false), ('client', 'rep_key', 'key', false), ('client', 'do_not_contact', 'condition', false),
-		('product', 'product_key', 'key', true), ('product', 'name', 'key', false), ('product', 'category', 'key', false),
-		('product', 'active', 'condition', false), ('product', 'pack_qty', 'number', false),
-		('product', 'successor_key', 'key', false), ('product', 'min_order_qty', 'number', false),
-		('rep', 'rep_key', 'key', true), ('rep', 'name', 'key', false), ('rep', 'active', 'condition', false)
+		('order', 'rep_key', 'key', false), ('order', 'kind', 'text', false), ('order', 'margin', 'number', false)
 	) AS w(part, col, wanted, required) WHERE w.part = attach_wanted.part
+	UNION ALL SELECT f.col, f.wanted, f.need <> 'optional' FROM agentcrm.feed_columns() f WHERE f.feed = attach_wanted.part
 $$;
 COMMENT ON FUNCTION agentcrm.attach_wanted(text) IS 'Internal: columns that a part''s query may or must give';
 
@@ -296,7 +297,9 @@ BEGIN
 		IF NOT columns ? c.col THEN
 			IF c.required THEN
 				PERFORM agentcrm.attach_refuse(format('%s does not give %s', what, c.col),
-					'Where there is none, give NULL AS ' || c.col || ' if a NULL makes sense.', '42703');
+					CASE part ->> 'kind' WHEN 'feed' THEN (SELECT 'It must give ' || string_agg(w.col, ', ') FILTER (WHERE w.required)
+						|| coalesce('; it may give ' || string_agg(w.col, ', ') FILTER (WHERE NOT w.required), '') || '.' FROM agentcrm.attach_wanted(part ->> 'name') w)
+						ELSE 'Where there is none, give NULL AS ' || c.col || ' if a NULL makes sense.' END, '42703');
 			END IF;
 			CONTINUE;
 		END IF;
@@ -306,43 +309,53 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_columns(jsonb, text, jsonb) IS 'Internal: refuses a query whose columns are missing, unknown or of a wrong type';
 
--- order_key must be rendered as the watched columns are, or changed orders would not be found again.
-CREATE FUNCTION agentcrm.attach_check_order_key(part jsonb, given oid) RETURNS void
+-- The part's own key must be rendered as the watched columns are, or changed rows would not be found again.
+CREATE FUNCTION agentcrm.attach_check_own_key(what text, part jsonb, given oid) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	key oid[] := agentcrm.column_types((part ->> 'relation')::oid, agentcrm.part_array(part, 'key'));
 	base oid := agentcrm.base_type(given);
+	named text := (part ->> 'name') || '_key';
 BEGIN
 	IF cardinality(key) > 1 THEN
 		IF base <> 'record'::regtype THEN
-			PERFORM agentcrm.attach_refuse(format('query: order_key is of type %s, but the key has %s columns', format_type(given, NULL), cardinality(key)),
-				format('Give ROW(%s) AS order_key.', (SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(part, 'key')) k)), '42804');
+			PERFORM agentcrm.attach_refuse(format('%s: %s is of type %s, but the key has %s columns', what, named, format_type(given, NULL), cardinality(key)),
+				format('Give ROW(%s) AS %s.', (SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(part, 'key')) k), named), '42804');
 		END IF;
 	ELSIF base <> key[1] AND NOT (SELECT bool_and(typcategory = 'S') FROM pg_type WHERE oid IN (base, key[1])) THEN
-		PERFORM agentcrm.attach_refuse(format('query: order_key is of type %s, but the key column is of type %s', format_type(given, NULL), format_type(key[1], NULL)),
+		PERFORM agentcrm.attach_refuse(format('%s: %s is of type %s, but the key column is of type %s', what, named, format_type(given, NULL), format_type(key[1], NULL)),
 			'Give the key column itself.', '42804');
 	END IF;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_check_order_key(jsonb, oid) IS 'Internal: refuses an order_key of another type than the key columns';
+COMMENT ON FUNCTION agentcrm.attach_check_own_key(text, jsonb, oid) IS 'Internal: refuses an order_key, or a feed''s own key, of another type than the key columns';
 
-CREATE FUNCTION agentcrm.attach_check_touch(reader jsonb, part jsonb, order_part jsonb) RETURNS void
+CREATE FUNCTION agentcrm.touched_part(spec jsonb, part jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT p FROM jsonb_array_elements(spec -> 'parts') p WHERE p ->> 'name' = coalesce(part ->> 'touches', 'order')
+$$;
+COMMENT ON FUNCTION agentcrm.touched_part(jsonb, jsonb) IS 'Internal: the part whose keys a touch part gives';
+
+CREATE FUNCTION agentcrm.attach_check_touch(reader jsonb, part jsonb, touched jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	what text := format('argument watch, orders of %s', part ->> 'name');
-	wanted oid[] := agentcrm.column_types((order_part ->> 'relation')::oid, agentcrm.part_array(order_part, 'key'));
+	orders boolean := touched ->> 'kind' = 'order';
+	what text := format('argument watch, %s of %s', CASE WHEN orders THEN 'orders' ELSE 'keys' END, agentcrm.relation_name((part ->> 'relation')::oid));
+	named text := CASE WHEN orders THEN 'order key' ELSE 'key' END;
+	wanted oid[] := agentcrm.column_types((touched ->> 'relation')::oid, agentcrm.part_array(touched, 'key'));
 	given jsonb := agentcrm.attach_columns(reader, what, part);
 BEGIN
 	IF (SELECT count(*) FROM jsonb_object_keys(given)) <> cardinality(wanted) THEN
-		PERFORM agentcrm.attach_refuse(format('%s gives %s columns, but the order key has %s', what,
-			(SELECT count(*) FROM jsonb_object_keys(given)), cardinality(wanted)), state => '42804');
+		PERFORM agentcrm.attach_refuse(format('%s gives %s columns, but the %s has %s', what,
+			(SELECT count(*) FROM jsonb_object_keys(given)), named, cardinality(wanted)), state => '42804');
 	END IF;
 	IF cardinality(wanted) = 1 AND NOT EXISTS (
 		SELECT FROM jsonb_each_text(given) g JOIN pg_type t ON t.oid = agentcrm.base_type(g.value::oid) JOIN pg_type w ON w.oid = wanted[1]
 		WHERE t.oid = w.oid OR t.typcategory = w.typcategory) THEN
-		PERFORM agentcrm.attach_refuse(what || ' does not give the order key''s type', 'Give the key columns of the orders it touches.', '42804');
+		PERFORM agentcrm.attach_refuse(format('%s does not give the %s''s type', what, named),
+			CASE WHEN orders THEN 'Give the key columns of the orders it touches.' ELSE format('Give the key columns of the rows of feed %s that it touches, of type %s.', touched ->> 'name', format_type(wanted[1], NULL)) END, '42804');
 	END IF;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_check_touch(jsonb, jsonb, jsonb) IS 'Internal: refuses a touch query that does not give order keys';
+COMMENT ON FUNCTION agentcrm.attach_check_touch(jsonb, jsonb, jsonb) IS 'Internal: refuses a touch query that does not give keys of the part it touches';
 
 CREATE FUNCTION agentcrm.attach_check_relation(argument text, relation regclass) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

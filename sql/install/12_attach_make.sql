@@ -39,32 +39,41 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_key(text[], name[]) IS 'Internal: relation and columns of a key given as dotted names';
 
+-- A row of a table that does not hold the part's key touches other rows: those whose keys a query gives.
+CREATE FUNCTION agentcrm.attach_touch(part text, relation regclass, key text[], query text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	name text := CASE WHEN part <> 'order' THEN part || ': ' ELSE '' END || agentcrm.relation_name(relation);
+BEGIN
+	RETURN agentcrm.attach_watch(name, relation, key) || jsonb_build_object('touch',
+		agentcrm.attach_part(name, 'touch', query, relation, key) || jsonb_build_object('touches', part));
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_touch(text, regclass, text[], text) IS 'Internal: a watched table whose rows touch other rows, and the query that tells which';
+
 CREATE FUNCTION agentcrm.attach_watch_entry(part text, n_key int, table_name text, given jsonb, path name[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	relation regclass := agentcrm.attach_relation('watch', agentcrm.attach_identifier('watch', table_name), path);
 	named text := agentcrm.relation_name(relation);
-	touches boolean := jsonb_typeof(given) = 'object';
+	touches text := CASE WHEN jsonb_typeof(given) = 'object' THEN CASE part WHEN 'order' THEN 'orders' ELSE 'keys' END END;
 	key text[];
 	unknown text;
 BEGIN
-	IF touches THEN
-		SELECT min(k) INTO unknown FROM jsonb_object_keys(given) k WHERE k NOT IN ('key', 'orders');
-		IF unknown IS NOT NULL OR NOT given ? 'key' OR jsonb_typeof(given -> 'orders') IS DISTINCT FROM 'string' THEN
-			PERFORM agentcrm.attach_refuse(format('argument watch: %s must be {"key": [columns], "orders": "SELECT key columns ..."}', named));
+	IF touches IS NOT NULL THEN
+		SELECT min(k) INTO unknown FROM jsonb_object_keys(given) k WHERE k NOT IN ('key', touches);
+		IF unknown IS NOT NULL OR NOT given ? 'key' OR jsonb_typeof(given -> touches) IS DISTINCT FROM 'string' THEN
+			PERFORM agentcrm.attach_refuse(format('argument watch: %s must be {"key": [columns], "%s": "SELECT key columns ..."}', named, touches),
+				CASE WHEN part <> 'order' THEN format('"keys" gives the keys of the rows of feed %s that a row of %s touches.', part, named) END);
 		END IF;
 	END IF;
-	key := agentcrm.attach_key_columns('watch', relation, CASE WHEN touches THEN given -> 'key' ELSE given END);
-	IF NOT touches THEN
-		IF cardinality(key) <> n_key THEN
-			PERFORM agentcrm.attach_refuse(format('argument watch: %s names %s columns, but the key has %s', named, cardinality(key), n_key));
-		END IF;
-		RETURN agentcrm.attach_watch(part, relation, key);
+	key := agentcrm.attach_key_columns('watch', relation, CASE WHEN touches IS NOT NULL THEN given -> 'key' ELSE given END);
+	IF touches IS NOT NULL THEN
+		RETURN agentcrm.attach_touch(part, relation, key, given ->> touches);
 	END IF;
-	IF part <> 'order' THEN
-		PERFORM agentcrm.attach_refuse(format('argument watch: "orders" has no meaning for feed %s', part));
+	IF cardinality(key) <> n_key THEN
+		PERFORM agentcrm.attach_refuse(format('argument watch: %s names %s columns, but the key has %s', named, cardinality(key), n_key));
 	END IF;
-	RETURN agentcrm.attach_watch(named, relation, key) || jsonb_build_object('touch', agentcrm.attach_part(named, 'touch', given ->> 'orders', relation, key));
+	RETURN agentcrm.attach_watch(part, relation, key);
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_watch_entry(text, int, text, jsonb, name[]) IS 'Internal: an entry of argument watch';
 
@@ -112,9 +121,14 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	k record;
 	plain text;
+	watches jsonb;
 BEGIN
-	IF feed IS NULL OR feed NOT IN ('client', 'product', 'rep') THEN
-		PERFORM agentcrm.attach_refuse(format('feed %s is not known in this version', coalesce(quote_literal(feed), 'NULL')), 'Known feeds: client, product, rep.', '0A000');
+	IF feed IS NULL OR NOT EXISTS (SELECT FROM agentcrm.feed_columns() f WHERE f.feed = attach_feed_spec.feed) THEN
+		PERFORM agentcrm.attach_refuse(format('feed %s is not known in this version', coalesce(quote_literal(feed), 'NULL')),
+			'Known feeds: ' || (SELECT string_agg(f.feed, ', ') FROM agentcrm.feed_columns() f WHERE f.target IS NULL) || '.', '0A000');
+	ELSIF coalesce(options ->> 'query', '') = '' THEN
+		PERFORM agentcrm.attach_refuse('pass query: a SELECT over $1, the keys',
+			'It must give ' || (SELECT string_agg(w.col, ', ') FROM agentcrm.attach_wanted(feed) w WHERE w.required) || '.');
 	ELSIF options ? 'key' THEN
 		SELECT * INTO k FROM agentcrm.attach_key(agentcrm.part_array(options, 'key'), path);
 	ELSIF jsonb_typeof(options -> 'watch') = 'object' AND (SELECT count(*) FROM jsonb_object_keys(options -> 'watch')) = 1 THEN
@@ -124,8 +138,9 @@ BEGIN
 	ELSE
 		PERFORM agentcrm.attach_refuse('pass key: which of the watched tables lists the keys of the feed', 'For example key => ''{sales.clients.client_id}''.');
 	END IF;
-	RETURN agentcrm.attach_spec(jsonb_build_array(agentcrm.attach_part(feed, 'feed', options ->> 'query', k.relation, k.key)),
-		agentcrm.attach_watches(feed, cardinality(k.key), options -> 'watch', path));
+	watches := agentcrm.attach_watches(feed, cardinality(k.key), options -> 'watch', path);
+	RETURN agentcrm.attach_spec(jsonb_build_array(agentcrm.attach_part(feed, 'feed', options ->> 'query', k.relation, k.key))
+		|| (SELECT coalesce(jsonb_agg(w -> 'touch') FILTER (WHERE w ? 'touch'), '[]') FROM jsonb_array_elements(watches) w), watches);
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_feed_spec(text, jsonb, name[]) IS 'Internal: part and watches of attach_feed''s arguments';
 

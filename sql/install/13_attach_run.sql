@@ -48,11 +48,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.attach_index_remarks(jsonb) IS 'Internal: remarks on keys without an index, with the statement that makes it (a partitioned table''s cannot be made concurrently)';
 
--- Tables that the order query reads, by its plan; a partition stands for its root.
-CREATE FUNCTION agentcrm.attach_unwatched(reader jsonb, spec jsonb) RETURNS jsonb
+-- Tables that the query of the orders, or of a feed, reads, by its plan; a partition stands for its root.
+CREATE FUNCTION agentcrm.attach_unwatched(reader jsonb, spec jsonb, part jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	part jsonb := spec -> 'parts' -> 0;
 	types text[] := agentcrm.part_array(part, 'types');
 	plan jsonb;
 	result jsonb;
@@ -65,13 +64,14 @@ BEGIN
 		SELECT i.inhparent FROM up u JOIN pg_inherits i ON i.inhrelid = u.oid),
 	top AS (
 		SELECT DISTINCT u.oid FROM up u WHERE NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = u.oid))
-	SELECT coalesce(jsonb_agg(format('%s is read by the query but not watched: its changes are not seen', agentcrm.relation_name(t.oid)) ORDER BY t.oid), '[]')
+	SELECT coalesce(jsonb_agg(format('%s is read by the %s but not watched: its changes are not seen', agentcrm.relation_name(t.oid),
+		CASE part ->> 'kind' WHEN 'order' THEN 'query' ELSE 'query of feed ' || (part ->> 'name') END) ORDER BY t.oid), '[]')
 	INTO result FROM top t
 	WHERE t.oid NOT IN (SELECT (w ->> 'relation')::oid FROM jsonb_array_elements(spec -> 'watches') w JOIN jsonb_array_elements(spec -> 'parts') p
-						ON p ->> 'name' = w ->> 'part' WHERE p ->> 'kind' <> 'feed');
+						ON p ->> 'name' = w ->> 'part' WHERE part ->> 'name' IN (p ->> 'name', coalesce(p ->> 'touches', 'order')));
 	RETURN result;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_unwatched(jsonb, jsonb) IS 'Internal: remarks on tables that are read but not watched';
+COMMENT ON FUNCTION agentcrm.attach_unwatched(jsonb, jsonb, jsonb) IS 'Internal: remarks on tables that are read but not watched';
 
 
 CREATE FUNCTION agentcrm.attach_check_argument(reader jsonb, a jsonb) RETURNS void
@@ -100,13 +100,13 @@ DECLARE
 	counted jsonb := '{}';
 BEGIN
 	IF part ->> 'kind' = 'touch' THEN
-		PERFORM agentcrm.attach_check_touch(reader, part, spec -> 'parts' -> 0);
+		PERFORM agentcrm.attach_check_touch(reader, part, agentcrm.touched_part(spec, part));
 		RETURN counted;
 	END IF;
 	keys := agentcrm.attach_sample(reader, part, most);
 	columns := agentcrm.attach_check_columns(reader, what, part);
 	IF part ->> 'kind' = 'order' THEN
-		PERFORM agentcrm.attach_check_order_key(part, (columns ->> 'order_key')::oid);
+		PERFORM agentcrm.attach_check_own_key(what, part, (columns ->> 'order_key')::oid);
 		BEGIN
 			counted := agentcrm.attach_count(reader, part, columns, keys);
 		EXCEPTION WHEN OTHERS THEN
@@ -122,6 +122,9 @@ BEGIN
 			PERFORM agentcrm.attach_blame(reader, spec, part, keys);
 			RAISE;
 		END;
+		IF agentcrm.feed_of_facts(part ->> 'name') THEN
+			PERFORM agentcrm.attach_check_facts(reader, what, part, columns, keys);
+		END IF;
 	END IF;
 	RETURN counted;
 END $$;
@@ -157,9 +160,12 @@ BEGIN
 	FOR part IN SELECT e FROM jsonb_array_elements(spec -> 'parts') e LOOP
 		IF part ->> 'kind' = 'order' THEN
 			counted := agentcrm.attach_check_part(reader, spec, part, most);
-			remarks := remarks || agentcrm.attach_line_remarks(counted, most) || agentcrm.attach_unwatched(reader, spec);
+			remarks := remarks || agentcrm.attach_line_remarks(counted, most) || agentcrm.attach_unwatched(reader, spec, part);
 		ELSE
-			PERFORM agentcrm.attach_check_part(reader, spec, part, 1000);
+			PERFORM agentcrm.attach_check_part(reader, spec, part, 1000), agentcrm.attach_check_names(source, spec, part);
+			IF part ->> 'kind' = 'feed' THEN
+				remarks := remarks || agentcrm.attach_unwatched(reader, spec, part);
+			END IF;
 		END IF;
 	END LOOP;
 	IF EXISTS (SELECT FROM pg_roles WHERE rolname = source.run_as AND rolsuper) THEN

@@ -130,12 +130,13 @@ DECLARE
 	last_part int := (SELECT coalesce(max(part), 0) FROM agentcrm.source_part p WHERE p.source_id = source);
 	last_watch int := (SELECT coalesce(max(watch), 0) FROM agentcrm.source_watch w WHERE w.source_id = source);
 BEGIN
-	INSERT INTO agentcrm.source_part AS old (source_id, part, name, kind, query, key_schema, key_table, key_columns, key_classes)
-	SELECT source, last_part + row_number() OVER (ORDER BY i), p ->> 'name', p ->> 'kind', p ->> 'query', n.nspname, c.relname, agentcrm.part_array(p, 'key'), agentcrm.part_classes(p)
+	INSERT INTO agentcrm.source_part AS old (source_id, part, name, kind, query, key_schema, key_table, key_columns, key_classes, touches)
+	SELECT source, last_part + row_number() OVER (ORDER BY i), p ->> 'name', p ->> 'kind', p ->> 'query', n.nspname, c.relname, agentcrm.part_array(p, 'key'), agentcrm.part_classes(p),
+		CASE p ->> 'kind' WHEN 'touch' THEN coalesce(p ->> 'touches', 'order') END
 	FROM jsonb_array_elements(spec -> 'parts') WITH ORDINALITY AS a(p, i)
 	JOIN pg_class c ON c.oid = (p ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
 	ON CONFLICT (source_id, name) DO UPDATE SET kind = excluded.kind, query = excluded.query,
-		key_schema = excluded.key_schema, key_table = excluded.key_table, key_columns = excluded.key_columns, key_classes = excluded.key_classes;
+		key_schema = excluded.key_schema, key_table = excluded.key_table, key_columns = excluded.key_columns, key_classes = excluded.key_classes, touches = excluded.touches;
 
 	INSERT INTO agentcrm.source_watch (source_id, watch, part, schema_name, table_name, key_columns, columns)
 	SELECT source, last_watch + row_number() OVER (ORDER BY i), p.part, n.nspname, c.relname, agentcrm.part_array(w, 'key'), agentcrm.columns_by_number(c.oid)

@@ -163,7 +163,7 @@ COMMENT ON FUNCTION agentcrm.alter_source(text, regclass, regclass, regclass, re
 	text, text, text, text, text, text, text, text, text, text, text, text, text[], jsonb, text, name, text, interval, text[], boolean, text) IS
 'Changes a source: arguments given replace those of attach, those named in reset return to their default; everything is checked and read again';
 
-CREATE FUNCTION agentcrm.feed_run(source_name text, feed text, given jsonb) RETURNS SETOF agentcrm.attach_report
+CREATE FUNCTION agentcrm.feed_run(source_name text, feed text, given jsonb, dry_run boolean) RETURNS SETOF agentcrm.attach_report
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	source agentcrm.source := agentcrm.get_source(source_name);
@@ -172,9 +172,11 @@ DECLARE
 	counted jsonb;
 	totals jsonb;
 BEGIN
-	PERFORM agentcrm.attach_check_unwritten();
+	IF NOT dry_run THEN
+		PERFORM agentcrm.attach_check_unwritten();
+	END IF;
 	IF source.options -> 'feeds' ? feed THEN
-		RETURN QUERY SELECT * FROM agentcrm.alter_run(source_name, jsonb_build_object('feeds', source.options -> 'feeds' || jsonb_build_object(feed, given)), NULL, false);
+		RETURN QUERY SELECT * FROM agentcrm.alter_run(source_name, jsonb_build_object('feeds', source.options -> 'feeds' || jsonb_build_object(feed, given)), NULL, dry_run);
 		RETURN;
 	END IF;
 	IF EXISTS (SELECT FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name = feed) THEN
@@ -184,6 +186,10 @@ BEGIN
 	counted := agentcrm.attach_check(source, spec, 1000);
 	totals := agentcrm.part_totals(source, spec -> 'parts');
 	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
+	IF dry_run THEN
+		RETURN QUERY SELECT 'next', ('dry run: nothing was changed')::text;
+		RETURN;
+	END IF;
 	PERFORM agentcrm.hold_steps();
 	PERFORM set_config('lock_timeout', agentcrm.attach_lock_timeout(), true);
 	PERFORM agentcrm.attach_lock('attach_feed', ARRAY(SELECT agentcrm.attach_relations(spec)));
@@ -194,14 +200,14 @@ BEGIN
 	PERFORM set_config('lock_timeout', before, true);
 	PERFORM agentcrm.wake();
 END $$;
-COMMENT ON FUNCTION agentcrm.feed_run(text, text, jsonb) IS 'Internal: adds a feed to a source';
+COMMENT ON FUNCTION agentcrm.feed_run(text, text, jsonb, boolean) IS 'Internal: adds a feed to a source';
 
-CREATE FUNCTION agentcrm.attach_feed(source text, feed text, query text, watch jsonb, key text[] DEFAULT NULL) RETURNS SETOF agentcrm.attach_report
+CREATE FUNCTION agentcrm.attach_feed(source text, feed text, query text, watch jsonb, key text[] DEFAULT NULL, dry_run boolean DEFAULT false) RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql AS $$
-	SELECT * FROM agentcrm.feed_run(source, feed, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('query', query, 'watch', watch, 'key', key)))
+	SELECT * FROM agentcrm.feed_run(source, feed, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('query', query, 'watch', watch, 'key', key)), dry_run)
 $$;
-COMMENT ON FUNCTION agentcrm.attach_feed(text, text, text, jsonb, text[]) IS
-'Adds a client, product or rep feed to a source, or replaces one that was added so; key names the watched table that lists all keys, where several are watched';
+COMMENT ON FUNCTION agentcrm.attach_feed(text, text, text, jsonb, text[], boolean) IS
+'Adds a feed to a source, or replaces one that was added so: attributes (client, product, rep) or facts (interaction, receivable, payment, stock, price, programme, lead, ticket), which go into the table of that name. query gives the feed''s columns for keys, watch the tables whose changes change its result; key names the table that lists all keys, where several are watched; dry_run only reports';
 
 -- What the agents bid so far was withheld: all clients are looked at again.  A load that is under way does it itself.
 CREATE FUNCTION agentcrm.start_assessment(source agentcrm.source) RETURNS void

@@ -73,8 +73,8 @@ BEGIN
 	RETURN CASE jsonb_typeof(given)
 		WHEN 'string' THEN to_jsonb(agentcrm.renamed_column(source, relation, given #>> '{}'))
 		WHEN 'array' THEN (SELECT jsonb_agg(agentcrm.renamed_column(source, relation, e) ORDER BY i) FROM jsonb_array_elements_text(given) WITH ORDINALITY AS a(e, i))
-		WHEN 'object' THEN given || jsonb_build_object('key', agentcrm.renamed_key(source, relation, given -> 'key'),
-			'orders', agentcrm.renamed_sql(source, '{}', given ->> 'orders'))
+		WHEN 'object' THEN (SELECT given || jsonb_build_object('key', agentcrm.renamed_key(source, relation, given -> 'key'),
+			t.what, agentcrm.renamed_sql(source, '{}', given ->> t.what)) FROM (SELECT CASE WHEN given ? 'keys' THEN 'keys' ELSE 'orders' END AS what) AS t)
 		ELSE given END;
 END $$;
 COMMENT ON FUNCTION agentcrm.renamed_key(int, text, jsonb) IS 'Internal: key columns under the names of now';
@@ -148,14 +148,14 @@ BEGIN
 	FOR e IN SELECT p FROM jsonb_array_elements(spec -> 'parts') p WHERE arguments = '{}' LOOP
 		BEGIN
 			IF e ->> 'kind' = 'touch' THEN
-				PERFORM agentcrm.attach_check_touch(reader, e, spec -> 'parts' -> 0);
+				PERFORM agentcrm.attach_check_touch(reader, e, agentcrm.touched_part(spec, e));
 			ELSE
 				PERFORM agentcrm.attach_check_columns(reader, CASE e ->> 'kind' WHEN 'order' THEN 'query' ELSE 'query of feed ' || (e ->> 'name') END, e);
 			END IF;
 		EXCEPTION WHEN OTHERS THEN
 			message := coalesce(message, regexp_replace(SQLERRM, '^attach: ', ''));
-			IF options -> 'feeds' ? (e ->> 'name') THEN
-				arguments := arguments || ('feed ' || (e ->> 'name'));
+			IF options -> 'feeds' ? coalesce(e ->> 'touches', e ->> 'name') THEN
+				arguments := arguments || ('feed ' || coalesce(e ->> 'touches', e ->> 'name'));
 			ELSIF options ? 'query' THEN
 				arguments := arguments || CASE e ->> 'kind' WHEN 'order' THEN 'query' ELSE 'watch' END;
 			END IF;

@@ -47,6 +47,7 @@
 #define CLIENTS_PER_ASSESSMENT 500
 /* Clients are emptied until so many lines are gone. */
 #define LINES_PER_EMPTYING 5000
+#define FACTS_PER_EMPTYING 50000
 
 /* Pending loads, feeds first; read at the start of each step. */
 static Load *loads = NULL;
@@ -194,8 +195,8 @@ load_request(int32 source_id, int16 part, const char *cause, bool reconcile)
 	SPI_connect();
 	SPI_execute_with_args("SELECT agentcrm.start_load(s, p.name, NULL, $3, $4)"
 						  " FROM agentcrm.source s JOIN agentcrm.source_part p USING (source_id)"
-						  " WHERE $1 IN (0, source_id) AND ($2 IN (0, p.part) OR p.kind = 'order' AND EXISTS (SELECT"
-						  "  FROM agentcrm.source_part t WHERE t.source_id = p.source_id AND t.part = $2 AND t.kind = 'touch'))",
+						  " WHERE $1 IN (0, source_id) AND ($2 IN (0, p.part) OR p.name = (SELECT t.touches"
+						  "  FROM agentcrm.source_part t WHERE t.source_id = p.source_id AND t.part = $2))",
 						  4, types, values, NULL, false, 0);
 	SPI_finish();
 }
@@ -504,29 +505,11 @@ next_ids(const char *sql, int32 number, int64 bound, int limit, int64 *ids)
 static int
 next_stored(Source *source, SourcePart *part, Load *load, int limit, int64 *last, const char **keys)
 {
-	MemoryContext cxt = CurrentMemoryContext;
 	int64		after = load->position ? pg_strtoint64(load->position) : PG_INT64_MIN;
-	Oid			types[3] = {INT4OID, INT8OID, INT4OID};
-	Datum		values[3] = {Int32GetDatum(source->source_id), Int64GetDatum(after), Int32GetDatum(limit)};
-	const char *sql;
-	int			n;
 
 	if (part->kind == PART_ORDER)
 		return ledger_list_orders(source->source_id, after, limit, keys, last);
-	sql = psprintf("SELECT %s_id, %s_key FROM agentcrm.%s WHERE feed_source_id = $1 AND active AND %s_id > $2 ORDER BY 1 LIMIT $3",
-				   part->name, part->name, part->name, part->name);
-	SPI_connect();
-	SPI_execute_with_args(sql, 3, types, values, NULL, true, 0);
-	n = SPI_processed;
-	for (int i = 0; i < n; i++)
-	{
-		bool		isnull;
-
-		*last = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-		keys[i] = MemoryContextStrdup(cxt, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2));
-	}
-	SPI_finish();
-	return n;
+	return ledger_list_feed(source->source_id, part->name, after, limit, keys, last);
 }
 
 /* Retract what is stored and whose key is gone. */
@@ -641,7 +624,7 @@ forget_orders(Source *source, const LedgerChange *changes, int n)
 	SPI_finish();
 }
 
-/* No line is left: the source goes, or is read under its new key. */
+/* No line is left: the source goes, with what its feeds gave, or is read under its new key. */
 static void
 end_emptying(Source *source, Load *load)
 {
@@ -652,6 +635,8 @@ end_emptying(Source *source, Load *load)
 		"UPDATE agentcrm.rep SET feed_source_id = NULL WHERE feed_source_id = $1",
 	"DELETE FROM agentcrm.source WHERE source_id = $1"};
 
+	if (source->state == SOURCE_DETACHING && ledger_delete_feeds(source->source_id, FACTS_PER_EMPTYING) > 0)
+		return;					/* and perhaps more of them in the next step */
 	execute_for(source, empty, lengthof(empty));
 	if (source->state == SOURCE_DETACHING)
 		execute_for(source, gone, lengthof(gone));

@@ -183,7 +183,7 @@ reconcile_lost(TimestampTz now)
 
 /* ---- keys that wait in the queue ---- */
 
-/* Add the orders that waiting rows of a touching table concern. */
+/* Add the keys that waiting rows of a touching table concern. */
 static int
 add_touched(Source *source, SourcePart *touch, const QueueEvent *events, int n, const char ***waiting, int n_waiting)
 {
@@ -221,10 +221,9 @@ reconcile_leave_out_waiting(Source *source, SourcePart *part, const char **keys,
 		if (events[i].source_id == source->source_id && events[i].part == part->part)
 			waiting[n_waiting++] = events[i].key;
 	}
-	if (part->kind == PART_ORDER)
-		for (int p = 0; p < source->n_parts; p++)
-			if (source->parts[p].kind == PART_TOUCH)
-				n_waiting = add_touched(source, &source->parts[p], events, n_events, &waiting, n_waiting);
+	for (int p = 0; p < source->n_parts; p++)
+		if (source_part_touches(&source->parts[p], part))
+			n_waiting = add_touched(source, &source->parts[p], events, n_events, &waiting, n_waiting);
 	if (n_waiting == 0)
 		return true;
 	source_add_spellings(source, part, &waiting, &n_waiting);

@@ -208,42 +208,44 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, b
 	return n_changes;
 }
 
-/* Read orders by their own keys, or by the keys of rows that touch them. */
+/* Read orders by their keys. */
 int
 step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
 			   LedgerChange **changes)
 {
-	const char **touching;
-	const char **orders;
-	int			n_orders;
-	QueueEvent *order_events;
-	SourcePart *order_part;
+	return read_orders(source, part, events, n, true, now, changes);
+}
+
+/* The rows of another part that rows of a table touch, as events of that part; none when they cannot be told now. */
+static QueueEvent *
+touched_events(Source *source, SourcePart *part, const QueueEvent *events, int *n, TimestampTz now, SourcePart **touched)
+{
+	const char **touching = palloc(sizeof(char *) * *n);
+	const char **keys;
+	int			n_keys;
+	QueueEvent *result;
 	ErrorData  *error;
 
-	if (part->kind == PART_ORDER)
-		return read_orders(source, part, events, n, true, now, changes);
-
-	touching = palloc(sizeof(char *) * n);
-	for (int i = 0; i < n; i++)
+	*touched = source_part_named(source, part->touches);
+	for (int i = 0; i < *n; i++)
 		touching[i] = events[i].key;
-	error = source_read_touched(source, part, touching, n, &orders, &n_orders);
+	error = source_read_touched(source, part, touching, *n, &keys, &n_keys);
 	if (error)
 	{
-		*changes = palloc(sizeof(LedgerChange));
 		if (!mapping_failed(source, now))
-			queue_fail(events, n, error, now);
-		return 0;
+			queue_fail(events, *n, error, now);
+		*n = 0;
+		return NULL;
 	}
-	queue_forgive(events, n, NULL);
-	n_orders = distinct_keys(orders, n_orders);
-	order_part = source_order_part(source);
-	order_events = palloc0(sizeof(QueueEvent) * Max(n_orders, 1));
-	for (int i = 0; i < n_orders; i++)
-		order_events[i] = (QueueEvent)
+	queue_forgive(events, *n, NULL);
+	*n = distinct_keys(keys, n_keys);
+	result = palloc0(sizeof(QueueEvent) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		result[i] = (QueueEvent)
 	{
-		.source_id = source->source_id, .part = order_part->part, .key = orders[i]
+		.source_id = source->source_id, .part = (*touched)->part, .key = keys[i]
 	};
-	return read_orders(source, order_part, order_events, n_orders, true, now, changes);
+	return result;
 }
 
 /* Halved on failure like orders. */
@@ -252,16 +254,19 @@ read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, boo
 		  FeedFound *found, int64 **clients)
 {
 	const char **keys = palloc(sizeof(char *) * n);
-	FeedRow    *rows;
-	int			n_rows;
+	FeedRows	rows;
+	int			n_keys = n;
 	ErrorData  *error;
 
 	for (int i = 0; i < n; i++)
 		keys[i] = events[i].key;
-	error = source_read_feed(source, part, keys, n, &rows, &n_rows);
+	error = source_read_feed(source, part, &keys, &n_keys, &rows);
 	*clients = palloc(sizeof(int64));
 	if (error && whole && mapping_failed(source, now))
 		return 0;
+	store_sync();				/* another half may have made reps of this one */
+	if (error == NULL)
+		error = ledger_feed_clash(source, &rows);
 	if (error && n > 1)
 	{
 		int64	   *left;
@@ -280,7 +285,7 @@ read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, boo
 		return 0;
 	}
 	queue_forgive(events, n, NULL);
-	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, found, clients);
+	return ledger_store_feed(source, part, keys, n_keys, &rows, now, found, clients);
 }
 
 /* Read attributes of some keys, adding up what they changed. */
@@ -388,12 +393,23 @@ park(Source *source, const QueueEvent *events, int n, TimestampTz now)
 			   source->followed ? now : DT_NOEND);
 }
 
+/* Whether a part's keys are those of orders, or of rows that touch them. */
+static bool
+is_about_orders(Source *source, SourcePart *part)
+{
+	if (part->kind == PART_TOUCH)
+		part = source_part_named(source, part->touches);
+	return part->kind == PART_ORDER;
+}
+
 /* The events of one part of one source; adds the time until the ledger is up to date to ledger_ms. */
 static void
 work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clients, double *ledger_ms)
 {
 	Source	   *source = source_get(events[0].source_id);
 	SourcePart *part;
+	const QueueEvent *own = events;
+	int			n_own = n;
 	FeedFound	found = {0};
 	int64	   *touched;
 	int			n_touched;
@@ -408,7 +424,7 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 	part = source ? source_part(source, events[0].part) : NULL;
 	if (part == NULL)
 		return;					/* detached meanwhile */
-	if (part->kind != PART_FEED && load_empties(source))
+	if (is_about_orders(source, part) && load_empties(source))
 		return;					/* detached, or read anew from the first key */
 	if (source->state == SOURCE_PAUSED || source->state == SOURCE_BROKEN)
 	{
@@ -416,7 +432,11 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		return;
 	}
 	INSTR_TIME_SET_CURRENT(begun);
-	if (part->kind == PART_FEED)
+	if (part->kind == PART_TOUCH)
+		events = touched_events(source, part, events, &n, now, &part);
+	if (n == 0)
+		n_touched = 0;
+	else if (part->kind == PART_FEED)
 	{
 		n_touched = step_read_feed(source, part, events, n, now, &found, &touched);
 		*ledger_ms += ms_since(begun);
@@ -430,7 +450,7 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		n_touched = step_apply(source, changes, n_changes, now, &touched);
 	}
 	if (source->state == SOURCE_BROKEN)
-		park(source, events, n, now);
+		park(source, own, n_own, now);
 	/* a source being loaded is assessed when it is loaded */
 	if (source->state != SOURCE_LOADING && n_touched > 0)
 		add_clients(clients, touched, n_touched);

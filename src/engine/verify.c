@@ -133,9 +133,9 @@ exclude_spellings(Excluded *excluded, Source *source, SourcePart *part)
 	exclude(excluded, source, part, keys, n);
 }
 
-/* Waiting keys of rows that touch orders leave out those orders, too; false when all may be touched. */
+/* Waiting keys of rows that touch a part leave out those that they touch, too; false when all may be touched. */
 static bool
-exclude_touched(Excluded *excluded, Source *source, SourcePart *orders)
+exclude_touched(Excluded *excluded, Source *source, SourcePart *of)
 {
 	for (int p = 0; p < source->n_parts; p++)
 	{
@@ -145,7 +145,7 @@ exclude_touched(Excluded *excluded, Source *source, SourcePart *orders)
 		int			n;
 		int			n_touched;
 
-		if (part->kind != PART_TOUCH)
+		if (!source_part_touches(part, of))
 			continue;
 		if (awaits_resync(excluded, source, part))
 			return false;
@@ -154,7 +154,7 @@ exclude_touched(Excluded *excluded, Source *source, SourcePart *orders)
 			continue;
 		if (source_read_touched(source, part, keys, n, &touched, &n_touched))
 			return false;
-		exclude(excluded, source, orders, touched, n_touched);
+		exclude(excluded, source, of, touched, n_touched);
 	}
 	return true;
 }
@@ -386,7 +386,59 @@ verify_profiles(const int64 *clients, int n)
 	return sink.n == 0;
 }
 
-/* Attributes of clients, products and reps against what their feed gives now. */
+/* The rows of some keys, but for those left out; halved down to a key that cannot be read. */
+static void
+verify_feed_keys(Source *source, SourcePart *part, const char **keys, int n, const Excluded *excluded, DifferenceSink *sink)
+{
+	const char **checked = palloc(sizeof(char *) * Max(n, 1));
+	int			n_checked = 0;
+	FeedRows	rows;
+	ErrorData  *error;
+
+	for (int i = 0; i < n; i++)
+		if (!is_excluded(excluded, source->source_id, part->part, keys[i]))
+			checked[n_checked++] = keys[i];
+	if (n_checked == 0)
+		return;
+	error = source_read_feed(source, part, &checked, &n_checked, &rows);
+	if (error == NULL)
+		ledger_check_feed(source, part, checked, n_checked, &rows, sink);
+	else if (n > 1)
+	{
+		verify_feed_keys(source, part, keys, n / 2, excluded, sink);
+		verify_feed_keys(source, part, keys + n / 2, n - n / 2, excluded, sink);
+	}
+	else
+		difference_add(sink, part->name, keys[0], NULL, "a readable row", error->message);
+}
+
+/* Facts under keys that the application no longer has; entities stay. */
+static void
+verify_surplus_facts(Source *source, SourcePart *part, const Excluded *excluded, DifferenceSink *sink)
+{
+	const char *keys[KEYS_AT_ONCE];
+	bool		exists[KEYS_AT_ONCE];
+	int64		last = PG_INT64_MIN;
+	int			n;
+
+	do
+	{
+		ErrorData  *error;
+
+		n = ledger_list_feed(source->source_id, part->name, last, KEYS_AT_ONCE, keys, &last);
+		error = source_existing_keys(source, part, keys, n, true, exists);
+		if (error)
+		{
+			difference_add(sink, part->name, NULL, NULL, "readable keys", error->message);
+			return;
+		}
+		for (int i = 0; i < n; i++)
+			if (!exists[i] && !is_excluded(excluded, source->source_id, part->part, keys[i]))
+				difference_add(sink, part->name, keys[i], NULL, NULL, "stored, but gone from the application");
+	} while (n == KEYS_AT_ONCE);
+}
+
+/* What is stored of a feed against what it gives now. */
 static void
 verify_feed(Source *source, SourcePart *part, const Excluded *excluded, DifferenceSink *sink)
 {
@@ -398,27 +450,23 @@ verify_feed(Source *source, SourcePart *part, const Excluded *excluded, Differen
 	{
 		MemoryContext old = MemoryContextSwitchTo(chunk_cxt);
 		const char **keys;
-		FeedRow    *rows = NULL;
-		int			n_rows = 0;
 		ErrorData  *error = source_list_keys(source, part, position, KEYS_AT_ONCE, &keys, &n);
 
 		CHECK_FOR_INTERRUPTS();
-		if (error == NULL && n > 0)
-			error = source_read_feed(source, part, keys, n, &rows, &n_rows);
 		if (error)
 		{
 			difference_add(sink, part->name, NULL, NULL, "a readable feed", error->message);
 			n = 0;
 		}
-		for (int i = 0; i < n_rows; i++)
-			if (!is_excluded(excluded, source->source_id, part->part, rows[i].key))
-				ledger_check_feed(source, part->name, &rows[i], sink);
+		verify_feed_keys(source, part, keys, n, excluded, sink);
 		MemoryContextSwitchTo(old);
 		if (n > 0)
 			position = pstrdup(keys[n - 1]);
 		MemoryContextReset(chunk_cxt);
 	} while (n == KEYS_AT_ONCE);
 	MemoryContextDelete(chunk_cxt);
+	if (!feed_kind(part->name)->entity)
+		verify_surplus_facts(source, part, excluded, sink);
 }
 
 /* Why the application's tables cannot be read through the mapping, NULL when they can; an ERROR when only the caller may not. */
@@ -456,7 +504,7 @@ agentcrm_verify(PG_FUNCTION_ARGS)
 
 			if (awaits_resync(&excluded, source, part) || source_is_reading(source, part))
 				continue;
-			if (part->kind == PART_ORDER && !exclude_touched(&excluded, source, part))
+			if (!exclude_touched(&excluded, source, part))
 				continue;
 			exclude_spellings(&excluded, source, part);
 			if (part->kind == PART_FEED)

@@ -39,6 +39,12 @@ typedef struct Erasure
 	"SELECT l.source_id, l.order_id FROM agentcrm.ledger l WHERE l.client_id OPERATOR(pg_catalog.=) $1 " \
 	"UNION SELECT h.source_id, h.order_id FROM agentcrm.ledger_history h WHERE h.client_id OPERATOR(pg_catalog.=) $1"
 
+/* Keys of feed rows that name the client, as (source_id, part, key). */
+#define KEYS_OF_FEED(feed) \
+	"UNION ALL SELECT f.source_id, p.part, f." feed "_key FROM agentcrm." feed " f " \
+	"JOIN agentcrm.source_part p ON p.source_id OPERATOR(pg_catalog.=) f.source_id AND p.name OPERATOR(pg_catalog.=) '" feed "' " \
+	"WHERE f.client_id OPERATOR(pg_catalog.=) $1 "
+
 static const Erasure before_ledger[] = {
 	{"event_failed", "(t.source_id, t.part, t.key) IN (SELECT o.source_id, 1, coalesce(r.order_key, o.order_id::text) "
 	"FROM (" ORDERS_OF_CLIENT ") o LEFT JOIN agentcrm.order_ref r ON r.source_id OPERATOR(pg_catalog.=) o.source_id "
@@ -46,7 +52,9 @@ static const Erasure before_ledger[] = {
 	"UNION ALL SELECT p.source_id, p.part, c.client_key FROM agentcrm.client c "
 	"JOIN agentcrm.source s ON s.namespace OPERATOR(pg_catalog.=) c.namespace "
 	"JOIN agentcrm.source_part p ON p.source_id OPERATOR(pg_catalog.=) s.source_id AND p.name OPERATOR(pg_catalog.=) 'client' "
-	"AND p.kind OPERATOR(pg_catalog.=) 'feed' WHERE c.client_id OPERATOR(pg_catalog.=) $1)"},
+	"AND p.kind OPERATOR(pg_catalog.=) 'feed' WHERE c.client_id OPERATOR(pg_catalog.=) $1 "
+	KEYS_OF_FEED("interaction") KEYS_OF_FEED("receivable") KEYS_OF_FEED("payment")
+	KEYS_OF_FEED("price") KEYS_OF_FEED("lead") KEYS_OF_FEED("ticket") ")"},
 	{"order_ref", "(t.source_id, t.order_id) IN (" ORDERS_OF_CLIENT ") AND NOT EXISTS (SELECT FROM agentcrm.ledger l "
 	"WHERE l.source_id OPERATOR(pg_catalog.=) t.source_id AND l.order_id OPERATOR(pg_catalog.=) t.order_id "
 	"AND l.client_id OPERATOR(pg_catalog.<>) $1)"},
@@ -59,6 +67,12 @@ static const Erasure after_ledger[] = {
 	{"recommendation", NULL},
 	{"resource_use", NULL},
 	{"bid", NULL},
+	{"interaction", NULL},
+	{"receivable", NULL},
+	{"payment", NULL},
+	{"price", NULL},
+	{"lead", NULL},
+	{"ticket", NULL},
 	{"stage_change", NULL},
 	{"client_state", NULL},
 	{"client_product", NULL},

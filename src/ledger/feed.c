@@ -1,11 +1,14 @@
 /*
  * feed.c
- *		Attributes of clients, products and reps as the feeds give them.
+ *		Writing what feeds give: attributes of clients, products and reps, and
+ *		facts about them.
  *
  * Written set-wise; only rows that change are touched, and clients whose
- * attributes changed are reported, for they have to be looked at again.  A row
- * belongs to the first source whose feed gives it: that of another source of
- * the namespace does not touch it, or the two would overwrite each other.
+ * attributes changed are reported, for they have to be looked at again.  An
+ * entity belongs to the first source whose feed gives it: that of another
+ * source of the namespace does not touch it, or the two would overwrite each
+ * other.  Facts belong to their source, and may name clients and products that
+ * are not known yet: their ids will be the same.
  */
 #include "postgres.h"
 
@@ -13,64 +16,10 @@
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #include "distinct.h"
 #include "ledger/entity.h"
-#include "source/source.h"
-
-/* A column of feed rows on its way into an array parameter. */
-typedef struct ArrayBuilder
-{
-	Oid			type;
-	Datum	   *values;
-	bool	   *nulls;
-} ArrayBuilder;
-
-static ArrayBuilder
-new_array(Oid type, int n)
-{
-	ArrayBuilder array = {type, palloc0(sizeof(Datum) * Max(n, 1)), palloc0(sizeof(bool) * Max(n, 1))};
-
-	return array;
-}
-
-static Datum
-finish_array(const ArrayBuilder *array, int n)
-{
-	int			dims[1] = {n};
-	int			lbs[1] = {1};
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-
-	get_typlenbyvalalign(array->type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_md_array(array->values, array->nulls, 1, dims, lbs,
-											  array->type, typlen, typbyval, typalign));
-}
-
-static void
-set_text(ArrayBuilder *array, int i, const char *text)
-{
-	array->nulls[i] = text == NULL;
-	if (text)
-		array->values[i] = CStringGetTextDatum(text);
-}
-
-static void
-set_id(ArrayBuilder *array, int i, bool has, int64 id)
-{
-	array->nulls[i] = !has;
-	array->values[i] = Int64GetDatum(id);
-}
-
-static void
-set_numeric(ArrayBuilder *array, int i, Numeric number)
-{
-	array->nulls[i] = number == NULL;
-	if (number)
-		array->values[i] = NumericGetDatum(number);
-}
+#include "ledger/feed_sql.h"
 
 /* Execute a writing statement over arrays; the ids it returns, and how many of the rows are new. */
 static int
@@ -95,22 +44,6 @@ execute(const char *sql, int nargs, Oid *types, Datum *values, int64 **ids, int 
 	return n;
 }
 
-static const char upsert_clients[] =
-"INSERT INTO agentcrm.client AS c (client_id, namespace, client_key, name, parent_client_id, root_client_id,"
-" channel, territory, rep_id, active, do_not_contact, first_seen, feed_source_id)"
-" SELECT DISTINCT ON (id) id, $1, key, name, parent, id, channel, territory, rep, active, coalesce(quiet, false), $2, $12"
-" FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11) AS f(id, key, name, parent, channel, territory, rep, active, quiet)"
-" ON CONFLICT (client_id) DO UPDATE SET name = excluded.name, parent_client_id = excluded.parent_client_id,"
-"  channel = excluded.channel, territory = excluded.territory, rep_id = excluded.rep_id, active = excluded.active,"
-"  feed_source_id = excluded.feed_source_id,"
-"  do_not_contact = CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN c.do_not_contact ELSE excluded.do_not_contact END"
-" WHERE c.client_key = excluded.client_key AND coalesce(c.feed_source_id, $12) = $12"
-"  AND (c.name, c.parent_client_id, c.channel, c.territory, c.rep_id, c.active, c.feed_source_id IS NULL,"
-"   CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN false ELSE c.do_not_contact END) IS DISTINCT FROM"
-"  (excluded.name, excluded.parent_client_id, excluded.channel, excluded.territory, excluded.rep_id, excluded.active, false,"
-"   excluded.do_not_contact)"
-" RETURNING client_id, c.xmax = 0";
-
 /* 32 levels end a cycle. */
 static const char update_roots[] =
 "WITH RECURSIVE up(client_id, top, level) AS ("
@@ -132,7 +65,7 @@ void
 ledger_update_roots(const int64 *clients, int n)
 {
 	Oid			types[1] = {INT8ARRAYOID};
-	ArrayBuilder ids = new_array(INT8OID, n);
+	Datum	   *ids = palloc(sizeof(Datum) * Max(n, 1));
 	Datum		values[1];
 	int64	   *moved;
 	int			n_new;
@@ -140,194 +73,225 @@ ledger_update_roots(const int64 *clients, int n)
 	if (n == 0)
 		return;
 	for (int i = 0; i < n; i++)
-		ids.values[i] = Int64GetDatum(clients[i]);
-	values[0] = finish_array(&ids, n);
+		ids[i] = Int64GetDatum(clients[i]);
+	values[0] = PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	execute(update_roots, 1, types, values, &moved, &n_new);
 }
 
-static int
-store_clients(Source *source, FeedRow *rows, int n, TimestampTz now, FeedFound *found, int64 **changed)
+/* Reps that rows name are known by that alone. */
+static void
+make_reps_known(Source *source, const FeedRows *rows, TimestampTz now)
 {
-	int32		namespace = source->namespace;
-	Oid			types[12] = {INT4OID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID, INT4OID};
-	Datum		values[12] = {Int32GetDatum(namespace), TimestampTzGetDatum(now)};
-	ArrayBuilder columns[9];
-	static const Oid element[9] = {INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, BOOLOID, BOOLOID};
-	int			n_changed;
-	int			n_new;
-
-	for (int c = 0; c < 9; c++)
-		columns[c] = new_array(element[c], n);
-	for (int i = 0; i < n; i++)
-	{
-		FeedRow    *row = &rows[i];
-
-		if (row->has_rep)
-			entity_ensure(ENTITY_REP, namespace, row->rep_id, row->rep_key, now);
-		set_id(&columns[0], i, true, row->id);
-		set_text(&columns[1], i, row->key);
-		set_text(&columns[2], i, row->name);
-		set_id(&columns[3], i, row->has_parent && row->parent_id != row->id, row->parent_id);
-		set_text(&columns[4], i, row->channel);
-		set_text(&columns[5], i, row->territory);
-		set_id(&columns[6], i, row->has_rep, row->rep_id);
-		columns[7].values[i] = BoolGetDatum(row->active);
-		columns[8].values[i] = BoolGetDatum(row->do_not_contact);
-		columns[8].nulls[i] = !row->has_do_not_contact;
-	}
+	for (int c = 0; c < rows->kind->n_columns; c++)
+		if (rows->kind->columns[c].type == FEED_REP)
+			for (int i = 0; i < rows->n; i++)
+				if (rows->rows[i].values[c])
+					entity_ensure(ENTITY_REP, source->namespace, pg_strtoint64(rows->rows[i].values[c]), rows->rows[i].keys[c], now);
 	entity_flush();
-	for (int c = 0; c < 9; c++)
-		values[c + 2] = finish_array(&columns[c], n);
-	values[11] = Int32GetDatum(source->source_id);
-	n_changed = execute(upsert_clients, 12, types, values, changed, &n_new);
-	found->added += n_new;
-	found->changed += n_changed - n_new;
-
-	ledger_update_roots(*changed, n_changed);
-	return n_changed;
 }
 
-/* Execute a writing statement and add up what it did. */
-static void
-execute_counted(const char *sql, int nargs, Oid *types, Datum *values, FeedFound *found)
-{
-	int64	   *ids;
-	int			n_new;
-	int			n = execute(sql, nargs, types, values, &ids, &n_new);
+/* ---- clients, products and reps ---- */
 
+static int
+store_entities(Source *source, const FeedRows *rows, FeedArguments *arguments, TimestampTz now, FeedFound *found, int64 **changed)
+{
+	const char *feed = rows->kind->name;
+	bool		clients = strcmp(feed, "client") == 0;
+	int			namespace = feed_add_argument(arguments, INT4OID, Int32GetDatum(source->namespace));
+	int			at = feed_add_argument(arguments, TIMESTAMPTZOID, TimestampTzGetDatum(now));
+	FeedRows	all = *rows;
+	StringInfoData sql;
+	StringInfoData set;
+	int			n_new;
+	int			n;
+
+	all.given = palloc(sizeof(bool) * rows->kind->n_columns);
+	memset(all.given, true, sizeof(bool) * rows->kind->n_columns);
+	initStringInfo(&set);
+	for (int c = 0; c < rows->kind->n_columns; c++)
+		if (rows->kind->columns[c].need != FEED_KEPT || rows->given[c])
+			appendStringInfo(&set, "%s = excluded.%s, ", rows->kind->columns[c].column, rows->kind->columns[c].column);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO agentcrm.%s AS t (%s_id, namespace, %s_key, feed_source_id%s%s)"
+					 " SELECT DISTINCT ON (f.%s_id) f.%s_id, $%d, f.%s_key, $1%s",
+					 feed, feed, feed, feed_column_list(&all, ""), clients ? ", root_client_id, first_seen" : "",
+					 feed, feed, namespace, feed, feed_column_list(&all, "f."));
+	if (clients)
+		appendStringInfo(&sql, ", f.client_id, $%d", at);
+	appendStringInfo(&sql, " FROM %s AS f ON CONFLICT (%s_id) DO UPDATE SET %sfeed_source_id = excluded.feed_source_id"
+					 " WHERE t.%s_key = excluded.%s_key AND coalesce(t.feed_source_id, $1) = $1"
+					 " AND (t.feed_source_id IS NULL%s) IS DISTINCT FROM (false%s) RETURNING %s_id, t.xmax = 0",
+					 feed_relation(rows->kind), feed, set.data, feed, feed,
+					 feed_column_list(rows, "t."), feed_column_list(rows, "excluded."), feed);
+	n = execute(sql.data, arguments->n, arguments->types, arguments->values, changed, &n_new);
 	found->added += n_new;
 	found->changed += n - n_new;
-}
-
-static void
-store_products(Source *source, FeedRow *rows, int n, FeedFound *found)
-{
-	Oid			types[10] = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID,
-	INT8ARRAYOID, NUMERICARRAYOID, NUMERICARRAYOID, INT4OID};
-	static const Oid element[8] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT8OID, NUMERICOID, NUMERICOID};
-	Datum		values[10] = {Int32GetDatum(source->namespace)};
-	ArrayBuilder columns[8];
-
-	for (int c = 0; c < 8; c++)
-		columns[c] = new_array(element[c], n);
-	for (int i = 0; i < n; i++)
-	{
-		FeedRow    *row = &rows[i];
-
-		set_id(&columns[0], i, true, row->id);
-		set_text(&columns[1], i, row->key);
-		set_text(&columns[2], i, row->name);
-		set_text(&columns[3], i, row->category);
-		columns[4].values[i] = BoolGetDatum(row->active);
-		set_id(&columns[5], i, row->has_successor, row->successor_id);
-		set_numeric(&columns[6], i, row->pack_qty);
-		set_numeric(&columns[7], i, row->min_order_qty);
-	}
-	for (int c = 0; c < 8; c++)
-		values[c + 1] = finish_array(&columns[c], n);
-	values[9] = Int32GetDatum(source->source_id);
-	execute_counted("INSERT INTO agentcrm.product AS p (product_id, namespace, product_key, name, category, active,"
-					" successor_product_id, pack_qty, min_order_qty, feed_source_id)"
-					" SELECT DISTINCT ON (id) id, $1, key, name, category, active, successor, pack, least, $10"
-					" FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) AS f(id, key, name, category, active, successor, pack, least)"
-					" ON CONFLICT (product_id) DO UPDATE SET name = excluded.name, category = excluded.category,"
-					"  active = excluded.active, successor_product_id = excluded.successor_product_id,"
-					"  pack_qty = excluded.pack_qty, min_order_qty = excluded.min_order_qty,"
-					"  feed_source_id = excluded.feed_source_id"
-					" WHERE p.product_key = excluded.product_key AND coalesce(p.feed_source_id, $10) = $10"
-					"  AND (p.name, p.category, p.active, p.successor_product_id, p.pack_qty, p.min_order_qty,"
-					"   p.feed_source_id IS NULL) IS DISTINCT FROM"
-					"  (excluded.name, excluded.category, excluded.active, excluded.successor_product_id, excluded.pack_qty,"
-					"   excluded.min_order_qty, false) RETURNING product_id, p.xmax = 0",
-					10, types, values, found);
-}
-
-static void
-store_reps(Source *source, FeedRow *rows, int n, FeedFound *found)
-{
-	Oid			types[6] = {INT4OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BOOLARRAYOID, INT4OID};
-	static const Oid element[4] = {INT8OID, TEXTOID, TEXTOID, BOOLOID};
-	Datum		values[6] = {Int32GetDatum(source->namespace)};
-	ArrayBuilder columns[4];
-
-	for (int c = 0; c < 4; c++)
-		columns[c] = new_array(element[c], n);
-	for (int i = 0; i < n; i++)
-	{
-		set_id(&columns[0], i, true, rows[i].id);
-		set_text(&columns[1], i, rows[i].key);
-		set_text(&columns[2], i, rows[i].name);
-		columns[3].values[i] = BoolGetDatum(rows[i].active);
-	}
-	for (int c = 0; c < 4; c++)
-		values[c + 1] = finish_array(&columns[c], n);
-	values[5] = Int32GetDatum(source->source_id);
-	execute_counted("INSERT INTO agentcrm.rep AS r (rep_id, namespace, rep_key, name, active, feed_source_id)"
-					" SELECT DISTINCT ON (id) id, $1, key, name, active, $6 FROM unnest($2, $3, $4, $5) AS f(id, key, name, active)"
-					" ON CONFLICT (rep_id) DO UPDATE SET name = excluded.name, active = excluded.active,"
-					"  feed_source_id = excluded.feed_source_id"
-					" WHERE r.rep_key = excluded.rep_key AND coalesce(r.feed_source_id, $6) = $6"
-					"  AND (r.name, r.active, r.feed_source_id IS NULL)"
-					"  IS DISTINCT FROM (excluded.name, excluded.active, false) RETURNING rep_id, r.xmax = 0",
-					6, types, values, found);
+	if (!clients)
+		return 0;
+	ledger_update_roots(*changed, n);
+	return n;
 }
 
 /* Entities whose keys the feed no longer gives are no longer active. */
 static int
-deactivate(const char *feed, Source *source, SourcePart *part, const char **keys, int n_keys,
-		   const FeedRow *rows, int n_rows, int64 **changed)
+deactivate(const FeedKind *kind, FeedArguments *arguments, FeedFound *found, int64 **changed)
 {
-	Oid			types[2] = {INT8ARRAYOID, INT4OID};
-	Datum		values[2];
-	int64	   *given = palloc(sizeof(int64) * Max(n_rows, 1));
-	ArrayBuilder gone = new_array(INT8OID, n_keys);
-	int			n_given;
-	int			n_gone = 0;
 	int			n_new;
+	int			n = execute(psprintf("UPDATE agentcrm.%s SET active = false WHERE %s_id = ANY ($2) AND %s_id <> ALL ($3) AND active"
+									 " AND coalesce(feed_source_id, $1) = $1 RETURNING %s_id, false",
+									 kind->name, kind->name, kind->name, kind->name),
+							arguments->n, arguments->types, arguments->values, changed, &n_new);
 
-	for (int i = 0; i < n_rows; i++)
-		given[i] = rows[i].id;
-	n_given = distinct_ids(given, n_rows);
-	for (int i = 0; i < n_keys; i++)
-	{
-		int64		id = source_key_identity(source, part, keys[i]);
-
-		if (!distinct_has_id(given, n_given, id))
-			gone.values[n_gone++] = Int64GetDatum(id);
-	}
-	if (n_gone == 0)
-		return 0;
-	values[0] = finish_array(&gone, n_gone);
-	values[1] = Int32GetDatum(source->source_id);
-	return execute(psprintf("UPDATE agentcrm.%s SET active = false WHERE %s_id = ANY ($1) AND active"
-							" AND coalesce(feed_source_id, $2) = $2 RETURNING %s_id, false", feed, feed, feed),
-				   2, types, values, changed, &n_new);
+	found->gone += n;
+	return strcmp(kind->name, "client") == 0 ? n : 0;
 }
 
-/* Store what a feed gives for some keys; the clients whose attributes changed. */
-int
-ledger_store_feed(Source *source, const char *feed, const char **keys, int n_keys, SourcePart *part,
-				  FeedRow *rows, int n_rows, TimestampTz now, FeedFound *found, int64 **clients)
-{
-	int64	   *stored = NULL;
-	int64	   *gone = NULL;
-	int			n_stored = 0;
-	int			n_gone = deactivate(feed, source, part, keys, n_keys, rows, n_rows, &gone);
+/* ---- facts ---- */
 
-	found->gone += n_gone;
-	if (strcmp(feed, "client") == 0)
-		n_stored = store_clients(source, rows, n_rows, now, found, &stored);
-	else
-	{
-		n_gone = 0;				/* only clients are reported */
-		if (strcmp(feed, "product") == 0)
-			store_products(source, rows, n_rows, found);
+/* What is stored and not given goes first, so that what is left to insert collides only with its like. */
+static void
+store_facts(const FeedRows *rows, FeedArguments *arguments, TimestampTz now, FeedFound *found)
+{
+	const char *feed = rows->kind->name;
+	char	   *given = feed_relation(rows->kind);
+	char	   *columns = feed_column_list(rows, "");
+	int			at = feed_add_argument(arguments, TIMESTAMPTZOID, TimestampTzGetDatum(now));
+	int64	   *gone;
+	int64	   *added;
+	int			n_gone;
+	int			n_added;
+	int			n_new;
+
+	n_gone = execute(psprintf("DELETE FROM agentcrm.%s t WHERE t.source_id = $1 AND t.%s_id = ANY ($2) AND NOT EXISTS ("
+							  "SELECT FROM %s AS f WHERE f.%s_id = t.%s_id AND (f.%s_key%s) IS NOT DISTINCT FROM (t.%s_key%s))"
+							  " RETURNING t.%s_id, false",
+							  feed, feed, given, feed, feed, feed, feed_column_list(rows, "f."), feed, feed_column_list(rows, "t."), feed),
+					 arguments->n, arguments->types, arguments->values, &gone, &n_new);
+	n_added = execute(psprintf("INSERT INTO agentcrm.%s AS t (source_id, recorded_at, %s_id, %s_key%s)"
+							   " SELECT $1, $%d, f.%s_id, f.%s_key%s FROM %s AS f ON CONFLICT DO NOTHING RETURNING t.%s_id, true",
+							   feed, feed, feed, columns, at, feed, feed, feed_column_list(rows, "f."), given, feed),
+					  arguments->n, arguments->types, arguments->values, &added, &n_new);
+	n_gone = distinct_ids(gone, n_gone);
+	n_added = distinct_ids(added, n_added);
+	for (int i = 0; i < n_added; i++)
+		if (distinct_has_id(gone, n_gone, added[i]))
+			found->changed++;
 		else
-			store_reps(source, rows, n_rows, found);
+			found->added++;
+	for (int i = 0; i < n_gone; i++)
+		found->gone += !distinct_has_id(added, n_added, gone[i]);
+}
+
+/* See ledger.h.  No agent looks at facts yet, so that they have no client looked at again. */
+int
+ledger_store_feed(Source *source, SourcePart *part, const char **keys, int n_keys,
+				  const FeedRows *rows, TimestampTz now, FeedFound *found, int64 **clients)
+{
+	FeedArguments arguments = feed_arguments(source, part, keys, n_keys, rows);
+	int64	   *stored;
+	int64	   *gone;
+	int			n_stored;
+	int			n_gone;
+
+	make_reps_known(source, rows, now);
+	*clients = NULL;
+	if (!rows->kind->entity)
+	{
+		store_facts(rows, &arguments, now, found);
+		return 0;
 	}
+	n_gone = deactivate(rows->kind, &arguments, found, &gone);
+	n_stored = store_entities(source, rows, &arguments, now, found, &stored);
 	*clients = palloc(sizeof(int64) * Max(n_stored + n_gone, 1));
 	memcpy(*clients, stored, sizeof(int64) * n_stored);
 	memcpy(*clients + n_stored, gone, sizeof(int64) * n_gone);
 	return n_stored + n_gone;
+}
+
+/* What kind of entity the table of this name holds; false when it holds none. */
+static bool
+is_entity(const char *name, EntityKind *kind)
+{
+	*kind = strcmp(name, "client") == 0 ? ENTITY_CLIENT : strcmp(name, "product") == 0 ? ENTITY_PRODUCT : ENTITY_REP;
+	return *kind != ENTITY_REP || strcmp(name, "rep") == 0;
+}
+
+/* What kind of entity a column names that must not be another's; parents and successors may yet come. */
+static bool
+names_entity(const FeedColumn *column, EntityKind *kind)
+{
+	if (column->type == FEED_REP)
+		return is_entity("rep", kind);
+	return column->type == FEED_ID && is_entity(strcmp(column->column, "client_id") == 0 ? "client" :
+												strcmp(column->column, "product_id") == 0 ? "product" : "", kind);
+}
+
+/* See ledger.h. */
+ErrorData *
+ledger_feed_clash(Source *source, const FeedRows *rows)
+{
+	char	   *message = NULL;
+	EntityKind	kind;
+
+	if (is_entity(rows->kind->name, &kind))
+		for (int i = 0; i < rows->n && message == NULL; i++)
+			message = entity_clash(kind, source->namespace, rows->rows[i].id, rows->rows[i].key);
+	for (int c = 0; c < rows->kind->n_columns; c++)
+		if (names_entity(&rows->kind->columns[c], &kind))
+			for (int i = 0; i < rows->n && message == NULL; i++)
+				if (rows->rows[i].values[c])
+					message = entity_clash(kind, source->namespace, pg_strtoint64(rows->rows[i].values[c]), rows->rows[i].keys[c]);
+	entity_flush();
+	return message ? entity_error(message) : NULL;
+}
+
+/* See ledger.h. */
+int
+ledger_list_feed(int32 source_id, const char *feed, int64 after, int limit, const char **keys, int64 *last)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Oid			types[3] = {INT4OID, INT8OID, INT4OID};
+	Datum		values[3] = {Int32GetDatum(source_id), Int64GetDatum(after), Int32GetDatum(limit)};
+	int			n;
+
+	SPI_connect();
+	SPI_execute_with_args(psprintf("SELECT %s %s_id, %s_key FROM agentcrm.%s WHERE %s = $1 AND %s_id > $2 ORDER BY 1 LIMIT $3",
+								   feed_kind(feed)->entity ? "" : "DISTINCT", feed, feed, feed,
+								   feed_kind(feed)->entity ? "active AND feed_source_id" : "source_id", feed),
+						  3, types, values, NULL, true, 0);
+	n = SPI_processed;
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		*last = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		keys[i] = MemoryContextStrdup(cxt, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2));
+	}
+	SPI_finish();
+	return n;
+}
+
+/* See ledger.h. */
+int64
+ledger_delete_feeds(int32 source_id, int limit)
+{
+	Oid			types[2] = {INT4OID, INT4OID};
+	Datum		values[2] = {Int32GetDatum(source_id), Int32GetDatum(limit)};
+	int64		n = 0;
+
+	SPI_connect();
+	for (int k = 0; k < feed_kind_count() && n < limit; k++)
+	{
+		const char *feed = feed_kind_nth(k)->name;
+
+		if (feed_kind_nth(k)->entity)
+			continue;
+		values[1] = Int32GetDatum(limit - (int32) n);
+		SPI_execute_with_args(psprintf("DELETE FROM agentcrm.%s WHERE ctid = ANY (ARRAY("
+									   "SELECT ctid FROM agentcrm.%s WHERE source_id = $1 LIMIT $2))", feed, feed),
+							  2, types, values, NULL, false, 0);
+		n += SPI_processed;
+	}
+	SPI_finish();
+	return n;
 }

@@ -1,130 +1,109 @@
 /*
  * feed_check.c
- *		Stored attributes against what a feed gives: for verify, writes nothing.
+ *		Stored rows against what a feed gives: for verify, writes nothing.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 #include "agentcrm.h"
-#include "source/source.h"
-#include "store.h"
+#include "ledger/feed_sql.h"
 
-#define MAX_COLUMNS 12
-
+/* The columns of one side, f or t, as an array of texts: NULL where the sides agree, empty where this one has no value. */
 static char *
-id_text(bool has, int64 id)
+over_columns(const FeedRows *rows, const char *side)
 {
-	return has ? psprintf("%lld", (long long) id) : NULL;
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int c = 0; c < rows->kind->n_columns; c++)
+	{
+		const char *column = rows->kind->columns[c].column;
+
+		appendStringInfo(&list, "%s", c ? ", " : "");
+		if (rows->kind->columns[c].need == FEED_KEPT && !rows->given[c])
+			appendStringInfoString(&list, "NULL");
+		else
+			appendStringInfo(&list, "CASE WHEN f.%s IS DISTINCT FROM t.%s THEN coalesce(%s.%s::text, '') END", column, column, side, column);
+	}
+	return psprintf("ARRAY[%s]::text[]", list.data);
 }
 
+/* What is given (f) joined with what is stored (t), where they differ. */
 static char *
-numeric_text(Numeric number)
+differences(const FeedRows *rows)
 {
-	return number ? DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(number))) : NULL;
-}
+	const FeedKind *kind = rows->kind;
+	const char *feed = kind->name;
+	int			owner = feed_owner(kind);
+	char	   *and_owner = owner < 0 ? "" : psprintf(" AND f.%s = t.%s", kind->columns[owner].column, kind->columns[owner].column);
+	StringInfoData sql;
 
-static const char *
-bool_text(bool value)
-{
-	return value ? "true" : "false";
-}
-
-/* What the feed gives for a column of the stored table; false when the feed says nothing of it. */
-static bool
-expected_value(const char *column, const FeedRow *row, const char **value)
-{
-	if (strcmp(column, "name") == 0)
-		*value = row->name;
-	else if (strcmp(column, "active") == 0)
-		*value = bool_text(row->active);
-	else if (strcmp(column, "parent_client_id") == 0)
-		*value = id_text(row->has_parent && row->parent_id != row->id, row->parent_id);
-	else if (strcmp(column, "rep_id") == 0)
-		*value = id_text(row->has_rep, row->rep_id);
-	else if (strcmp(column, "channel") == 0)
-		*value = row->channel;
-	else if (strcmp(column, "territory") == 0)
-		*value = row->territory;
-	else if (strcmp(column, "category") == 0)
-		*value = row->category;
-	else if (strcmp(column, "successor_product_id") == 0)
-		*value = id_text(row->has_successor, row->successor_id);
-	else if (strcmp(column, "pack_qty") == 0)
-		*value = numeric_text(row->pack_qty);
-	else if (strcmp(column, "min_order_qty") == 0)
-		*value = numeric_text(row->min_order_qty);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT coalesce(f.%s_key, t.%s_key), f.%s_id IS NOT NULL, t.%s_id IS NOT NULL, %s, %s FROM %s AS f ",
+					 feed, feed, feed, feed, over_columns(rows, "f"), over_columns(rows, "t"), feed_relation(kind));
+	if (kind->entity)
+		appendStringInfo(&sql, "LEFT JOIN agentcrm.%s t ON t.%s_id = f.%s_id WHERE coalesce(t.feed_source_id, $1) = $1 AND ",
+						 feed, feed, feed);
 	else
-		return false;
-	return true;
-}
-
-static char *
-stored_value(Datum value, bool isnull, Oid type)
-{
-	Oid			output;
-	bool		varlena;
-
-	if (isnull)
-		return NULL;
-	if (type == BOOLOID)
-		return pstrdup(bool_text(DatumGetBool(value)));
-	getTypeOutputInfo(type, &output, &varlena);
-	return OidOutputFunctionCall(output, value);
+		appendStringInfo(&sql, "FULL JOIN (SELECT * FROM agentcrm.%s s WHERE s.source_id = $1 AND s.%s_id = ANY ($2)) AS t"
+						 " ON f.%s_id = t.%s_id%s WHERE ", feed, feed, feed, feed, and_owner);
+	appendStringInfo(&sql, "(f.%s_key%s) IS DISTINCT FROM (t.%s_key%s) ORDER BY 1",
+					 feed, feed_column_list(rows, "f."), feed, feed_column_list(rows, "t."));
+	return sql.data;
 }
 
 static bool
-same_text(const char *a, const char *b)
-{
-	return (a == NULL || b == NULL) ? a == b : strcmp(a, b) == 0;
-}
-
-/* Whether the row, whose last column says so, belongs to another source's feed. */
-static bool
-is_of_other_feed(HeapTuple tuple, TupleDesc desc, int32 source_id)
+is_true(HeapTuple tuple, int column)
 {
 	bool		isnull;
-	Datum		owner = heap_getattr(tuple, desc->natts, desc, &isnull);
 
-	return !isnull && DatumGetInt32(owner) != source_id;
+	return DatumGetBool(SPI_getbinval(tuple, SPI_tuptable->tupdesc, column, &isnull));
 }
 
-/* Report where the stored row of a client, product or rep is not what its feed gives. */
-void
-ledger_check_feed(const Source *source, const char *feed, const FeedRow *row, DifferenceSink *sink)
+/* Report the columns that differ. */
+static void
+report_columns(const FeedKind *kind, HeapTuple tuple, const char *key, DifferenceSink *sink)
 {
-	Store	   *store = store_open(feed, AccessShareLock);
-	TupleDesc	desc = store_desc(store);
-	Datum		key = Int64GetDatum(row->id);
-	StoreScan  *scan = store_scan(store, psprintf("%s_pkey", feed), 1, &key);
-	HeapTuple	tuple = store_next(scan);
+	Datum	   *sides[2];
+	bool	   *isnull[2];
+	int			n;
 
-	if (tuple == NULL)
-		difference_add(sink, feed, row->key, NULL, "a row", NULL);
-	else if (!is_of_other_feed(tuple, desc, source->source_id))
+	for (int i = 0; i < 2; i++)
 	{
-		Datum		values[MAX_COLUMNS];
-		bool		isnull[MAX_COLUMNS];
+		bool		absent;
 
-		heap_deform_tuple(tuple, desc, values, isnull);
-		for (int i = 1; i < desc->natts; i++)	/* the id itself is the key */
-		{
-			Form_pg_attribute attribute = TupleDescAttr(desc, i);
-			const char *expected;
-			char	   *found;
-
-			if (!expected_value(NameStr(attribute->attname), row, &expected))
-				continue;
-			found = stored_value(values[i], isnull[i], attribute->atttypid);
-			if (!same_text(expected, found))
-				difference_add(sink, feed, row->key, NameStr(attribute->attname), expected, found);
-		}
+		deconstruct_array(DatumGetArrayTypeP(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 4 + i, &absent)),
+						  TEXTOID, -1, false, TYPALIGN_INT, &sides[i], &isnull[i], &n);
 	}
-	store_scan_end(scan);
-	store_close(store);
+	for (int c = 0; c < n; c++)
+		if (!isnull[0][c])
+			difference_add(sink, kind->name, key, kind->columns[c].column,
+						   TextDatumGetCString(sides[0][c]), TextDatumGetCString(sides[1][c]));
+}
+
+/* See ledger.h. */
+void
+ledger_check_feed(Source *source, SourcePart *part, const char **keys, int n_keys, const FeedRows *rows, DifferenceSink *sink)
+{
+	FeedArguments arguments = feed_arguments(source, part, keys, n_keys, rows);
+
+	SPI_connect();
+	SPI_execute_with_args(differences(rows), arguments.n, arguments.types, arguments.values, NULL, true, 0);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		char	   *key = SPI_getvalue(tuple, SPI_tuptable->tupdesc, 1);
+
+		if (!is_true(tuple, 3))
+			difference_add(sink, rows->kind->name, key, NULL, "a row", NULL);
+		else if (!is_true(tuple, 2))
+			difference_add(sink, rows->kind->name, key, NULL, NULL, "stored, but not given by the query");
+		else
+			report_columns(rows->kind, tuple, key, sink);
+	}
+	SPI_finish();
 }

@@ -55,7 +55,7 @@ typedef struct LedgerChange
 struct Source;
 struct SourcePart;
 struct MappedLine;
-struct FeedRow;
+struct FeedRows;
 
 /*
  * Bring the ledger up to date with re-read documents of one source.
@@ -75,7 +75,7 @@ extern int	ledger_apply(struct Source *source, struct SourcePart *part, const ch
 extern int	ledger_retract(int32 source_id, const int64 *client_ids, int *n_clients, int enough, TimestampTz now,
 						   LedgerChange **changes);
 
-/* What the attributes of some keys changed: rows added, changed, and made inactive because they are gone. */
+/* What the feed rows of some keys changed: rows added, changed, and gone (entities: made inactive). */
 typedef struct FeedFound
 {
 	int64		added;
@@ -83,16 +83,25 @@ typedef struct FeedFound
 	int64		gone;
 } FeedFound;
 
-/* Attributes from feeds; report the clients whose attributes changed (palloc'd). */
-extern int	ledger_store_feed(struct Source *source, const char *feed, const char **keys, int n_keys,
-							  struct SourcePart *part, struct FeedRow *rows, int n_rows, TimestampTz now,
-							  FeedFound *found, int64 **clients);
+/* Bring stored rows up to date with what a feed gives for some keys; report the clients whose attributes changed (palloc'd). */
+extern int	ledger_store_feed(struct Source *source, struct SourcePart *part, const char **keys, int n_keys,
+							  const struct FeedRows *rows, TimestampTz now, FeedFound *found, int64 **clients);
+
+/* Why rows may not be stored: a key they name is known under another id; NULL when they may. */
+extern ErrorData *ledger_feed_clash(struct Source *source, const struct FeedRows *rows);
+
+/* Stored keys of a feed of a source, by ids after one; the last id. */
+extern int	ledger_list_feed(int32 source_id, const char *feed, int64 after, int limit, const char **keys, int64 *last);
+
+/* Delete some rows of a source that the feeds of facts gave; how many. */
+extern int64 ledger_delete_feeds(int32 source_id, int limit);
 
 /* Find the roots of clients whose parents changed, and of all below them. */
 extern void ledger_update_roots(const int64 *clients, int n);
 
-/* Report where a stored client, product or rep is not what its feed gives. */
-extern void ledger_check_feed(const struct Source *source, const char *feed, const struct FeedRow *row, DifferenceSink *sink);
+/* Report where the stored rows of some keys are not what their feed gives. */
+extern void ledger_check_feed(struct Source *source, struct SourcePart *part, const char **keys, int n_keys,
+							  const struct FeedRows *rows, DifferenceSink *sink);
 
 /* Stored lines of one document, palloc'd. */
 extern int	ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines);

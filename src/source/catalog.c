@@ -50,8 +50,8 @@ read_texts(Datum array, int *n)
 static void
 read_part(SourcePart *part, HeapTuple tuple, TupleDesc desc)
 {
-	Datum		values[9];
-	bool		isnull[9];
+	Datum		values[10];
+	bool		isnull[10];
 	char	   *kind;
 	int			n_classes;
 
@@ -66,6 +66,7 @@ read_part(SourcePart *part, HeapTuple tuple, TupleDesc desc)
 	part->key_table = TextDatumGetCString(values[6]);
 	part->key_columns = read_texts(values[7], &part->n_columns);
 	part->key_classes = read_texts(values[8], &n_classes);
+	part->touches = isnull[9] ? NULL : TextDatumGetCString(values[9]);
 	if (part->n_columns < 1 || part->n_columns > KEY_MAX_COLUMNS || n_classes != part->n_columns)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -227,6 +228,16 @@ source_part(Source *source, int16 part)
 	return NULL;
 }
 
+/* A part by its name; NULL when there is none. */
+SourcePart *
+source_part_named(Source *source, const char *name)
+{
+	for (int i = 0; i < source->n_parts; i++)
+		if (strcmp(source->parts[i].name, name) == 0)
+			return &source->parts[i];
+	return NULL;
+}
+
 /* The part whose keys are the orders'. */
 SourcePart *
 source_order_part(Source *source)
@@ -235,4 +246,11 @@ source_order_part(Source *source)
 		if (source->parts[i].kind == PART_ORDER)
 			return &source->parts[i];
 	elog(ERROR, "source \"%s\" has no orders", source->name);
+}
+
+/* See source.h. */
+bool
+source_part_touches(const SourcePart *part, const SourcePart *other)
+{
+	return part->touches && strcmp(part->touches, other->name) == 0;
 }

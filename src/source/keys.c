@@ -73,7 +73,7 @@ read_touched(Source *source, void *arg, MemoryContext result_cxt)
 	collect_keys(work, result_cxt);
 }
 
-/* The order keys that rows of another table touch. */
+/* The keys that rows of another table touch. */
 ErrorData *
 source_read_touched(Source *source, SourcePart *part, const char **keys, int n_keys,
 					const char ***order_keys, int *n_orders)
@@ -271,6 +271,7 @@ source_try(Source *source)
 	{
 		SourcePart *part = &source->parts[i];
 		const char **keys = none;
+		FeedRows	feed;
 		void	   *rows;
 		int			n_keys = 0;
 		int			n_rows;
@@ -282,7 +283,7 @@ source_try(Source *source)
 				error = source_read_orders(source, part, &keys, &n_keys, (MappedLine **) &rows, &n_rows);
 				break;
 			case PART_FEED:
-				error = source_read_feed(source, part, keys, 0, (FeedRow **) &rows, &n_rows);
+				error = source_read_feed(source, part, &keys, &n_keys, &feed);
 				break;
 			case PART_TOUCH:
 				error = source_read_touched(source, part, keys, 0, (const char ***) &rows, &n_rows);

@@ -9,7 +9,6 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
@@ -58,49 +57,6 @@ find_order_columns(void)
 	};
 
 	return c;
-}
-
-/* The time of an order as timestamptz; zone-less values are the source's local time. */
-static TimestampTz
-get_time(Source *source, const ResultRow *row, const ResultColumn *column)
-{
-	Datum		value = result_value(row, column);
-	TimestampTz at;
-
-	switch (column->type)
-	{
-		case TIMESTAMPTZOID:
-			at = DatumGetTimestampTz(value);
-			break;
-		case DATEOID:
-			value = DirectFunctionCall1(date_timestamp, value);
-			/* FALLTHROUGH */
-		case TIMESTAMPOID:
-			at = DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, source->zone, value));
-			break;
-		default:
-			elog(ERROR, "column \"ordered_at\" is no time");
-	}
-	if (TIMESTAMP_NOT_FINITE(at))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("ordered_at is not a finite time")));
-	return at;
-}
-
-/* The day of a time in the source's zone. */
-static DateADT
-local_day(Source *source, TimestampTz at)
-{
-	struct pg_tm tm;
-	fsec_t		fsec;
-	int			tz;
-
-	if (timestamp2tm(at, &tz, &tm, &fsec, NULL, source->tz) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("ordered_at is out of range")));
-	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
 }
 
 static bool
@@ -152,7 +108,7 @@ map_line(Source *source, const OrderColumns *c, const ResultRow *row, MappedLine
 	line->has_rep = result_key(row, &c->rep, &key);
 	if (line->has_rep)
 		line->rep_id = identify(source, &key, &mapped->rep_text);
-	line->ordered_at = get_time(source, row, &c->at);
+	line->ordered_at = result_time(source, row, &c->at, "ordered_at");
 	line->quantity = result_numeric(row, &c->quantity, "quantity");
 	line->amount = result_numeric(row, &c->amount, "amount");
 	line->margin = result_numeric(row, &c->margin, "margin");
@@ -263,7 +219,7 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 		if (mapped->line.ordered_at != last_at)
 		{
 			last_at = mapped->line.ordered_at;
-			last_day = local_day(source, last_at);
+			last_day = result_day(source, last_at, "ordered_at");
 		}
 		mapped->line.ordered_on = last_day;
 		work->n_lines++;

@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
@@ -22,11 +23,13 @@ type_serves(Oid type, ResultWanted wanted)
 	{
 		case WANTED_NUMBER:
 			return type == NUMERICOID || type == INT2OID || type == INT4OID || type == INT8OID ||
-				type == FLOAT4OID || type == FLOAT8OID;
+				type == FLOAT4OID || type == FLOAT8OID || type == MONEYOID;
 		case WANTED_TIME:
 			return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID;
 		case WANTED_BOOLEAN:
 			return type == BOOLOID;
+		case WANTED_ARRAY:
+			return OidIsValid(get_element_type(type));
 		default:
 			return true;
 	}
@@ -36,7 +39,7 @@ type_serves(Oid type, ResultWanted wanted)
 ResultColumn
 result_column(const char *name, bool required, ResultWanted wanted)
 {
-	static const char *const expected[] = {"", "a number", "a date or timestamp", "boolean"};
+	static const char *const expected[] = {"", "a number", "a date or timestamp", "boolean", "an array"};
 	TupleDesc	desc = SPI_tuptable->tupdesc;
 	ResultColumn		column = {0};
 
@@ -192,6 +195,9 @@ result_numeric(const ResultRow *row, const ResultColumn *column, const char *nam
 		case FLOAT8OID:
 			number = DatumGetNumeric(DirectFunctionCall1(float8_numeric, value));
 			break;
+		case MONEYOID:
+			number = DatumGetNumeric(DirectFunctionCall1(cash_numeric, value));
+			break;
 		default:
 			elog(ERROR, "column \"%s\" is no number", name);
 	}
@@ -209,6 +215,49 @@ result_bool(const ResultRow *row, const ResultColumn *column, bool absent)
 	if (result_is_null(row, column))
 		return absent;
 	return DatumGetBool(result_value(row, column));
+}
+
+/* A time as timestamptz; zone-less values are the source's local time.  Not NULL. */
+TimestampTz
+result_time(Source *source, const ResultRow *row, const ResultColumn *column, const char *name)
+{
+	Datum		value = result_value(row, column);
+	TimestampTz at;
+
+	switch (column->type)
+	{
+		case TIMESTAMPTZOID:
+			at = DatumGetTimestampTz(value);
+			break;
+		case DATEOID:
+			value = DirectFunctionCall1(date_timestamp, value);
+			/* FALLTHROUGH */
+		case TIMESTAMPOID:
+			at = DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, source->zone, value));
+			break;
+		default:
+			elog(ERROR, "column \"%s\" is no time", name);
+	}
+	if (TIMESTAMP_NOT_FINITE(at))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("%s is not a finite time", name)));
+	return at;
+}
+
+/* The day of a time in the source's zone. */
+DateADT
+result_day(Source *source, TimestampTz at, const char *name)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			tz;
+
+	if (timestamp2tm(at, &tz, &tm, &fsec, NULL, source->tz) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("%s is out of range", name)));
+	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
 }
 
 /* Deform the n-th row of SPI_tuptable. */

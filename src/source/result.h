@@ -29,7 +29,8 @@ typedef enum ResultWanted
 	WANTED_ANY,
 	WANTED_NUMBER,
 	WANTED_TIME,
-	WANTED_BOOLEAN
+	WANTED_BOOLEAN,
+	WANTED_ARRAY
 } ResultWanted;
 
 extern ResultColumn result_column(const char *name, bool required, ResultWanted wanted);
@@ -40,6 +41,8 @@ extern Datum result_value(const ResultRow *row, const ResultColumn *column);
 extern bool result_key(const ResultRow *row, const ResultColumn *column, KeyText *key);
 extern char *result_text(const ResultRow *row, const ResultColumn *column);
 extern Numeric result_numeric(const ResultRow *row, const ResultColumn *column, const char *name);
+extern TimestampTz result_time(Source *source, const ResultRow *row, const ResultColumn *column, const char *name);
+extern DateADT result_day(Source *source, TimestampTz at, const char *name);
 extern bool result_bool(const ResultRow *row, const ResultColumn *column, bool absent);
 
 #endif

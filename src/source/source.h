@@ -14,6 +14,7 @@
 #include "pgtime.h"
 
 #include "ledger/ledger.h"
+#include "source/feed_kind.h"
 #include "source/key.h"
 
 typedef enum PartKind
@@ -40,6 +41,7 @@ typedef struct SourcePart
 	char	   *name;
 	PartKind	kind;
 	char	   *query;
+	char	   *touches;		/* name of the part whose keys the query of a touch part gives; else NULL */
 	char	   *key_schema;
 	char	   *key_table;
 	int			n_columns;
@@ -88,30 +90,23 @@ typedef struct MappedLine
 	const char *rep_text;
 } MappedLine;
 
-/* Attributes of a client, product or rep as a feed gives them; NULL texts are unknown. */
+/* A row as a feed gives it; values, in texts that every setting reads alike, and keys by column of its kind. */
 typedef struct FeedRow
 {
 	int64		id;
+	int64		owner;			/* whom it is about; 0 where its kind has none */
 	const char *key;
-	const char *name;
-	bool		active;
-	/* clients */
-	bool		has_parent;
-	int64		parent_id;
-	bool		has_rep;
-	int64		rep_id;
-	const char *rep_key;
-	const char *channel;
-	const char *territory;
-	bool		has_do_not_contact;
-	bool		do_not_contact;
-	/* products */
-	const char *category;
-	bool		has_successor;
-	int64		successor_id;
-	Numeric		pack_qty;
-	Numeric		min_order_qty;
+	const char **values;		/* NULL: none */
+	const char **keys;			/* texts of the keys that ids were made of */
 } FeedRow;
+
+typedef struct FeedRows
+{
+	const FeedKind *kind;
+	FeedRow    *rows;
+	int			n;
+	bool	   *given;			/* by column: whether the query has it */
+} FeedRows;
 
 /* Refresh the cache from agentcrm.source; called at the start of a step. */
 extern void source_refresh(void);
@@ -120,6 +115,9 @@ extern Source *source_nth(int i);
 extern Source *source_get(int32 source_id); /* NULL when there is none */
 extern SourcePart *source_part(Source *source, int16 part);	/* NULL when there is none */
 extern SourcePart *source_order_part(Source *source);
+extern SourcePart *source_part_named(Source *source, const char *name);
+/* Whether rows of one part's table touch those of another. */
+extern bool source_part_touches(const SourcePart *part, const SourcePart *other);
 
 /*
  * Reads under the source's role, rolled back whatever they did.  An error in
@@ -129,8 +127,8 @@ extern SourcePart *source_order_part(Source *source);
 /* The keys come back as the orders write them; those under which there is no order now have no line. */
 extern ErrorData *source_read_orders(Source *source, SourcePart *part, const char ***keys, int *n_keys,
 									 MappedLine **lines, int *n_lines);
-extern ErrorData *source_read_feed(Source *source, SourcePart *part, const char **keys, int n_keys,
-								   FeedRow **rows, int *n_rows);
+/* The keys come back with those that equal them and were given instead. */
+extern ErrorData *source_read_feed(Source *source, SourcePart *part, const char ***keys, int *n_keys, FeedRows *rows);
 extern ErrorData *source_read_touched(Source *source, SourcePart *part, const char **keys, int n_keys,
 									  const char ***order_keys, int *n_orders);
 /* The error of reading no keys at all, which is the mapping's; NULL when it fits. */

@@ -41,8 +41,9 @@ sub check_copy
 	like($node->safe_psql($database, q{SELECT remark FROM agentcrm.status WHERE what = 'copy'}), qr/^a copy of database shop: .*agentcrm\.adopt/,
 		"$database: status says so");
 	clean($node, $database, $database);
+	is($node->safe_psql($database, 'SELECT count(*) FROM agentcrm.interaction'), '50', "$database: rows of feeds are there");
 	is($node->safe_psql($database, $rows), $expected_rows, "$database: agents, limits and sources are as they were left");
-	is($node->safe_psql($database, $triggers), '6|A', "$database: the application's tables have their triggers");
+	is($node->safe_psql($database, $triggers), '8|A', "$database: the application's tables have their triggers");
 	is($node->safe_psql($database, 'SELECT count(*) > 0 FROM pg_depend d JOIN pg_trigger t ON d.objid = t.oid WHERE d.deptype = $$x$$ AND d.classid = $$pg_trigger$$::regclass'),
 		't', "$database: they go with the extension");
 
@@ -73,6 +74,10 @@ sub check_copy
 
 $origin->safe_psql('postgres', 'CREATE DATABASE shop');
 make_shop($origin, 'shop');
+$origin->safe_psql('shop', q{SET ROLE app; CREATE TABLE shop.calls (id int PRIMARY KEY, client_id int, at timestamptz);
+	INSERT INTO shop.calls SELECT g, g, '2026-01-01' FROM generate_series(1, 50) g});
+$origin->safe_psql('shop', q{SELECT count(*) FROM agentcrm.attach_feed('shop', 'interaction',
+	'SELECT id AS interaction_key, client_id AS client_key, at FROM shop.calls WHERE id = ANY ($1)', '{"shop.calls": "id"}')});
 $origin->safe_psql('shop', q{SELECT agentcrm.go_live('shop')});
 consumed($origin, 'shop', 'the shop is loaded');
 cmp_ok($origin->safe_psql('shop', $delivered), '>', 0, 'the original delivers');
