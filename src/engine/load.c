@@ -529,6 +529,21 @@ next_stored(Source *source, SourcePart *part, Load *load, int limit, int64 *last
 	return n;
 }
 
+/* Which of some keys exist, each on its own: one that cannot be read as the part's key does not. */
+static void
+find_existing_singly(Source *source, SourcePart *part, const char **keys, int n, bool *exists)
+{
+	if (n == 0 || source_existing_keys(source, part, keys, n, true, exists) == NULL)
+		return;
+	if (n == 1)
+	{
+		*exists = false;
+		return;
+	}
+	find_existing_singly(source, part, keys, n / 2, exists);
+	find_existing_singly(source, part, keys + n / 2, n - n / 2, exists + n / 2);
+}
+
 /* Retract what is stored and whose key is gone. */
 static void
 phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
@@ -541,11 +556,10 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	int			n = next_stored(source, part, load, limit, &last, keys);
 	ErrorData  *error = source_existing_keys(source, part, keys, n, true, exists);
 
-	if (error)
-	{
-		source_is_broken(source, error, now);
+	if (error && mapping_failed(source, now))
 		return;
-	}
+	if (error)
+		find_existing_singly(source, part, keys, n, exists);
 	for (int i = 0; i < n; i++)
 		if (!exists[i])
 			keys[gone++] = keys[i];

@@ -264,6 +264,9 @@ read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, boo
 	*clients = palloc(sizeof(int64));
 	if (error && whole && mapping_failed(source, now))
 		return 0;
+	store_sync();				/* another half may have been stored */
+	if (error == NULL)
+		error = ledger_feed_clash(source, part->name, rows, n_rows);
 	if (error && n > 1)
 	{
 		int64	   *left;

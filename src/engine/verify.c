@@ -386,6 +386,27 @@ verify_profiles(const int64 *clients, int n)
 	return sink.n == 0;
 }
 
+/* Attributes of some keys; halved down to those that cannot be read, which are known to have failed or are reported. */
+static void
+verify_feed_keys(Source *source, SourcePart *part, const char **keys, int n, const Excluded *excluded, DifferenceSink *sink)
+{
+	FeedRow    *rows;
+	int			n_rows;
+	ErrorData  *error = source_read_feed(source, part, keys, n, &rows, &n_rows);
+
+	if (error && n > 1)
+	{
+		verify_feed_keys(source, part, keys, n / 2, excluded, sink);
+		verify_feed_keys(source, part, keys + n / 2, n - n / 2, excluded, sink);
+		return;
+	}
+	if (error && !is_excluded(excluded, source->source_id, part->part, keys[0]))
+		difference_add(sink, part->name, keys[0], NULL, "a readable row", error->message);
+	for (int i = 0; i < n_rows && error == NULL; i++)
+		if (!is_excluded(excluded, source->source_id, part->part, rows[i].key))
+			ledger_check_feed(source, part->name, &rows[i], sink);
+}
+
 /* Attributes of clients, products and reps against what their feed gives now. */
 static void
 verify_feed(Source *source, SourcePart *part, const Excluded *excluded, DifferenceSink *sink)
@@ -398,21 +419,16 @@ verify_feed(Source *source, SourcePart *part, const Excluded *excluded, Differen
 	{
 		MemoryContext old = MemoryContextSwitchTo(chunk_cxt);
 		const char **keys;
-		FeedRow    *rows = NULL;
-		int			n_rows = 0;
 		ErrorData  *error = source_list_keys(source, part, position, KEYS_AT_ONCE, &keys, &n);
 
 		CHECK_FOR_INTERRUPTS();
-		if (error == NULL && n > 0)
-			error = source_read_feed(source, part, keys, n, &rows, &n_rows);
 		if (error)
 		{
 			difference_add(sink, part->name, NULL, NULL, "a readable feed", error->message);
 			n = 0;
 		}
-		for (int i = 0; i < n_rows; i++)
-			if (!is_excluded(excluded, source->source_id, part->part, rows[i].key))
-				ledger_check_feed(source, part->name, &rows[i], sink);
+		if (n > 0)
+			verify_feed_keys(source, part, keys, n, excluded, sink);
 		MemoryContextSwitchTo(old);
 		if (n > 0)
 			position = pstrdup(keys[n - 1]);

@@ -227,16 +227,6 @@ ledger_settle_times(LedgerLine *lines, int n)
 		}
 }
 
-static ErrorData *
-make_error(char *message)
-{
-	ErrorData  *error = palloc0(sizeof(ErrorData));
-
-	error->sqlerrcode = ERRCODE_UNIQUE_VIOLATION;
-	error->message = message;
-	return error;
-}
-
 /* Make sure that everything a document names is known; a message when an id clashes. */
 static char *
 ensure_entities(Source *source, const char *key, int64 order_id, bool is_id,
@@ -363,7 +353,7 @@ ledger_apply(Source *source, SourcePart *part, const char **keys, int n_keys,
 		char	   *message = ensure_entities(source, keys[k], order_id, is_id, mapped, n, now);
 
 		next += n;
-		errors[k] = message ? make_error(message) : NULL;
+		errors[k] = message ? entity_error(message) : NULL;
 		if (message || keep[k])
 			continue;
 		if (k % 256 == 0)

@@ -175,16 +175,9 @@ look_up(EntityKind kind, const char *index, int nkeys, Datum *keys, int64 *id, i
 	return tuple != NULL;
 }
 
+/* Look in the table: whether the entity is there, or a message when its id or its key belongs to another. */
 static char *
-clash(EntityKind kind, int64 id, int32 namespace, const char *text, const char *other)
-{
-	return psprintf("%s key \"%s\" has id %lld, which belongs to key \"%s\"",
-					tables[kind].table, text, (long long) id, other);
-}
-
-/* Look in the table, and insert what is not there. */
-static char *
-look_up_or_insert(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now)
+find_stored(EntityKind kind, int32 namespace, int64 id, const char *text, bool *found)
 {
 	Datum		id_key = Int64GetDatum(id);
 	Datum		text_keys[2] = {CStringGetTextDatum(text), Int32GetDatum(namespace)};
@@ -192,22 +185,23 @@ look_up_or_insert(EntityKind kind, int32 namespace, int64 id, const char *text, 
 	int32		found_namespace;
 	char	   *found_text;
 
-	if (look_up(kind, tables[kind].pkey, 1, &id_key, &found_id, &found_namespace, &found_text))
+	*found = look_up(kind, tables[kind].pkey, 1, &id_key, &found_id, &found_namespace, &found_text);
+	if (*found)
 	{
 		if (found_namespace == namespace && strcmp(found_text, text) == 0)
 			return NULL;
-		return clash(kind, id, namespace, text, found_text);
+		return psprintf("%s key \"%s\" has id %lld, which belongs to key \"%s\"",
+						tables[kind].table, text, (long long) id, found_text);
 	}
 	if (look_up(kind, tables[kind].unique, 2, text_keys, &found_id, &found_namespace, &found_text))
 		return psprintf("%s key \"%s\" already has id %lld: its type differs among the sources of a namespace",
 						tables[kind].table, text, (long long) found_id);
-	insert_entity(kind, namespace, id, text, now);
 	return NULL;
 }
 
-/* Make sure that an entity exists; a message when its id belongs to another key. */
-char *
-entity_ensure(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now)
+/* Find an entity, or make it if it may be made. */
+static char *
+settle(EntityKind kind, int32 namespace, int64 id, const char *text, bool make, TimestampTz now)
 {
 	Known	   *entry;
 	uint32		text_hash;
@@ -226,13 +220,40 @@ entity_ensure(EntityKind kind, int32 namespace, int64 id, const char *text, Time
 	if (entry && entry->text_hash == text_hash && entry->namespace == namespace)
 		return NULL;
 	unsettled = true;
-	message = look_up_or_insert(kind, namespace, id, text, now);
-	if (message)
+	message = find_stored(kind, namespace, id, text, &found);
+	if (message || !(found || make))
 		return message;
+	if (!found)
+		insert_entity(kind, namespace, id, text, now);
 	entry = known_insert(known[kind], id, &found);
 	entry->namespace = namespace;
 	entry->text_hash = text_hash;
 	return NULL;
+}
+
+/* Make sure that an entity exists; a message when its id belongs to another key. */
+char *
+entity_ensure(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now)
+{
+	return settle(kind, namespace, id, text, true, now);
+}
+
+/* The message that entity_ensure would give; makes nothing. */
+char *
+entity_clash(EntityKind kind, int32 namespace, int64 id, const char *text)
+{
+	return settle(kind, namespace, id, text, false, 0);
+}
+
+/* The error of a key whose entity clashes. */
+ErrorData *
+entity_error(char *message)
+{
+	ErrorData  *error = palloc0(sizeof(ErrorData));
+
+	error->sqlerrcode = ERRCODE_UNIQUE_VIOLATION;
+	error->message = message;
+	return error;
 }
 
 /* Write what has gathered and close the tables. */

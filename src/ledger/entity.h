@@ -22,7 +22,12 @@ typedef enum EntityKind
  * another key.
  */
 extern char *entity_ensure(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now);
+/* The same message, without making the entity. */
+extern char *entity_clash(EntityKind kind, int32 namespace, int64 id, const char *text);
 extern char *entity_ensure_order(int32 source_id, int64 order_id, const char *key);
+
+/* The error of a key whose entity clashes. */
+extern ErrorData *entity_error(char *message);
 
 /* Write the rows that entity_ensure has gathered. */
 extern void entity_flush(void);

@@ -305,6 +305,23 @@ deactivate(const char *feed, Source *source, SourcePart *part, const char **keys
 				   2, types, values, changed, &n_new);
 }
 
+/* The error of the first row whose id or key is another's in the namespace; NULL when all may be stored. */
+ErrorData *
+ledger_feed_clash(Source *source, const char *feed, const FeedRow *rows, int n_rows)
+{
+	EntityKind	kind = strcmp(feed, "client") == 0 ? ENTITY_CLIENT : strcmp(feed, "product") == 0 ? ENTITY_PRODUCT : ENTITY_REP;
+	char	   *message = NULL;
+
+	for (int i = 0; i < n_rows && message == NULL; i++)
+	{
+		message = entity_clash(kind, source->namespace, rows[i].id, rows[i].key);
+		if (message == NULL && rows[i].has_rep)
+			message = entity_clash(ENTITY_REP, source->namespace, rows[i].rep_id, rows[i].rep_key);
+	}
+	entity_flush();
+	return message ? entity_error(message) : NULL;
+}
+
 /* Store what a feed gives for some keys; the clients whose attributes changed. */
 int
 ledger_store_feed(Source *source, const char *feed, const char **keys, int n_keys, SourcePart *part,

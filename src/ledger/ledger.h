@@ -83,6 +83,9 @@ typedef struct FeedFound
 	int64		gone;
 } FeedFound;
 
+/* The error of the first row whose id or key is another's in the namespace, NULL when all may be stored. */
+extern ErrorData *ledger_feed_clash(struct Source *source, const char *feed, const struct FeedRow *rows, int n_rows);
+
 /* Attributes from feeds; report the clients whose attributes changed (palloc'd). */
 extern int	ledger_store_feed(struct Source *source, const char *feed, const char **keys, int n_keys,
 							  struct SourcePart *part, struct FeedRow *rows, int n_rows, TimestampTz now,
