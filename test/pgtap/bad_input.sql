@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(9);
+SELECT plan(11);
 
 -- a source of the same clients whose keys are texts: 7 has an id already
 CREATE TABLE trade.account (code text PRIMARY KEY, name text, agent text);
@@ -42,4 +42,13 @@ CALL agentcrm.run();
 SELECT is((SELECT state || coalesce(': ' || problem, '') FROM agentcrm.source WHERE name = 'web'), 'shadow', 'keys that cannot be read as the feed''s do not break the source');
 SELECT is((SELECT count(*)::int FROM agentcrm.client WHERE name ~ '^Shop'), 9, 'what it gives is stored');
 SELECT is((SELECT count(*) || ' ' || min(message) FROM agentcrm.event_failed WHERE key <> '21'), '8 invalid input syntax for type integer: "w1"', 'each key says why it is not looked for');
+
+-- one order of a batch that cannot be read, between orders of the same new clients
+CREATE TABLE trade.till (till_id int PRIMARY KEY, code text, on_day date, amount numeric, rate numeric);
+SELECT count(*) AS attached FROM agentcrm.attach('till', orders => 'trade.till', client => 'o.code', at => 'o.on_day', quantity => '1', amount => 'o.amount / o.rate', time_zone => 'UTC', run_as => current_user) \gset
+CALL agentcrm.run();
+INSERT INTO trade.till SELECT i, 'n' || i % 3, date '2026-02-20', 100, (i <> 13)::int FROM generate_series(1, 40) i;
+CALL agentcrm.run();
+SELECT is((SELECT count(*) || ' ' || count(DISTINCT client_id) FROM agentcrm.ledger l JOIN agentcrm.source s USING (source_id) WHERE s.name = 'till'), '39 3', 'the others are counted');
+SELECT is_empty('SELECT at, message FROM agentcrm.error_log', 'and no step fails');
 SELECT * FROM finish();
