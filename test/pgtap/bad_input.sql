@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(11);
+SELECT plan(14);
 
 -- a source of the same clients whose keys are texts: 7 has an id already
 CREATE TABLE trade.account (code text PRIMARY KEY, name text, agent text);
@@ -51,4 +51,12 @@ INSERT INTO trade.till SELECT i, 'n' || i % 3, date '2026-02-20', 100, (i <> 13)
 CALL agentcrm.run();
 SELECT is((SELECT count(*) || ' ' || count(DISTINCT client_id) FROM agentcrm.ledger l JOIN agentcrm.source s USING (source_id) WHERE s.name = 'till'), '39 3', 'the others are counted');
 SELECT is_empty('SELECT at, message FROM agentcrm.error_log', 'and no step fails');
+
+-- numbers too large to count with
+INSERT INTO trade.till VALUES (50, 'n0', '2026-02-21', 1e100, 1), (51, 'n0', '2026-02-22', 1e101, 1), (52, 'n1', '2026-02-23', -1e400, 1), (53, 'n1', '2026-02-23', 100, 1);
+CALL agentcrm.run();
+SELECT results_eq($$SELECT key, message FROM agentcrm.event_failed WHERE key IN ('50', '51', '52', '53') ORDER BY 1$$, $$VALUES ('51', 'amount is beyond 1e100'), ('52', 'amount is beyond 1e100')$$,
+	'numbers beyond 1e100 fail by themselves');
+SELECT is((SELECT string_agg(amount::float8::text, ', ' ORDER BY amount) FROM agentcrm.ledger l JOIN agentcrm.source s USING (source_id) WHERE s.name = 'till' AND ordered_on > '2026-02-20'), '100, 1e+100', 'the others are counted');
+SELECT is_empty($$SELECT client_id FROM agentcrm.client_profile p WHERE to_jsonb(p)::text ~ '(NaN|Infinity)'$$, 'and no profile holds what is no number');
 SELECT * FROM finish();
