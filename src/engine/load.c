@@ -661,6 +661,14 @@ end_emptying(Source *source, Load *load)
 {
 	static const char *const empty[] = {"DELETE FROM agentcrm.order_ref WHERE source_id = $1"};
 	static const char *const gone[] = {
+		/* what this source's feeds gave is theirs who give it, too */
+		"SELECT agentcrm.start_load(o, p.name, NULL, 'detach', true) FROM agentcrm.source s"
+		" JOIN agentcrm.source o ON o.namespace = s.namespace AND o.source_id <> s.source_id AND o.state <> 'detaching'"
+		" JOIN agentcrm.source_part p ON p.source_id = o.source_id AND p.kind = 'feed'"
+		" WHERE s.source_id = $1 AND CASE p.name"
+		"  WHEN 'client' THEN EXISTS (SELECT FROM agentcrm.client WHERE feed_source_id = $1)"
+		"  WHEN 'product' THEN EXISTS (SELECT FROM agentcrm.product WHERE feed_source_id = $1)"
+		"  ELSE EXISTS (SELECT FROM agentcrm.rep WHERE feed_source_id = $1) END",
 		"UPDATE agentcrm.client SET feed_source_id = NULL WHERE feed_source_id = $1",
 		"UPDATE agentcrm.product SET feed_source_id = NULL WHERE feed_source_id = $1",
 		"UPDATE agentcrm.rep SET feed_source_id = NULL WHERE feed_source_id = $1",
