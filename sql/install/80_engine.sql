@@ -4,6 +4,7 @@ CREATE TABLE agentcrm.installation (
 	only_row			boolean PRIMARY KEY DEFAULT true CHECK (only_row),
 	system_identifier	bigint NOT NULL,
 	database			text NOT NULL,
+	database_oid		oid NOT NULL,
 	version				text NOT NULL,
 	installed_at		timestamptz NOT NULL,
 	adopted_at			timestamptz
@@ -12,6 +13,7 @@ COMMENT ON TABLE agentcrm.installation IS 'Where agentcrm was installed or last 
 COMMENT ON COLUMN agentcrm.installation.only_row IS 'There is one row';
 COMMENT ON COLUMN agentcrm.installation.system_identifier IS 'System identifier of the server';
 COMMENT ON COLUMN agentcrm.installation.database IS 'Name of the database';
+COMMENT ON COLUMN agentcrm.installation.database_oid IS 'Its oid, which a rename keeps and a copy or a restore does not have';
 COMMENT ON COLUMN agentcrm.installation.version IS 'Version of agentcrm at installation or adoption';
 COMMENT ON COLUMN agentcrm.installation.installed_at IS 'When it was first used: the first attach';
 COMMENT ON COLUMN agentcrm.installation.adopted_at IS 'When adopt() was called last; clients are looked at anew from here on';
@@ -134,7 +136,7 @@ BEGIN
 	PERFORM agentcrm.adopted(), agentcrm.hold_steps();
 	INSERT INTO agentcrm.server_start (life) VALUES ('-infinity') ON CONFLICT DO NOTHING;	-- no restore is under way, see untriggered()
 	UPDATE agentcrm.installation SET system_identifier = (SELECT c.system_identifier FROM pg_control_system() c), database = current_database(),
-		version = (SELECT extversion FROM pg_extension WHERE extname = 'agentcrm'), adopted_at = clock_timestamp();
+		database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()), version = (SELECT extversion FROM pg_extension WHERE extname = 'agentcrm'), adopted_at = clock_timestamp();
 	PERFORM agentcrm.start_load(s, NULL, NULL, 'adopt', true) FROM agentcrm.source s WHERE s.state <> 'loading';
 	PERFORM agentcrm.wake();
 END $$;

@@ -425,7 +425,12 @@ agentcrm_queue_waiting(PG_FUNCTION_ARGS)
 
 /* ---- copies ---- */
 
-/* The database named by the installation row, NULL when there is no such row yet; *here says whether it is this one. */
+/*
+ * The database named by the installation row, NULL when there is no such row
+ * yet; *here says whether it is this one.  A rename keeps a database's oid.  That
+ * it does not outlive a dump, or that pg_upgrade may change it, is what it is
+ * stored for: another oid means no more than "a copy".
+ */
 static char *
 installed_into(bool *here)
 {
@@ -441,7 +446,7 @@ installed_into(bool *here)
 
 		database = TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull));
 		*here = DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull)) == (int64) GetSystemIdentifier() &&
-			strcmp(database, get_database_name(MyDatabaseId)) == 0;
+			DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull)) == MyDatabaseId;
 	}
 	store_scan_end(scan);
 	store_close(store);
@@ -452,30 +457,47 @@ installed_into(bool *here)
 static void
 record_installation(TimestampTz now)
 {
-	Oid			types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
-	Datum		values[3] = {Int64GetDatum((int64) GetSystemIdentifier()),
-	CStringGetTextDatum(get_database_name(MyDatabaseId)), TimestampTzGetDatum(now)};
+	Oid			types[4] = {INT8OID, TEXTOID, TIMESTAMPTZOID, OIDOID};
+	Datum		values[4] = {Int64GetDatum((int64) GetSystemIdentifier()),
+		CStringGetTextDatum(get_database_name(MyDatabaseId)), TimestampTzGetDatum(now),
+	ObjectIdGetDatum(MyDatabaseId)};
 
 	SPI_connect();
-	SPI_execute_with_args("INSERT INTO agentcrm.installation (system_identifier, database, version, installed_at)"
-						  " SELECT $1, $2, extversion, $3 FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'"
-						  " ON CONFLICT DO NOTHING", 3, types, values, NULL, false, 0);
+	SPI_execute_with_args("INSERT INTO agentcrm.installation (system_identifier, database, database_oid, version, installed_at)"
+						  " SELECT $1, $2, $4, extversion, $3 FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'"
+						  " ON CONFLICT DO NOTHING", 4, types, values, NULL, false, 0);
 	if (SPI_processed > 0)
 		SPI_execute("SELECT agentcrm.install_defaults()", false, 0);
 	SPI_finish();
 }
 
+/* The database has another name now, by which its copies are to know it. */
+static void
+record_name(const char *name)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(name)};
+
+	SPI_connect();
+	SPI_execute_with_args("UPDATE agentcrm.installation SET database = $1", 1, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
 /*
  * Whether this is the database agentcrm was installed into.  The first look
- * after installation records it.
+ * after installation, or after a rename, records it.
  */
 bool
 engine_adopted(TimestampTz now)
 {
 	bool		here = true;
+	char	   *name = get_database_name(MyDatabaseId);
+	char	   *database = installed_into(&here);
 
-	if (installed_into(&here) == NULL)
+	if (database == NULL)
 		record_installation(now);
+	else if (here && strcmp(database, name) != 0 && !XactReadOnly)
+		record_name(name);
 	return here;
 }
 
