@@ -76,9 +76,9 @@ CREATE FUNCTION agentcrm.worker_paused(paused boolean) RETURNS void
 COMMENT ON FUNCTION agentcrm.worker_paused(boolean) IS 'Stop this database''s worker from taking steps, or let it go on, until the server stops; pause and resume are the calls for it';
 
 CREATE FUNCTION agentcrm.worker_state(OUT launcher_pid int, OUT worker_pid int, OUT paused boolean,
-	OUT no_worker_slot boolean, OUT due timestamptz, OUT lost boolean, OUT down text, OUT preloaded boolean)
+	OUT no_worker_slot boolean, OUT due timestamptz, OUT lost boolean, OUT down text, OUT preloaded boolean, OUT role_problem text)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_worker_state';
-COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a reconcile, why the worker stays down after crashes, whether agentcrm is in shared_preload_libraries';
+COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a reconcile, why the worker stays down after crashes, whether agentcrm is in shared_preload_libraries, why nobody can connect as agentcrm.worker_role';
 
 CREATE FUNCTION agentcrm.queue_waiting(OUT source_id int, OUT waiting bigint, OUT since timestamptz,
 	OUT failed bigint, OUT parked_since timestamptz, OUT last_error text, OUT last_error_at timestamptz) RETURNS SETOF record
@@ -261,7 +261,7 @@ CREATE VIEW agentcrm.status AS
 			WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
 			WHEN w.paused THEN 'paused'
 			WHEN w.down IS NOT NULL THEN 'down'
-			WHEN w.launcher_pid IS NOT NULL AND NOT w.no_worker_slot THEN 'resting'
+			WHEN w.launcher_pid IS NOT NULL AND NOT w.no_worker_slot AND w.role_problem IS NULL THEN 'resting'
 			ELSE 'stopped' END,
 		t.waiting, t.lag, t.failed,
 		nullif(concat_ws('; ',
@@ -269,6 +269,7 @@ CREATE VIEW agentcrm.status AS
 				WHEN w.worker_pid IS NOT NULL THEN NULL
 				WHEN pg_catalog.pg_is_in_recovery() THEN 'a standby does no work; after promotion it takes up the backlog'
 				WHEN w.down IS NOT NULL THEN w.down || ': mend the cause, then SELECT agentcrm.resume()'
+				WHEN w.role_problem IS NOT NULL THEN w.role_problem
 				WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
 				WHEN w.launcher_pid IS NULL AND w.preloaded THEN 'the launcher does not run: raise max_worker_processes and restart the server; until then CALL agentcrm.run() from a scheduler'
 				WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'

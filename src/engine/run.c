@@ -307,6 +307,7 @@ agentcrm_start_worker(PG_FUNCTION_ARGS)
 {
 	BackgroundWorkerHandle *handle;
 	pid_t		pid;
+	char	   *problem;
 
 	if (RecoveryInProgress())
 		ereport(ERROR,
@@ -320,6 +321,11 @@ agentcrm_start_worker(PG_FUNCTION_ARGS)
 	check_crashes();
 	if (engine_slot && engine_slot->worker_pid != 0)
 		PG_RETURN_INT32(engine_slot->worker_pid);
+	problem = worker_role_problem(MyDatabaseId);
+	if (problem)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("could not start a worker: %s", problem)));
 	if (!worker_start(MyDatabaseId, MyProcPid, &handle, LOG))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
@@ -366,9 +372,10 @@ agentcrm_pause(PG_FUNCTION_ARGS)
 Datum
 agentcrm_worker_state(PG_FUNCTION_ARGS)
 {
-	Datum		values[8];
-	bool		isnull[8] = {false};
+	Datum		values[9];
+	bool		isnull[9] = {false};
 	char	   *down;
+	char	   *problem;
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -388,6 +395,9 @@ agentcrm_worker_state(PG_FUNCTION_ARGS)
 	values[6] = down ? CStringGetTextDatum(down) : (Datum) 0;
 	isnull[6] = down == NULL;
 	values[7] = BoolGetDatum(engine_shared->preloaded);
+	problem = worker_role_problem(MyDatabaseId);
+	values[8] = problem ? CStringGetTextDatum(problem) : (Datum) 0;
+	isnull[8] = problem == NULL;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, isnull)));
 }
 
