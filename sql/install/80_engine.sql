@@ -103,16 +103,13 @@ COMMENT ON FUNCTION agentcrm.obstacle() IS 'What somebody added to agentcrm''s t
  */
 CREATE FUNCTION agentcrm.install_defaults() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params, min_data) VALUES
+	INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params) VALUES
 		('portfolio', 'grow', 'agentcrm', 'portfolio_agent', (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'agentcrm'),
-		 '{"call_cost": 1.50, "call_minutes": 6, "visit_cost": 10, "visit_minutes": 30, "message_cost": 0.05, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "welcome_days": 4, "win_back_every": 90, "win_back_days": 7, "win_back_until": 730}',
-		 '{"orders": 1}'),
+		 '{"call_cost": 1.50, "call_minutes": 6, "visit_cost": 10, "visit_minutes": 30, "message_cost": 0.05, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "welcome_days": 4, "win_back_every": 90, "win_back_days": 7, "win_back_until": 730}'),
 		('reorder', 'serve', 'agentcrm', 'reorder_agent', (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'agentcrm'),
-		 '{"call_cost": 1.50, "call_minutes": 6, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "threshold": 0.5, "basket_floor": 0.10, "min_orders": 2}',
-		 '{"orders": 2}'),
+		 '{"call_cost": 1.50, "call_minutes": 6, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "threshold": 0.5, "basket_floor": 0.10, "min_orders": 2}'),
 		('retention', 'retain', 'agentcrm', 'retention_agent', (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'agentcrm'),
-		 '{"call_cost": 1.50, "call_minutes": 6, "message_cost": 0.05, "valid_days": 7, "min_orders": 3, "item_min_orders": 4, "item_min_rate": 0.5}',
-		 '{"orders": 3}')
+		 '{"call_cost": 1.50, "call_minutes": 6, "message_cost": 0.05, "valid_days": 7, "min_orders": 3, "item_min_orders": 4, "item_min_rate": 0.5}')
 	ON CONFLICT DO NOTHING;
 	INSERT INTO agentcrm.contact_policy (channel, max_contacts, per_days, cooldown_days)
 	VALUES ('*', 4, 30, 3), ('phone', 2, 30, 7), ('visit', 1, 30, 14), ('email', 4, 30, 5), ('app', 8, 30, 1)

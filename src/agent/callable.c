@@ -88,7 +88,12 @@ call_params(Jsonb *json, const char *function, AgentCall *call)
 	const Agent *list;
 
 	if (named != NULL && named->type == jbvBinary)
-		n_own = params_numbers(JsonbValueToJsonb(named), &own);
+	{
+		Jsonb	   *params = JsonbValueToJsonb(named);
+
+		builtin_check_params(function, params);
+		n_own = params_numbers(params, &own);
+	}
 	list = registry_agents(&n);
 	for (int i = 0; i < n; i++)
 	{

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(63);
+SELECT plan(68);
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
@@ -36,6 +36,14 @@ SELECT is_empty($$SELECT r.client_id FROM retention r JOIN agentcrm.profile(ARRA
 SELECT is((SELECT product_id || ' ' || demand_category FROM retention WHERE client_id = 6 AND kind = 'bid'), '5 baking', 'an item that dropped out is bid for, in its category');
 SELECT is_empty($$SELECT client_id FROM retention WHERE reason_code = 'lost_item' AND client_id <> 6$$, 'no other item is missed');
 SELECT is((SELECT reason_code FROM retention WHERE client_id = 4), 'stage', 'lost clients are not retention''s case');
+
+-- parameters
+SELECT throws_ok($$UPDATE agentcrm.agent SET params = params || '{"treshold": 0.4}' WHERE agent = 'reorder'$$, '22023', 'reorder_agent has no parameter "treshold"', 'a misspelt parameter is refused');
+SELECT throws_ok($$UPDATE agentcrm.agent SET params = params || '{"threshold": "high"}' WHERE agent = 'reorder'$$, '22023', 'parameter "threshold" of reorder_agent must be a number', 'so is one that is no number');
+SELECT throws_ok($$INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params) VALUES ('x', 'grow', 'agentcrm', 'portfolio_agent', current_user, '{"min_orders": 2}')$$,
+	'22023', 'portfolio_agent has no parameter "min_orders"', 'in a new row, too');
+SELECT throws_ok($$SELECT agentcrm.reorder_agent(ARRAY[1], agentcrm.clock(), '{"params": {"min_order": 99}}')$$, '22023', 'reorder_agent has no parameter "min_order"', 'and in a call');
+SELECT throws_ok('SELECT agentcrm.check_params()', '39P01', NULL, 'check_params is a trigger');
 
 -- the views say what the agents say, with their parameters
 CREATE FUNCTION pg_temp.views_differ() RETURNS SETOF text LANGUAGE sql AS $$
