@@ -222,8 +222,8 @@ FROM agentcrm.product_popularity, LATERAL (
 WHERE product_id = 11;
 SELECT count(*) = (SELECT count(*) FROM agentcrm.client) AS every_client, sum(amount_12m) IS NOT NULL AS amounts FROM agentcrm.client_360;
 SELECT sum(clients) = (SELECT count(*) FROM agentcrm.client) AS all_in_stages FROM agentcrm.portfolio;
-SELECT p_next_order BETWEEN .2 AND 1 AS probable, count(*) > 0 AS some FROM agentcrm.due_items GROUP BY 1;
-SELECT p_missed < .05 AS lost, count(*) > 0 AS some FROM agentcrm.lost_items GROUP BY 1;
+SELECT p_next_order BETWEEN .1 AND 1 AS probable, count(*) > 0 AS some FROM agentcrm.due_items GROUP BY 1;
+SELECT count(*) AS lost_by_chance FROM agentcrm.lost_items WHERE p_missed >= .05;
 SELECT count(*) = (SELECT count(*) FROM agentcrm.client_state WHERE stage = 'at_risk') AS all_at_risk FROM agentcrm.at_risk;
 
 SELECT agentcrm.resume();

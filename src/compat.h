@@ -36,6 +36,13 @@
 #define compat_function_aclcheck(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
 #endif
 
+/* May the role connect to the database? */
+#if PG_VERSION_NUM >= 160000
+#define compat_database_aclcheck(database, role) object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT)
+#else
+#define compat_database_aclcheck(database, role) pg_database_aclcheck(database, role, ACL_CONNECT)
+#endif
+
 /* Soft errors came with 16. */
 #if PG_VERSION_NUM >= 160000
 #define compat_qualified_name(text) stringToQualifiedNameList(text, NULL)

@@ -51,7 +51,7 @@ static const StoreShape shapes[] = {
 	{"event_8", 5, 0, STORE_WRITTEN},
 	{"event_failed", 10, 0, STORE_WRITTEN},
 	{"event_turn", 3, 1, STORE_WRITTEN},
-	{"installation", 6, 1, STORE_READ},
+	{"installation", 7, 1, STORE_READ},
 	{"ledger", 15, 1, STORE_WRITTEN},
 	{"ledger_history", 16, 0, STORE_WRITTEN},
 	{"model", 10, 0, STORE_READ},

@@ -167,7 +167,7 @@ COMMENT ON TABLE agentcrm.reconcile_log IS 'What each complete reading of a part
 COMMENT ON COLUMN agentcrm.reconcile_log.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.reconcile_log.part IS 'Part that was read';
 COMMENT ON COLUMN agentcrm.reconcile_log.reading IS 'Number of the reading of this part; grows';
-COMMENT ON COLUMN agentcrm.reconcile_log.cause IS 'Why: attach, alter_source, resync, reconcile, schedule, server start, capture off, lost keys, other server, tables changed or adopt';
+COMMENT ON COLUMN agentcrm.reconcile_log.cause IS 'Why: attach, alter_source, resync, reconcile, schedule, server start, capture off, lost keys, other server, tables changed, adopt or detach (of the source that gave the rows so far)';
 COMMENT ON COLUMN agentcrm.reconcile_log.reconcile IS 'True: what it found had been missed; false: it may count keys whose change was still waiting in the queue';
 COMMENT ON COLUMN agentcrm.reconcile_log.at IS 'When it ended, by the engine''s clock; the next scheduled one counts from here';
 COMMENT ON COLUMN agentcrm.reconcile_log.took IS 'Time from its being asked for to its end';

@@ -376,68 +376,6 @@ COMMENT ON COLUMN agentcrm.client_360.expected_value IS 'Net amount expected wit
 COMMENT ON COLUMN agentcrm.client_360.as_of IS 'Moment of the assessment';
 COMMENT ON COLUMN agentcrm.client_360.next_look_at IS 'When the client is looked at again, if nothing happens before';
 
-CREATE VIEW agentcrm.due_items AS
-SELECT cp.client_id, coalesce(c.name, c.client_key) AS client, cp.product_id, coalesce(g.name, g.product_key) AS product,
-	round(due.p::numeric, 3) AS p_next_order, cp.n AS orders, p.n_orders - cp.last_order_no AS orders_since,
-	cp.last_order_on, usual.quantity, round(cp.last_price, 4) AS last_price, s.due_on
-FROM agentcrm.client_product cp
-	JOIN agentcrm.client_profile p USING (client_id)
-	JOIN agentcrm.client_state s USING (client_id)
-	JOIN agentcrm.client c USING (client_id)
-	JOIN agentcrm.product g USING (product_id)
-	LEFT JOIN agentcrm.product_popularity q USING (product_id)
-	CROSS JOIN LATERAL (
-		SELECT (cp.rate_slow * .9::float8 ^ (p.n_orders - cp.last_order_no) + .5 * coalesce(q.share, 0))
-			/ ((1 - .9::float8 ^ p.n_orders) / (1 - .9::float8) + .5) AS p
-	) due
-	CROSS JOIN LATERAL (
-		SELECT u.quantity
-		FROM unnest(cp.quantities) WITH ORDINALITY AS u(quantity, i)
-		GROUP BY u.quantity
-		ORDER BY sum(.8::float8 ^ (cardinality(cp.quantities) - u.i)) DESC, max(u.i) DESC LIMIT 1
-	) usual
-WHERE due.p >= .2 AND g.active AND s.stage NOT IN ('dormant', 'lost');
-COMMENT ON VIEW agentcrm.due_items IS 'Products a client is likely to have in its next order, on the clock of its own orders; clients that are dormant or lost are left out';
-COMMENT ON COLUMN agentcrm.due_items.client_id IS 'Client';
-COMMENT ON COLUMN agentcrm.due_items.client IS 'Name of the client, or its key';
-COMMENT ON COLUMN agentcrm.due_items.product_id IS 'Product';
-COMMENT ON COLUMN agentcrm.due_items.product IS 'Name of the product, or its key';
-COMMENT ON COLUMN agentcrm.due_items.p_next_order IS 'Probability that the next order holds the product: decayed counts, with the product''s share of all orders as a weak prior; at least .2 here';
-COMMENT ON COLUMN agentcrm.due_items.orders IS 'Orders of the client that held it';
-COMMENT ON COLUMN agentcrm.due_items.orders_since IS 'Orders since the last of them';
-COMMENT ON COLUMN agentcrm.due_items.last_order_on IS 'Day of the last of them';
-COMMENT ON COLUMN agentcrm.due_items.quantity IS 'Usual quantity: recency-weighted mode of the last eight';
-COMMENT ON COLUMN agentcrm.due_items.last_price IS 'Net amount per unit in the last of them, source currency';
-COMMENT ON COLUMN agentcrm.due_items.due_on IS 'Day by which the client''s next order has come with probability one half';
-
-CREATE VIEW agentcrm.lost_items AS
-SELECT cp.client_id, coalesce(c.name, c.client_key) AS client, cp.product_id, coalesce(g.name, g.product_key) AS product,
-	cp.n AS orders, round(held.rate::numeric, 3) AS rate, p.n_orders - cp.last_order_no AS orders_since,
-	round(missed.p::numeric, 4) AS p_missed, cp.last_order_on, round(cp.last_price, 4) AS last_price
-FROM agentcrm.client_product cp
-	JOIN agentcrm.client_profile p USING (client_id)
-	JOIN agentcrm.client_state s USING (client_id)
-	JOIN agentcrm.client c USING (client_id)
-	JOIN agentcrm.product g USING (product_id)
-	CROSS JOIN LATERAL (
-		SELECT (cp.n - .5::float8) / (cp.last_order_no - cp.first_order_no + 1) AS rate
-	) held
-	CROSS JOIN LATERAL (
-		SELECT (1 - held.rate) ^ (p.n_orders - cp.last_order_no) AS p
-	) missed
-WHERE cp.n >= 3 AND p.n_orders > cp.last_order_no AND missed.p < .05 AND g.active AND s.stage NOT IN ('dormant', 'lost');
-COMMENT ON VIEW agentcrm.lost_items IS 'Products a client used to buy in its orders and has left out of the last ones more often than its own rate explains, while still ordering';
-COMMENT ON COLUMN agentcrm.lost_items.client_id IS 'Client';
-COMMENT ON COLUMN agentcrm.lost_items.client IS 'Name of the client, or its key';
-COMMENT ON COLUMN agentcrm.lost_items.product_id IS 'Product';
-COMMENT ON COLUMN agentcrm.lost_items.product IS 'Name of the product, or its key';
-COMMENT ON COLUMN agentcrm.lost_items.orders IS 'Orders of the client that held it';
-COMMENT ON COLUMN agentcrm.lost_items.rate IS 'Share of the client''s orders that held it, from the first to the last such order';
-COMMENT ON COLUMN agentcrm.lost_items.orders_since IS 'Orders since, without it';
-COMMENT ON COLUMN agentcrm.lost_items.p_missed IS 'Probability of leaving it out that often at that rate; less than .05 here';
-COMMENT ON COLUMN agentcrm.lost_items.last_order_on IS 'Day of the last order with it';
-COMMENT ON COLUMN agentcrm.lost_items.last_price IS 'Net amount per unit then, source currency';
-
 CREATE VIEW agentcrm.at_risk AS
 SELECT v.client_id, v.client, v.rep, v.since, v.orders, v.mean_gap, v.last_order_on, v.silent_days, v.silence, v.alarm_on, v.abc, v.amount_12m
 FROM agentcrm.client_360 v

@@ -8,7 +8,6 @@ CREATE TABLE agentcrm.agent (
 	registrar		text NOT NULL,
 	mode			text NOT NULL DEFAULT 'active' CHECK (mode IN ('active', 'shadow', 'paused')),
 	params			jsonb NOT NULL DEFAULT '{}',
-	min_data		jsonb NOT NULL DEFAULT '{}',
 	problem			text
 );
 COMMENT ON TABLE agentcrm.agent IS 'Agents: functions (client_ids bigint[], as_of timestamptz, call jsonb) that bid for actions';
@@ -18,8 +17,7 @@ COMMENT ON COLUMN agentcrm.agent.function_schema IS 'Schema of its function';
 COMMENT ON COLUMN agentcrm.agent.function_name IS 'Name of its function';
 COMMENT ON COLUMN agentcrm.agent.registrar IS 'Role that registered it and under whose rights it runs';
 COMMENT ON COLUMN agentcrm.agent.mode IS 'active, shadow (bids are recorded, never awarded) or paused';
-COMMENT ON COLUMN agentcrm.agent.params IS 'Parameters by name';
-COMMENT ON COLUMN agentcrm.agent.min_data IS 'Least data it needs, by name, for people to read; what makes it refuse are its own parameters';
+COMMENT ON COLUMN agentcrm.agent.params IS 'Parameters by name; of a built-in agent only those that it knows, all numbers. The least data it needs is among them (min_orders ...)';
 COMMENT ON COLUMN agentcrm.agent.problem IS 'Why it was paused, if it failed';
 
 CREATE TYPE agentcrm.bid_proposal AS (
@@ -72,6 +70,10 @@ CREATE TRIGGER agent_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON age
 	FOR EACH STATEMENT EXECUTE FUNCTION agentcrm.agent_changed();
 CREATE TRIGGER check_lent_rights BEFORE INSERT OR UPDATE OF agent, function_schema, function_name, registrar ON agentcrm.agent
 	FOR EACH ROW EXECUTE FUNCTION agentcrm.check_lent_rights();
+CREATE FUNCTION agentcrm.check_params() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_check_params';
+COMMENT ON FUNCTION agentcrm.check_params() IS 'Internal: refuses parameters that a built-in agent does not know';
+CREATE TRIGGER check_params BEFORE INSERT OR UPDATE OF function_schema, function_name, params ON agentcrm.agent
+	FOR EACH ROW EXECUTE FUNCTION agentcrm.check_params();
 
 CREATE FUNCTION agentcrm.portfolio_agent(client_ids bigint[], as_of timestamptz, call jsonb DEFAULT '{}')
 	RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE c SET search_path = pg_catalog, pg_temp

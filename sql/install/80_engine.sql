@@ -4,6 +4,7 @@ CREATE TABLE agentcrm.installation (
 	only_row			boolean PRIMARY KEY DEFAULT true CHECK (only_row),
 	system_identifier	bigint NOT NULL,
 	database			text NOT NULL,
+	database_oid		oid NOT NULL,
 	version				text NOT NULL,
 	installed_at		timestamptz NOT NULL,
 	adopted_at			timestamptz
@@ -12,6 +13,7 @@ COMMENT ON TABLE agentcrm.installation IS 'Where agentcrm was installed or last 
 COMMENT ON COLUMN agentcrm.installation.only_row IS 'There is one row';
 COMMENT ON COLUMN agentcrm.installation.system_identifier IS 'System identifier of the server';
 COMMENT ON COLUMN agentcrm.installation.database IS 'Name of the database';
+COMMENT ON COLUMN agentcrm.installation.database_oid IS 'Its oid, which a rename keeps and a copy or a restore does not have';
 COMMENT ON COLUMN agentcrm.installation.version IS 'Version of agentcrm at installation or adoption';
 COMMENT ON COLUMN agentcrm.installation.installed_at IS 'When it was first used: the first attach';
 COMMENT ON COLUMN agentcrm.installation.adopted_at IS 'When adopt() was called last; clients are looked at anew from here on';
@@ -74,9 +76,9 @@ CREATE FUNCTION agentcrm.worker_paused(paused boolean) RETURNS void
 COMMENT ON FUNCTION agentcrm.worker_paused(boolean) IS 'Stop this database''s worker from taking steps, or let it go on, until the server stops; pause and resume are the calls for it';
 
 CREATE FUNCTION agentcrm.worker_state(OUT launcher_pid int, OUT worker_pid int, OUT paused boolean,
-	OUT no_worker_slot boolean, OUT due timestamptz, OUT lost boolean, OUT down text, OUT preloaded boolean)
+	OUT no_worker_slot boolean, OUT due timestamptz, OUT lost boolean, OUT down text, OUT preloaded boolean, OUT role_problem text)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'agentcrm_worker_state';
-COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a reconcile, why the worker stays down after crashes, whether agentcrm is in shared_preload_libraries';
+COMMENT ON FUNCTION agentcrm.worker_state() IS 'What shared memory says of launcher and worker: process ids, whether paused, whether the last start found no free worker slot, when the next work is due, whether changes were lost and wait for a reconcile, why the worker stays down after crashes, whether agentcrm is in shared_preload_libraries, why nobody can connect as agentcrm.worker_role';
 
 CREATE FUNCTION agentcrm.queue_waiting(OUT source_id int, OUT waiting bigint, OUT since timestamptz,
 	OUT failed bigint, OUT parked_since timestamptz, OUT last_error text, OUT last_error_at timestamptz) RETURNS SETOF record
@@ -101,16 +103,13 @@ COMMENT ON FUNCTION agentcrm.obstacle() IS 'What somebody added to agentcrm''s t
  */
 CREATE FUNCTION agentcrm.install_defaults() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params, min_data) VALUES
+	INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params) VALUES
 		('portfolio', 'grow', 'agentcrm', 'portfolio_agent', (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'agentcrm'),
-		 '{"call_cost": 1.50, "call_minutes": 6, "visit_cost": 10, "visit_minutes": 30, "message_cost": 0.05, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "welcome_days": 4, "win_back_every": 90, "win_back_days": 7, "win_back_until": 730}',
-		 '{"orders": 1}'),
+		 '{"call_cost": 1.50, "call_minutes": 6, "visit_cost": 10, "visit_minutes": 30, "message_cost": 0.05, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "welcome_days": 4, "win_back_every": 90, "win_back_days": 7, "win_back_until": 730}'),
 		('reorder', 'serve', 'agentcrm', 'reorder_agent', (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'agentcrm'),
-		 '{"call_cost": 1.50, "call_minutes": 6, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "threshold": 0.5, "basket_floor": 0.10, "min_orders": 2}',
-		 '{"orders": 2}'),
+		 '{"call_cost": 1.50, "call_minutes": 6, "suggestion_cost": 0.02, "call_factor": 2, "valid_days": 7, "threshold": 0.5, "basket_floor": 0.10, "min_orders": 2}'),
 		('retention', 'retain', 'agentcrm', 'retention_agent', (SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'agentcrm'),
-		 '{"call_cost": 1.50, "call_minutes": 6, "message_cost": 0.05, "valid_days": 7, "min_orders": 3, "item_min_orders": 4, "item_min_rate": 0.5}',
-		 '{"orders": 3}')
+		 '{"call_cost": 1.50, "call_minutes": 6, "message_cost": 0.05, "valid_days": 7, "min_orders": 3, "item_min_orders": 4, "item_min_rate": 0.5}')
 	ON CONFLICT DO NOTHING;
 	INSERT INTO agentcrm.contact_policy (channel, max_contacts, per_days, cooldown_days)
 	VALUES ('*', 4, 30, 3), ('phone', 2, 30, 7), ('visit', 1, 30, 14), ('email', 4, 30, 5), ('app', 8, 30, 1)
@@ -134,7 +133,7 @@ BEGIN
 	PERFORM agentcrm.adopted(), agentcrm.hold_steps();
 	INSERT INTO agentcrm.server_start (life) VALUES ('-infinity') ON CONFLICT DO NOTHING;	-- no restore is under way, see untriggered()
 	UPDATE agentcrm.installation SET system_identifier = (SELECT c.system_identifier FROM pg_control_system() c), database = current_database(),
-		version = (SELECT extversion FROM pg_extension WHERE extname = 'agentcrm'), adopted_at = clock_timestamp();
+		database_oid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()), version = (SELECT extversion FROM pg_extension WHERE extname = 'agentcrm'), adopted_at = clock_timestamp();
 	PERFORM agentcrm.start_load(s, NULL, NULL, 'adopt', true) FROM agentcrm.source s WHERE s.state <> 'loading';
 	PERFORM agentcrm.wake();
 END $$;
@@ -259,7 +258,7 @@ CREATE VIEW agentcrm.status AS
 			WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
 			WHEN w.paused THEN 'paused'
 			WHEN w.down IS NOT NULL THEN 'down'
-			WHEN w.launcher_pid IS NOT NULL AND NOT w.no_worker_slot THEN 'resting'
+			WHEN w.launcher_pid IS NOT NULL AND NOT w.no_worker_slot AND w.role_problem IS NULL THEN 'resting'
 			ELSE 'stopped' END,
 		t.waiting, t.lag, t.failed,
 		nullif(concat_ws('; ',
@@ -267,6 +266,7 @@ CREATE VIEW agentcrm.status AS
 				WHEN w.worker_pid IS NOT NULL THEN NULL
 				WHEN pg_catalog.pg_is_in_recovery() THEN 'a standby does no work; after promotion it takes up the backlog'
 				WHEN w.down IS NOT NULL THEN w.down || ': mend the cause, then SELECT agentcrm.resume()'
+				WHEN w.role_problem IS NOT NULL THEN w.role_problem
 				WHEN w.no_worker_slot THEN 'no free worker slot: raise max_worker_processes'
 				WHEN w.launcher_pid IS NULL AND w.preloaded THEN 'the launcher does not run: raise max_worker_processes and restart the server; until then CALL agentcrm.run() from a scheduler'
 				WHEN w.launcher_pid IS NULL THEN 'agentcrm is not in shared_preload_libraries: SELECT agentcrm.start_worker(), or CALL agentcrm.run() from a scheduler'

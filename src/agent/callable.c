@@ -33,6 +33,8 @@
 PG_FUNCTION_INFO_V1(agentcrm_portfolio_agent);
 PG_FUNCTION_INFO_V1(agentcrm_reorder_agent);
 PG_FUNCTION_INFO_V1(agentcrm_retention_agent);
+PG_FUNCTION_INFO_V1(agentcrm_usual_basket);
+PG_FUNCTION_INFO_V1(agentcrm_missed_items);
 PG_FUNCTION_INFO_V1(agentcrm_register_agent);
 
 #define N_PROPOSAL 20
@@ -86,7 +88,12 @@ call_params(Jsonb *json, const char *function, AgentCall *call)
 	const Agent *list;
 
 	if (named != NULL && named->type == jbvBinary)
-		n_own = params_numbers(JsonbValueToJsonb(named), &own);
+	{
+		Jsonb	   *params = JsonbValueToJsonb(named);
+
+		builtin_check_params(function, params);
+		n_own = params_numbers(params, &own);
+	}
 	list = registry_agents(&n);
 	for (int i = 0; i < n; i++)
 	{
@@ -175,34 +182,44 @@ put_proposal(ReturnSetInfo *rsinfo, const Bid *bid)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, v, nulls);
 }
 
+/* What the second argument says, and the agent's parameters, after those of the call's json. */
+static AgentCall
+begin_call(FunctionCallInfo fcinfo, Jsonb *json, const char *function)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	TimestampTz as_of;
+	AgentCall	call;
+
+	agentcrm_check_argument(fcinfo, 1, "as_of");
+	as_of = PG_GETARG_TIMESTAMPTZ(1);
+	if (TIMESTAMP_NOT_FINITE(as_of))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("as_of must be finite")));
+	InitMaterializedSRF(fcinfo, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	MemoryContextSwitchTo(cxt);
+	parse_call(json, function, as_of, &call);
+	SPI_finish();
+	MemoryContextSwitchTo(cxt);
+	return call;
+}
+
 static Datum
 call_by_hand(FunctionCallInfo fcinfo, const char *function)
 {
-	TimestampTz as_of;
 	AgentCall	call;
 	BidSink		sink;
 	int64	   *ids;
 	int			n_ids;
 	int			n;
 	ClientSnapshot *clients;
-	MemoryContext cxt = CurrentMemoryContext;
 
 	agentcrm_check_argument(fcinfo, 0, "client_ids");
-	agentcrm_check_argument(fcinfo, 1, "as_of");
 	agentcrm_check_argument(fcinfo, 2, "call");
-	as_of = PG_GETARG_TIMESTAMPTZ(1);
-	if (TIMESTAMP_NOT_FINITE(as_of))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("as_of must be finite")));
 	ids = client_ids(PG_GETARG_ARRAYTYPE_P(0), &n_ids);
-	InitMaterializedSRF(fcinfo, 0);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
-	MemoryContextSwitchTo(cxt);
-	parse_call(PG_GETARG_JSONB_P(2), function, as_of, &call);
-	SPI_finish();
-	MemoryContextSwitchTo(cxt);
-	clients = profile_read(ids, n_ids, as_of, &n);
+	call = begin_call(fcinfo, PG_GETARG_JSONB_P(2), function);
+	clients = profile_read(ids, n_ids, call.as_of, &n);
 	bid_sink_init(&sink);
 	agent_builtin(function) (clients, n, profile_population(), &call, &sink);
 	for (int i = 0; i < sink.n; i++)
@@ -229,6 +246,63 @@ Datum
 agentcrm_retention_agent(PG_FUNCTION_ARGS)
 {
 	return call_by_hand(fcinfo, "retention_agent");
+}
+
+/* The snapshot of the one client that the first argument names; NULL when there is none. */
+static ClientSnapshot *
+read_client(FunctionCallInfo fcinfo, const char *function, AgentCall *call)
+{
+	int64		id;
+	int			n;
+	ClientSnapshot *clients;
+
+	agentcrm_check_argument(fcinfo, 0, "client_id");
+	id = PG_GETARG_INT64(0);
+	*call = begin_call(fcinfo, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"))), function);
+	clients = profile_read(&id, 1, call->as_of, &n);
+	return n > 0 ? clients : NULL;
+}
+
+/* agentcrm.usual_basket(client_id, as_of): what the reorder agent would suggest. */
+Datum
+agentcrm_usual_basket(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	AgentCall	call;
+	ClientSnapshot *client = read_client(fcinfo, "reorder_agent", &call);
+	BasketLine *lines;
+	int			n = client ? reorder_basket(client, &call, &lines) : 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[3] = {Int64GetDatum(lines[i].product->product_id), Float8GetDatum(lines[i].p),
+		NumericGetDatum(lines[i].quantity)};
+		bool		isnull[3] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, isnull);
+	}
+	return (Datum) 0;
+}
+
+/* agentcrm.missed_items(client_id, as_of): what the retention agent takes for lost. */
+Datum
+agentcrm_missed_items(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	AgentCall	call;
+	ClientSnapshot *client = read_client(fcinfo, "retention_agent", &call);
+	LostItem   *lost;
+	int			n = client ? retention_lost_items(client, &call, &lost) : 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[4] = {Int64GetDatum(lost[i].product->product_id), Float8GetDatum(lost[i].usual),
+		Int32GetDatum(lost[i].missed), Float8GetDatum(lost[i].p)};
+		bool		isnull[4] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, isnull);
+	}
+	return (Datum) 0;
 }
 
 #define AGENT_SIGNATURE "An agent is declared (client_ids bigint[], as_of timestamptz, call jsonb) " \

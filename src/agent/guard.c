@@ -6,9 +6,9 @@
  * recorded, its bids of this call are dropped, and the round goes on.  After
  * three failures in a row it is paused.  A timer cuts the call of a function
  * that is not built in when it takes too long, or when the process has grown
- * too much; a C function that never looks for interrupts cannot be cut.  What
- * cancels or ends the whole session is no failure of the agent and goes on
- * upwards.
+ * too much; one that goes on after that ends the process, as a crash would.  A
+ * C function that never looks for interrupts cannot be cut.  What cancels or
+ * ends the whole session is no failure of the agent and goes on upwards.
  */
 #include "postgres.h"
 
@@ -36,6 +36,9 @@
 
 #define FAILURES_UNTIL_PAUSE 3
 
+/* A call that goes on for so long after it was cut is ended with the process. */
+#define STUCK_MS 5000
+
 /* How often the memory of the process is looked at during a call. */
 #define MEMORY_LOOK_MS 20
 
@@ -56,6 +59,7 @@ static const char *const cut_message[] = {
 static TimeoutId time_limit = MAX_TIMEOUTS;
 static TimeoutId memory_look = MAX_TIMEOUTS;
 static volatile sig_atomic_t cut = CUT_NOT;
+static volatile sig_atomic_t time_passed = false;
 static volatile long pages_allowed;
 
 /*
@@ -89,9 +93,16 @@ cut_call(Cut why)
 	SetLatch(MyLatch);
 }
 
+/* A function that catches the first cut does not survive the second: nothing catches a shutdown. */
 static void
 handle_time_limit(void)
 {
+	if (time_passed)
+	{
+		engine_note_stuck();
+		ProcDiePending = true;
+	}
+	time_passed = true;
 	cut_call(CUT_TIME);
 }
 
@@ -121,8 +132,10 @@ start_limits(const AgentCall *call)
 		memory_look = RegisterTimeout(USER_TIMEOUT, handle_memory_look);
 	}
 	cut = CUT_NOT;
+	time_passed = false;
 	pages_allowed = own_pages() + memory_limit_mb(call) * (1024 * 1024 / sysconf(_SC_PAGESIZE));
-	enable_timeout_after(time_limit, agent_count(call, "time_limit_ms", 5000));
+	enable_timeout_every(time_limit, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), agent_count(call, "time_limit_ms", 5000)),
+						 STUCK_MS);
 	enable_timeout_every(memory_look, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MEMORY_LOOK_MS), MEMORY_LOOK_MS);
 }
 

@@ -26,16 +26,24 @@
 #include "json.h"
 
 PG_FUNCTION_INFO_V1(agentcrm_agent_changed);
+PG_FUNCTION_INFO_V1(agentcrm_check_params);
 
+#define MAX_PARAMS 16
+
+/* The built-in agents, and all parameters they read. */
 static const struct
 {
 	const char *name;
 	AgentFunction function;
+	const char *params[MAX_PARAMS];
 }			builtins[] =
 {
-	{"portfolio_agent", portfolio_bid},
-	{"reorder_agent", reorder_bid},
-	{"retention_agent", retention_bid},
+	{"portfolio_agent", portfolio_bid, {"call_cost", "call_factor", "call_minutes", "message_cost", "suggestion_cost",
+	"valid_days", "visit_cost", "visit_minutes", "welcome_days", "win_back_days", "win_back_every", "win_back_until"}},
+	{"reorder_agent", reorder_bid, {"basket_floor", "call_cost", "call_factor", "call_minutes", "min_orders", "suggestion_cost",
+	"threshold", "valid_days"}},
+	{"retention_agent", retention_bid, {"call_cost", "call_minutes", "item_min_orders", "item_min_rate", "message_cost",
+	"min_orders", "valid_days"}},
 };
 
 static MemoryContext registry_cxt = NULL;
@@ -71,6 +79,85 @@ agentcrm_agent_changed(PG_FUNCTION_ARGS)
 				 errmsg("agentcrm.agent_changed must be called as a trigger")));
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
 	PG_RETURN_POINTER(NULL);
+}
+
+static bool
+is_param(const char *const *known, const char *name)
+{
+	for (int i = 0; i < MAX_PARAMS && known[i]; i++)
+		if (strcmp(known[i], name) == 0)
+			return true;
+	return false;
+}
+
+static const char *
+param_list(const char *const *known)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < MAX_PARAMS && known[i]; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", known[i]);
+	return list.data;
+}
+
+/* An error when a built-in agent does not read a parameter, or could not: it would be ignored without a word. */
+void
+builtin_check_params(const char *function, Jsonb *params)
+{
+	const char *const *known = NULL;
+	JsonbIterator *it = JsonbIteratorInit(&params->root);
+	JsonbIteratorToken token;
+	JsonbValue	v;
+	char	   *name = NULL;
+
+	for (int i = 0; i < (int) lengthof(builtins); i++)
+		if (strcmp(builtins[i].name, function) == 0)
+			known = builtins[i].params;
+	if (known == NULL)
+		return;
+	if (!JB_ROOT_IS_OBJECT(params))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("params must be a jsonb object")));
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(v.val.string.val, v.val.string.len);
+		if (token == WJB_KEY && !is_param(known, name))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s has no parameter \"%s\"", function, name),
+					 errhint("Its parameters are %s.", param_list(known))));
+		if (token == WJB_VALUE && v.type != jbvNumeric)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("parameter \"%s\" of %s must be a number", name, function)));
+	}
+}
+
+/* Row trigger on agentcrm.agent: parameters of built-in agents are those that they read. */
+Datum
+agentcrm_check_params(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	HeapTuple	row;
+	bool		isnull;
+	char	   *schema;
+	Datum		params;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("agentcrm.check_params must be called as a trigger")));
+	desc = data->tg_relation->rd_att;
+	row = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple;
+	schema = SPI_getvalue(row, desc, SPI_fnumber(desc, "function_schema"));
+	params = SPI_getbinval(row, desc, SPI_fnumber(desc, "params"), &isnull);
+	/* NULLs are the constraints' matter */
+	if (!isnull && schema && strcmp(schema, AGENTCRM_SCHEMA) == 0)
+		builtin_check_params(SPI_getvalue(row, desc, SPI_fnumber(desc, "function_name")), DatumGetJsonbP(params));
+	return PointerGetDatum(row);
 }
 
 /* The numeric members of a jsonb object, in the current memory context. */

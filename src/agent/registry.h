@@ -27,6 +27,7 @@ typedef struct Agent
 /* registry.c */
 extern AgentFunction agent_builtin(const char *name);
 extern const Agent *registry_agents(int *n);
+extern void builtin_check_params(const char *function, Jsonb *params);
 extern int	params_numbers(Jsonb *params, AgentParam **numbers);
 
 /* guard.c */

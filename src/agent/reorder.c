@@ -51,6 +51,28 @@ find_due(const ClientSnapshot *client, const Population *population, double thre
 	return d;
 }
 
+static bool
+is_gone(const ClientSnapshot *client)
+{
+	return client->state.stage == STAGE_DORMANT || client->state.stage == STAGE_LOST;
+}
+
+static int
+min_orders(const AgentCall *call)
+{
+	return agent_count(call, "min_orders", 2);
+}
+
+/* What the next order is likely to hold of a client who has orders enough and is not gone. */
+int
+reorder_basket(const ClientSnapshot *client, const AgentCall *call, BasketLine **lines)
+{
+	*lines = palloc(sizeof(BasketLine) * BASKET_LINES);
+	if (is_gone(client) || client->profile.n_orders < min_orders(call))
+		return 0;
+	return basket_usual(client, BASKET_LINES, agent_param(call, "basket_floor", 0.10), *lines);
+}
+
 static const char *
 describe(const ClientSnapshot *client, Due d, double p, const BasketLine *lines, int n_lines)
 {
@@ -73,7 +95,7 @@ bid_order(const ClientSnapshot *client, int client_index, const Population *popu
 	Offer		phone = offer_call(call);
 	Offer		app = offer_suggestion(call);
 	bool		by_phone = gain >= phone.cost * agent_param(call, "call_factor", 2);
-	BasketLine	lines[BASKET_LINES];
+	BasketLine *lines;
 	int			n_lines;
 	Bid		   *bid;
 	Evidence	e;
@@ -84,7 +106,7 @@ bid_order(const ClientSnapshot *client, int client_index, const Population *popu
 					 psprintf("expected gain %s does not cover the cost of any action", say_amount(gain)));
 		return;
 	}
-	n_lines = basket_usual(client, BASKET_LINES, agent_param(call, "basket_floor", 0.10), lines);
+	n_lines = reorder_basket(client, call, &lines);
 	bid = agent_bid(sink, client, client_index, call, by_phone ? phone : app);
 	if (n_lines > 0)
 		bid->basket = basket_json(lines, n_lines);
@@ -108,7 +130,7 @@ static void
 look_at_client(const ClientSnapshot *client, int client_index, const Population *population, const AgentCall *call,
 			   BidSink *sink)
 {
-	int			least = agent_count(call, "min_orders", 2);
+	int			least = min_orders(call);
 	Due			d;
 
 	if (client->profile.n_orders >= least && client->state.elapsed >= 1 &&
@@ -138,11 +160,9 @@ reorder_bid(const ClientSnapshot *clients, int n_clients, const Population *popu
 {
 	for (int i = 0; i < n_clients; i++)
 	{
-		Stage		stage = clients[i].state.stage;
-
 		if (!agent_contactable(sink, &clients[i], i))
 			continue;
-		if (stage == STAGE_DORMANT || stage == STAGE_LOST)
+		if (is_gone(&clients[i]))
 			agent_refuse(sink, &clients[i], i, "stage", "silent for too long: the portfolio agent's case");
 		else
 			look_at_client(&clients[i], i, population, call, sink);

@@ -16,15 +16,6 @@
 
 #include "agent/speak.h"
 
-typedef struct LostItem
-{
-	const ClientProduct *product;
-	const ProductInfo *info;
-	double		usual;			/* share of orders that held it, before it dropped out */
-	int			missed;			/* orders since */
-	double		p;				/* probability of missing so many by chance */
-} LostItem;
-
 static void
 bid_silence(const ClientSnapshot *client, int client_index, const Population *population, const AgentCall *call,
 			BidSink *sink)
@@ -114,13 +105,35 @@ compare_items(const void *a, const void *b)
 	return x->product->product_id < y->product->product_id ? -1 : 1;
 }
 
-/* The items that dropped out, least likely by chance first; lost has room for all products. */
-static int
-find_lost_items(const ClientSnapshot *client, const AgentCall *call, LostItem *lost)
+static bool
+is_gone(const ClientSnapshot *client)
 {
+	return client->state.stage == STAGE_DORMANT || client->state.stage == STAGE_LOST;
+}
+
+static bool
+is_silent(const ClientSnapshot *client)
+{
+	return client->state.elapsed >= 1 && client->state.silence < client->state.alarm_p;
+}
+
+static int
+min_orders(const AgentCall *call)
+{
+	return agent_count(call, "min_orders", 3);
+}
+
+/* The items that dropped out while the client goes on ordering, least likely by chance first. */
+int
+retention_lost_items(const ClientSnapshot *client, const AgentCall *call, LostItem **found)
+{
+	LostItem   *lost = palloc(sizeof(LostItem) * Max(client->n_products, 1));
 	int			n = 0;
 	int			n_lost = 0;
 
+	*found = lost;
+	if (is_gone(client) || is_silent(client) || client->profile.n_orders < min_orders(call))
+		return 0;
 	for (int i = 0; i < client->n_products; i++)
 		if (watch_item(client, &client->products[i], call, &lost[n]))
 			n++;
@@ -182,8 +195,8 @@ bid_item(const ClientSnapshot *client, int client_index, const AgentCall *call, 
 static void
 bid_lost_items(const ClientSnapshot *client, int client_index, const AgentCall *call, BidSink *sink)
 {
-	LostItem   *lost = palloc(sizeof(LostItem) * Max(client->n_products, 1));
-	int			n = find_lost_items(client, call, lost);
+	LostItem   *lost;
+	int			n = retention_lost_items(client, call, &lost);
 
 	if (n > 0 && client->state.elapsed < 1)
 	{
@@ -207,12 +220,12 @@ static void
 look_at_client(const ClientSnapshot *client, int client_index, const Population *population, const AgentCall *call,
 			   BidSink *sink)
 {
-	int			least = agent_count(call, "min_orders", 3);
+	int			least = min_orders(call);
 
 	if (client->profile.n_orders < least)
 		agent_refuse(sink, client, client_index, "insufficient",
 					 psprintf("insufficient: needs %d orders, has %d", least, client->profile.n_orders));
-	else if (client->state.elapsed >= 1 && client->state.silence < client->state.alarm_p)
+	else if (is_silent(client))
 		bid_silence(client, client_index, population, call, sink);
 	else
 	{
@@ -229,11 +242,9 @@ retention_bid(const ClientSnapshot *clients, int n_clients, const Population *po
 {
 	for (int i = 0; i < n_clients; i++)
 	{
-		Stage		stage = clients[i].state.stage;
-
 		if (!agent_contactable(sink, &clients[i], i))
 			continue;
-		if (stage == STAGE_DORMANT || stage == STAGE_LOST)
+		if (is_gone(&clients[i]))
 			agent_refuse(sink, &clients[i], i, "stage", "silent for too long: the portfolio agent's case");
 		else
 			look_at_client(&clients[i], i, population, call, sink);

@@ -66,6 +66,20 @@ typedef struct BasketLine
 	Numeric		quantity;
 } BasketLine;
 
+/* retention.c: an item that dropped out of a client's orders */
+typedef struct LostItem
+{
+	const ClientProduct *product;
+	const ProductInfo *info;
+	double		usual;			/* share of orders that held it, before it dropped out */
+	int			missed;			/* orders since */
+	double		p;				/* probability of missing so many by chance */
+} LostItem;
+
+/* What the retention and reorder agents would speak of, and what the views show. */
+extern int	retention_lost_items(const ClientSnapshot *client, const AgentCall *call, LostItem **lost);
+extern int	reorder_basket(const ClientSnapshot *client, const AgentCall *call, BasketLine **lines);
+
 extern int	basket_usual(const ClientSnapshot *client, int most, double floor, BasketLine *lines);
 extern Numeric basket_quantity(const ClientProduct *product, const ProductInfo *info);
 extern Jsonb *basket_json(const BasketLine *lines, int n);

@@ -22,6 +22,9 @@ extern void engine_rouse(void);
 /* An agent is about to be called, or has returned (NULL): whom to suspect after a crash. */
 extern void engine_note_agent(const char *agent);
 
+/* It cannot be cut, and this process is ended for it; for signal handlers. */
+extern void engine_note_stuck(void);
+
 /* Keys of a source were lost by the current transaction; 0 stands for all sources. */
 extern void engine_mark_lost(int32 source_id);
 

@@ -512,6 +512,21 @@ next_stored(Source *source, SourcePart *part, Load *load, int limit, int64 *last
 	return ledger_list_feed(source->source_id, part->name, after, limit, keys, last);
 }
 
+/* Which of some keys exist, each on its own: one that cannot be read as the part's key does not. */
+static void
+find_existing_singly(Source *source, SourcePart *part, const char **keys, int n, bool *exists)
+{
+	if (n == 0 || source_existing_keys(source, part, keys, n, true, exists) == NULL)
+		return;
+	if (n == 1)
+	{
+		*exists = false;
+		return;
+	}
+	find_existing_singly(source, part, keys, n / 2, exists);
+	find_existing_singly(source, part, keys + n / 2, n - n / 2, exists + n / 2);
+}
+
 /* Retract what is stored and whose key is gone. */
 static void
 phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
@@ -524,11 +539,10 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	int			n = next_stored(source, part, load, limit, &last, keys);
 	ErrorData  *error = source_existing_keys(source, part, keys, n, true, exists);
 
-	if (error)
-	{
-		source_is_broken(source, error, now);
+	if (error && mapping_failed(source, now))
 		return;
-	}
+	if (error)
+		find_existing_singly(source, part, keys, n, exists);
 	for (int i = 0; i < n; i++)
 		if (!exists[i])
 			keys[gone++] = keys[i];
@@ -630,6 +644,14 @@ end_emptying(Source *source, Load *load)
 {
 	static const char *const empty[] = {"DELETE FROM agentcrm.order_ref WHERE source_id = $1"};
 	static const char *const gone[] = {
+		/* what this source's feeds gave is theirs who give it, too */
+		"SELECT agentcrm.start_load(o, p.name, NULL, 'detach', true) FROM agentcrm.source s"
+		" JOIN agentcrm.source o ON o.namespace = s.namespace AND o.source_id <> s.source_id AND o.state <> 'detaching'"
+		" JOIN agentcrm.source_part p ON p.source_id = o.source_id AND p.kind = 'feed'"
+		" WHERE s.source_id = $1 AND CASE p.name"
+		"  WHEN 'client' THEN EXISTS (SELECT FROM agentcrm.client WHERE feed_source_id = $1)"
+		"  WHEN 'product' THEN EXISTS (SELECT FROM agentcrm.product WHERE feed_source_id = $1)"
+		"  ELSE EXISTS (SELECT FROM agentcrm.rep WHERE feed_source_id = $1) END",
 		"UPDATE agentcrm.client SET feed_source_id = NULL WHERE feed_source_id = $1",
 		"UPDATE agentcrm.product SET feed_source_id = NULL WHERE feed_source_id = $1",
 		"UPDATE agentcrm.rep SET feed_source_id = NULL WHERE feed_source_id = $1",

@@ -36,12 +36,14 @@ typedef enum NoteState
 	NOTED_WORKING,
 	NOTED_ENDED,				/* from outside: no crash of the step */
 	NOTED_DOWN,					/* after too many crashes */
-	NOTED_FAULT					/* by a signal of the process's own doing, such as SIGSEGV */
+	NOTED_FAULT,				/* by a signal of the process's own doing, such as SIGSEGV */
+	NOTED_STUCK					/* by the guard: the agent went on when its time was up */
 } NoteState;
 
 static StepNote note = {.magic = NOTE_MAGIC};
 static volatile int note_file = -1;
 static volatile sig_atomic_t note_active = false;
+static volatile sig_atomic_t note_stands = false;	/* as the guard left it: the process ends */
 
 static void
 note_path(Oid database, char *path)
@@ -89,7 +91,7 @@ end_note(XactEvent event, void *arg)
 {
 	EngineSlot *slot = engine_slot;
 
-	if (!note_active || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
+	if (note_stands || !note_active || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
 		return;
 	note_active = false;
 	if (event == XACT_EVENT_COMMIT)
@@ -175,6 +177,19 @@ engine_note_agent(const char *agent)
 		return;					/* as in write_note */
 }
 
+/* The agent being called cannot be cut, and the process is ended for it: the next one looks at the note.  For signal handlers. */
+void
+engine_note_stuck(void)
+{
+	static const uint32 stuck = NOTED_STUCK;
+
+	if (!note_active || note_stands)
+		return;
+	note_stands = true;
+	if (pwrite(note_file, &stuck, sizeof(stuck), offsetof(StepNote, state)) == sizeof(stuck))
+		engine_slot->crash_looked = false;
+}
+
 /* ---- after a crash ---- */
 
 static bool
@@ -210,7 +225,7 @@ write_state(NoteState state)
 static void
 judge(EngineSlot *slot, const StepNote *found)
 {
-	bool		cut = found->state == NOTED_WORKING || found->state == NOTED_FAULT;
+	bool		cut = found->state == NOTED_WORKING || found->state == NOTED_FAULT || found->state == NOTED_STUCK;
 
 	slot->crashes = found->crashes + cut;
 	slot->careful = found->careful;
@@ -222,7 +237,7 @@ judge(EngineSlot *slot, const StepNote *found)
 	if (slot->down && cut)
 		write_state(NOTED_DOWN);
 	ereport(LOG,
-			(errmsg("agentcrm: the server or the worker crashed in %s, %d in a row", note_in_words(found), slot->crashes),
+			(errmsg("agentcrm: %s, %d in a row", note_event(found), slot->crashes),
 			 slot->down ? errhint("Mend the cause, then SELECT agentcrm.resume().") : 0));
 }
 
@@ -263,6 +278,21 @@ bool
 note_doubtful(const StepNote *crashed)
 {
 	return crashed->state == NOTED_WORKING;
+}
+
+/* Whether the process was ended because the agent in hand could not be cut. */
+bool
+note_was_stuck(const StepNote *crashed)
+{
+	return crashed->state == NOTED_STUCK;
+}
+
+/* What happened, for people. */
+char *
+note_event(const StepNote *crashed)
+{
+	return psprintf(note_was_stuck(crashed) ? "the worker had to be ended in %s, which went on when its time was up" :
+					"the server or the worker crashed in %s", note_in_words(crashed));
 }
 
 /* Something was done about it; so many units are to be taken one at a time. */

@@ -52,6 +52,8 @@ extern void note_idle(void);	/* there is nothing left to do */
 /* The step that a crash cut and that nothing was done about yet; NULL: none. */
 extern const StepNote *note_unserved(void);
 extern bool note_doubtful(const StepNote *crashed);
+extern bool note_was_stuck(const StepNote *crashed);
+extern char *note_event(const StepNote *crashed);
 extern void note_serve(int careful);
 extern int	note_crashes(void);
 

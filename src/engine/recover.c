@@ -25,7 +25,8 @@ pause_agent(const StepNote *crashed)
 {
 	Oid			types[2] = {TEXTOID, TEXTOID};
 	Datum		values[2] = {CStringGetTextDatum(crashed->agent),
-		CStringGetTextDatum(psprintf("crashed the server in %s; agentcrm.resume('%s') lets it try again",
+		CStringGetTextDatum(psprintf(note_was_stuck(crashed) ? "went on when its time was up, in %s; agentcrm.resume('%s') lets it try again" :
+									 "crashed the server in %s; agentcrm.resume('%s') lets it try again",
 									 note_in_words(crashed), crashed->agent))};
 
 	SPI_connect();
@@ -40,7 +41,7 @@ crash_error(const StepNote *crashed)
 	ErrorData  *error = palloc0(sizeof(ErrorData));
 
 	error->sqlerrcode = ERRCODE_CRASH_SHUTDOWN;
-	error->message = psprintf("the server or the worker crashed in %s", note_in_words(crashed));
+	error->message = note_event(crashed);
 	return error;
 }
 
@@ -53,7 +54,7 @@ recover_step(TimestampTz now)
 	if (crashed == NULL)
 		return false;
 	error_record("worker", crashed->source_id, crash_error(crashed), now);
-	if (crashed->agent[0] && ((crashed->units <= 1 && !note_doubtful(crashed)) || note_crashes() >= 2))
+	if (crashed->agent[0] && (note_was_stuck(crashed) || (crashed->units <= 1 && !note_doubtful(crashed)) || note_crashes() >= 2))
 		pause_agent(crashed);
 	else if (crashed->units <= 1 && crashed->key[0] && !crashed->agent[0])
 		blamed = *crashed;

@@ -308,6 +308,7 @@ agentcrm_start_worker(PG_FUNCTION_ARGS)
 {
 	BackgroundWorkerHandle *handle;
 	pid_t		pid;
+	char	   *problem;
 
 	if (RecoveryInProgress())
 		ereport(ERROR,
@@ -321,6 +322,11 @@ agentcrm_start_worker(PG_FUNCTION_ARGS)
 	check_crashes();
 	if (engine_slot && engine_slot->worker_pid != 0)
 		PG_RETURN_INT32(engine_slot->worker_pid);
+	problem = worker_role_problem(MyDatabaseId);
+	if (problem)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("could not start a worker: %s", problem)));
 	if (!worker_start(MyDatabaseId, MyProcPid, &handle, LOG))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
@@ -367,9 +373,10 @@ agentcrm_pause(PG_FUNCTION_ARGS)
 Datum
 agentcrm_worker_state(PG_FUNCTION_ARGS)
 {
-	Datum		values[8];
-	bool		isnull[8] = {false};
+	Datum		values[9];
+	bool		isnull[9] = {false};
 	char	   *down;
+	char	   *problem;
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -389,6 +396,9 @@ agentcrm_worker_state(PG_FUNCTION_ARGS)
 	values[6] = down ? CStringGetTextDatum(down) : (Datum) 0;
 	isnull[6] = down == NULL;
 	values[7] = BoolGetDatum(engine_shared->preloaded);
+	problem = worker_role_problem(MyDatabaseId);
+	values[8] = problem ? CStringGetTextDatum(problem) : (Datum) 0;
+	isnull[8] = problem == NULL;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, isnull)));
 }
 
@@ -426,7 +436,12 @@ agentcrm_queue_waiting(PG_FUNCTION_ARGS)
 
 /* ---- copies ---- */
 
-/* The database named by the installation row, NULL when there is no such row yet; *here says whether it is this one. */
+/*
+ * The database named by the installation row, NULL when there is no such row
+ * yet; *here says whether it is this one.  A rename keeps a database's oid.  That
+ * it does not outlive a dump, or that pg_upgrade may change it, is what it is
+ * stored for: another oid means no more than "a copy".
+ */
 static char *
 installed_into(bool *here)
 {
@@ -442,7 +457,7 @@ installed_into(bool *here)
 
 		database = TextDatumGetCString(heap_getattr(tuple, 3, desc, &isnull));
 		*here = DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull)) == (int64) GetSystemIdentifier() &&
-			strcmp(database, get_database_name(MyDatabaseId)) == 0;
+			DatumGetObjectId(heap_getattr(tuple, 4, desc, &isnull)) == MyDatabaseId;
 	}
 	store_scan_end(scan);
 	store_close(store);
@@ -453,30 +468,47 @@ installed_into(bool *here)
 static void
 record_installation(TimestampTz now)
 {
-	Oid			types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
-	Datum		values[3] = {Int64GetDatum((int64) GetSystemIdentifier()),
-	CStringGetTextDatum(get_database_name(MyDatabaseId)), TimestampTzGetDatum(now)};
+	Oid			types[4] = {INT8OID, TEXTOID, TIMESTAMPTZOID, OIDOID};
+	Datum		values[4] = {Int64GetDatum((int64) GetSystemIdentifier()),
+		CStringGetTextDatum(get_database_name(MyDatabaseId)), TimestampTzGetDatum(now),
+	ObjectIdGetDatum(MyDatabaseId)};
 
 	SPI_connect();
-	SPI_execute_with_args("INSERT INTO agentcrm.installation (system_identifier, database, version, installed_at)"
-						  " SELECT $1, $2, extversion, $3 FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'"
-						  " ON CONFLICT DO NOTHING", 3, types, values, NULL, false, 0);
+	SPI_execute_with_args("INSERT INTO agentcrm.installation (system_identifier, database, database_oid, version, installed_at)"
+						  " SELECT $1, $2, $4, extversion, $3 FROM pg_catalog.pg_extension WHERE extname = 'agentcrm'"
+						  " ON CONFLICT DO NOTHING", 4, types, values, NULL, false, 0);
 	if (SPI_processed > 0)
 		SPI_execute("SELECT agentcrm.install_defaults()", false, 0);
 	SPI_finish();
 }
 
+/* The database has another name now, by which its copies are to know it. */
+static void
+record_name(const char *name)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(name)};
+
+	SPI_connect();
+	SPI_execute_with_args("UPDATE agentcrm.installation SET database = $1", 1, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
 /*
  * Whether this is the database agentcrm was installed into.  The first look
- * after installation records it.
+ * after installation, or after a rename, records it.
  */
 bool
 engine_adopted(TimestampTz now)
 {
 	bool		here = true;
+	char	   *name = get_database_name(MyDatabaseId);
+	char	   *database = installed_into(&here);
 
-	if (installed_into(&here) == NULL)
+	if (database == NULL)
 		record_installation(now);
+	else if (here && strcmp(database, name) != 0 && !XactReadOnly)
+		record_name(name);
 	return here;
 }
 

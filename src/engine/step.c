@@ -202,6 +202,7 @@ read_orders(Source *source, SourcePart *part, const QueueEvent *events, int n, b
 		queue_fail(events, 1, error, now);
 		return 0;
 	}
+	store_sync();				/* another half may have made clients and products of this one */
 	errors = palloc0(sizeof(ErrorData *) * Max(n_keys, 1));
 	n_changes = ledger_apply(source, part, keys, n_keys, lines, n_lines, now, changes, errors);
 	settle_events(events, n, keys, n_keys, errors, now);

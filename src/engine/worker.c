@@ -8,7 +8,11 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -18,9 +22,11 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "agentcrm.h"
@@ -345,24 +351,46 @@ agentcrm_worker_main(Datum arg)
 	proc_exit(0);
 }
 
-/* Register a worker for a database; false when max_worker_processes is exhausted or its role is gone, as a message says. */
+/* Why nobody can connect to a database as agentcrm.worker_role; NULL when the worker can. */
+char *
+worker_role_problem(Oid database)
+{
+	const char *name = agentcrm_worker_role;
+	HeapTuple	tuple;
+	bool		may_log_in;
+	Oid			role;
+
+	if (name == NULL || *name == '\0')
+		return NULL;
+	tuple = SearchSysCache1(AUTHNAME, CStringGetDatum(name));
+	if (!HeapTupleIsValid(tuple))
+		return psprintf("role \"%s\" of agentcrm.worker_role does not exist", name);
+	may_log_in = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	role = ((Form_pg_authid) GETSTRUCT(tuple))->oid;
+	ReleaseSysCache(tuple);
+	if (!may_log_in)
+		return psprintf("role \"%s\" of agentcrm.worker_role may not log in: ALTER ROLE %s LOGIN", name, quote_identifier(name));
+	if (compat_database_aclcheck(database, role) != ACLCHECK_OK)
+		return psprintf("role \"%s\" of agentcrm.worker_role may not connect: GRANT CONNECT ON DATABASE %s TO %s",
+						name, quote_identifier(get_database_name(database)), quote_identifier(name));
+	return NULL;
+}
+
+/* Register a worker for a database; false when nobody can connect as its role or max_worker_processes is exhausted, as a message says. */
 bool
 worker_start(Oid database, pid_t notify, BackgroundWorkerHandle **handle, int elevel)
 {
 	BackgroundWorker worker = {0};
 	Oid			role = InvalidOid;
+	char	   *problem = worker_role_problem(database);
 
-	if (agentcrm_worker_role && *agentcrm_worker_role)
+	if (problem)
 	{
-		role = get_role_oid(agentcrm_worker_role, true);
-		if (!OidIsValid(role))
-		{
-			ereport(elevel,
-					(errmsg("agentcrm: role \"%s\" does not exist", agentcrm_worker_role),
-					 errhint("Set agentcrm.worker_role to a role with LOGIN.")));
-			return false;
-		}
+		ereport(elevel, (errmsg("agentcrm: %s", problem)));
+		return false;
 	}
+	if (agentcrm_worker_role && *agentcrm_worker_role)
+		role = get_role_oid(agentcrm_worker_role, false);
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;

@@ -12,9 +12,12 @@
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/typcache.h"
 
 #include "source/result.h"
+
+#define LARGEST_NUMBER "1e100"
 
 static bool
 type_serves(Oid type, ResultWanted wanted)
@@ -165,7 +168,28 @@ result_text(const ResultRow *row, const ResultColumn *column)
 	return text.data;
 }
 
-/* A number of any core numeric type as a finite numeric; NULL when NULL. */
+/*
+ * Whether a finite number is too large to count with: profiles hold sums of
+ * squares and products of amounts in double precision, which ends at 1e308.
+ */
+static bool
+is_too_large(Numeric number)
+{
+	static Numeric limit = NULL;
+	Datum		absolute = DirectFunctionCall1(numeric_abs, NumericGetDatum(number));
+
+	if (limit == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		limit = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(LARGEST_NUMBER),
+													ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+		MemoryContextSwitchTo(old);
+	}
+	return DatumGetBool(DirectFunctionCall2(numeric_gt, absolute, NumericGetDatum(limit)));
+}
+
+/* A number of any core numeric type as a finite numeric that can be counted with; NULL when NULL. */
 Numeric
 result_numeric(const ResultRow *row, const ResultColumn *column, const char *name)
 {
@@ -205,6 +229,10 @@ result_numeric(const ResultRow *row, const ResultColumn *column, const char *nam
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("%s is not a finite number", name)));
+	if (is_too_large(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("%s is beyond " LARGEST_NUMBER, name)));
 	return number;
 }
 

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(56);
+SELECT plan(68);
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
@@ -36,6 +36,36 @@ SELECT is_empty($$SELECT r.client_id FROM retention r JOIN agentcrm.profile(ARRA
 SELECT is((SELECT product_id || ' ' || demand_category FROM retention WHERE client_id = 6 AND kind = 'bid'), '5 baking', 'an item that dropped out is bid for, in its category');
 SELECT is_empty($$SELECT client_id FROM retention WHERE reason_code = 'lost_item' AND client_id <> 6$$, 'no other item is missed');
 SELECT is((SELECT reason_code FROM retention WHERE client_id = 4), 'stage', 'lost clients are not retention''s case');
+
+-- parameters
+SELECT throws_ok($$UPDATE agentcrm.agent SET params = params || '{"treshold": 0.4}' WHERE agent = 'reorder'$$, '22023', 'reorder_agent has no parameter "treshold"', 'a misspelt parameter is refused');
+SELECT throws_ok($$UPDATE agentcrm.agent SET params = params || '{"threshold": "high"}' WHERE agent = 'reorder'$$, '22023', 'parameter "threshold" of reorder_agent must be a number', 'so is one that is no number');
+SELECT throws_ok($$INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params) VALUES ('x', 'grow', 'agentcrm', 'portfolio_agent', current_user, '{"min_orders": 2}')$$,
+	'22023', 'portfolio_agent has no parameter "min_orders"', 'in a new row, too');
+SELECT throws_ok($$SELECT agentcrm.reorder_agent(ARRAY[1], agentcrm.clock(), '{"params": {"min_order": 99}}')$$, '22023', 'reorder_agent has no parameter "min_order"', 'and in a call');
+SELECT throws_ok('SELECT agentcrm.check_params()', '39P01', NULL, 'check_params is a trigger');
+
+-- the views say what the agents say, with their parameters
+CREATE FUNCTION pg_temp.views_differ() RETURNS SETOF text LANGUAGE sql AS $$
+	(SELECT format('basket of %s: %s %s %s', r.client_id, b.product_id, b.quantity, b.p) FROM reorder r, jsonb_to_recordset(r.basket) b(product_id bigint, quantity numeric, p numeric)
+	EXCEPT SELECT format('basket of %s: %s %s %s', d.client_id, d.product_id, d.quantity, trim_scale(d.p_next_order)) FROM agentcrm.due_items d)
+	UNION ALL (SELECT format('basket of %s: %s', d.client_id, d.product_id) FROM agentcrm.due_items d JOIN reorder r USING (client_id) WHERE r.kind = 'bid'
+	EXCEPT SELECT format('basket of %s: %s', r.client_id, b.product_id) FROM reorder r, jsonb_to_recordset(r.basket) b(product_id bigint))
+	UNION ALL (SELECT format('lost by %s: %s %s', r.client_id, r.product_id, round((r.evidence #>> '{values,p_chance}')::numeric, 4)) FROM retention r WHERE r.reason_code = 'lost_item'
+	EXCEPT SELECT format('lost by %s: %s %s', l.client_id, l.product_id, l.p_missed) FROM agentcrm.lost_items l)
+	UNION ALL (SELECT format('lost by %s', l.client_id) FROM agentcrm.lost_items l EXCEPT SELECT format('lost by %s', r.client_id) FROM retention r WHERE r.reason_code = 'lost_item')
+	UNION ALL (SELECT format('suggested to %s, who is to order less', d.client_id) FROM agentcrm.due_items d JOIN reorder r USING (client_id) WHERE r.kind = 'refuse' AND r.reason_code IN ('insufficient', 'stage')) $$;
+SELECT is_empty('SELECT pg_temp.views_differ()', 'due_items and lost_items are the agents'' own');
+SELECT ok((SELECT count(*) FROM agentcrm.due_items) > 100 AND (SELECT count(*) FROM agentcrm.lost_items) = 1, 'and there are such items');
+BEGIN;
+UPDATE agentcrm.agent SET params = params || '{"basket_floor": 0.6, "min_orders": 15}' WHERE agent = 'reorder';
+UPDATE agentcrm.agent SET params = params || '{"item_min_rate": 0.1, "item_min_orders": 2}' WHERE agent = 'retention';
+SELECT is_empty('SELECT pg_temp.views_differ()', 'under other parameters, too');
+SELECT is_empty($$SELECT FROM agentcrm.due_items WHERE p_next_order < .6 OR client_id IN (SELECT client_id FROM agentcrm.client_profile WHERE n_orders < 15)$$, 'which they keep');
+ROLLBACK;
+SELECT throws_ok($$SELECT agentcrm.usual_basket(NULL, agentcrm.clock())$$, '22004', NULL, 'usual_basket: a null client is an error');
+SELECT throws_ok($$SELECT agentcrm.missed_items(1, 'infinity')$$, '22008', NULL, 'missed_items: an infinite as_of is an error');
+SELECT is_empty($$SELECT agentcrm.usual_basket(999999, agentcrm.clock())$$, 'usual_basket: nothing of an unknown client');
 
 -- portfolio
 SELECT is((SELECT reason_code FROM portfolio WHERE client_id = 3), 'welcome', 'a new client is welcomed');

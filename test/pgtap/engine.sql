@@ -113,7 +113,7 @@ SELECT throws_ok($$SELECT agentcrm.fit('weather')$$, '22023', NULL, 'fit: unknow
 
 -- who acts
 SELECT is(agentcrm.adopted(), true, 'adopted');
-UPDATE agentcrm.installation SET database = 'elsewhere';
+UPDATE agentcrm.installation SET database_oid = 1;
 SELECT is(agentcrm.adopted(), false, 'a copy is not');
 SELECT agentcrm.adopt() \g /dev/null
 SELECT is(agentcrm.adopted(), true, 'adopt');

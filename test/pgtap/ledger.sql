@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(12);
+SELECT plan(13);
 
 -- what verify says of a line
 UPDATE agentcrm.ledger SET rep_id = 3 WHERE client_id = 7 AND order_id = (SELECT max(order_id) FROM agentcrm.ledger WHERE client_id = 7) AND line_no = 1;
@@ -61,8 +61,9 @@ SELECT is((SELECT name FROM agentcrm.client WHERE client_id = 7), 'Client 7', 'a
 SELECT is((SELECT count(*)::int FROM agentcrm.verify()), 0, 'and another feed of the namespace is no difference');
 DELETE FROM trade.bill;
 SELECT agentcrm.detach('trade') \g /dev/null
-SELECT agentcrm.resync('bills') \g /dev/null
 CALL agentcrm.run();
 SELECT is((SELECT name FROM agentcrm.client WHERE client_id = 7), 'Bill to Client 7', 'with the first one detached the other''s count');
+SELECT is((SELECT string_agg(p.name || ' ' || r.changed, ', ') FROM agentcrm.reconcile_log r JOIN agentcrm.source_part p USING (source_id, part) WHERE r.cause = 'detach'), 'client 46',
+	'they are read again for that, and nothing else is');
 SELECT is((SELECT count(*)::int FROM agentcrm.verify()), 0, 'and all is in order');
 SELECT * FROM finish();

@@ -111,6 +111,20 @@ busy_with_events('store');
 within('ALTER DATABASE ... RENAME', 'ALTER DATABASE store RENAME TO shop');
 right('shop', 'after all that');
 
+# A renamed database is the same: it goes on delivering.  Its copies are none of it.
+$node->safe_psql('shop', q{SELECT agentcrm.go_live('orders')});
+consumed($node, 'shop', 'the shop is live');
+$node->safe_psql('postgres', 'ALTER DATABASE shop RENAME TO store');
+is($node->safe_psql('store', q{SELECT agentcrm.adopted()::text || (SELECT count(*) FROM agentcrm.status WHERE what = 'copy')}), 'true0', 'a renamed database goes on acting');
+is($node->safe_psql('store', 'SELECT database FROM agentcrm.installation'), 'store', 'and is known by its new name');
+is($node->safe_psql($_, q{SELECT agentcrm.adopted()::text || (SELECT remark FROM agentcrm.status WHERE what = 'copy')}) =~ s/:.*//r,
+	'falsea copy of database shop', "$_ is a copy") foreach qw(copy copy2);
+$node->safe_psql('postgres', 'ALTER DATABASE copy RENAME TO shop');
+is($node->safe_psql('shop', 'SELECT agentcrm.adopted()'), 'f', 'a copy that takes the name of the original stays a copy');
+$node->safe_psql('postgres', 'ALTER DATABASE shop RENAME TO copy');
+$node->safe_psql('postgres', 'ALTER DATABASE store RENAME TO shop');
+wait_until($node, 'shop', 'SELECT worker_pid IS NOT NULL FROM agentcrm.worker_state()', 'its worker is back');
+
 # A worker that does not work is in nobody's way either.
 $node->safe_psql('shop', 'SELECT agentcrm.pause()');
 is($node->safe_psql('shop', 'SELECT worker_pid IS NOT NULL FROM agentcrm.worker_state()'), 't', 'a worker stands still');

@@ -240,6 +240,26 @@ $node->safe_psql($db, q{SELECT agentcrm.grant_worker('crm_worker'); SELECT agent
 consumed($node, $db, 'caught up with it');
 clean($node, $db, 'after the membership came back');
 
+# A role that cannot be connected as: status says so, and the worker comes back by itself.
+sub no_worker_as
+{
+	my ($spoil, $problem, $mend) = @_;
+
+	$node->safe_psql($db, $_) foreach @$spoil, 'SELECT pg_terminate_backend(worker_pid) FROM agentcrm.worker_state() WHERE worker_pid IS NOT NULL';
+	wait_until($node, $db, q{SELECT state = 'stopped' FROM agentcrm.status WHERE what = 'worker'}, "@$spoil: no worker");
+	like($node->safe_psql($db, q{SELECT remark FROM agentcrm.status WHERE what = 'worker'}), qr/^$problem/, 'status says why');
+	like(($node->psql($db, 'SELECT agentcrm.start_worker()'))[2], qr/could not start a worker: $problem/, 'so does start_worker()');
+	$node->safe_psql($db, $_) foreach @$mend;
+	wait_until($node, $db, 'SELECT worker_pid IS NOT NULL FROM agentcrm.worker_state()', "@$mend: the worker is back");
+	return;
+}
+no_worker_as([ 'ALTER ROLE crm_worker NOLOGIN' ], 'role "crm_worker" of agentcrm\.worker_role may not log in: ALTER ROLE crm_worker LOGIN', [ 'ALTER ROLE crm_worker LOGIN' ]);
+no_worker_as([ "REVOKE CONNECT ON DATABASE $db FROM PUBLIC, crm_worker" ], qq{role "crm_worker" of agentcrm\\.worker_role may not connect: GRANT CONNECT ON DATABASE $db TO crm_worker},
+	[ "GRANT CONNECT ON DATABASE $db TO PUBLIC, crm_worker" ]);
+no_worker_as([ q{ALTER SYSTEM SET agentcrm.worker_role = 'nobody here'}, 'SELECT pg_reload_conf()' ], 'role "nobody here" of agentcrm\.worker_role does not exist',
+	[ 'ALTER SYSTEM RESET agentcrm.worker_role', 'SELECT pg_reload_conf()' ]);
+consumed($node, $db, 'all is consumed');
+
 # ---- same-named functions and operators ----
 
 # A copy of everything in pg_catalog that can be named, each of which tells that it was called; first in the path of the database

@@ -223,5 +223,22 @@ SKIP:
 is(ask(q{SELECT count(*) > 0 FROM agentcrm.round r WHERE r.as_of > now() - interval '1 hour'}), 't', 'rounds were held');
 clean($node, $db, 'after unruly agents');
 
+# ---- an agent that cannot be cut ----
+
+ask(q{
+	CREATE FUNCTION stubborn(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
+		$$BEGIN LOOP BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END$$;
+	SELECT agentcrm.register_agent('stubborn', 'retain', 'stubborn', params => '{"time_limit_ms": 200}')});
+$pid = worker_pid($node, $db);
+orders(7101, 7110);
+wait_until($node, $db, $done, 'it is ended with its worker: the others go on');
+isnt(worker_pid($node, $db), $pid, 'in another worker');
+is(crashes(), $before, 'the server does not crash');
+like(ask(q{SELECT mode || ': ' || problem FROM agentcrm.agent WHERE agent = 'stubborn'}), qr/^paused: went on when its time was up, in a batch of events .*agent "stubborn"; agentcrm\.resume\('stubborn'\) lets it try again/, 'the agent is switched off');
+like(ask(q{SELECT message FROM agentcrm.error_log ORDER BY at DESC LIMIT 1}), qr/^the worker had to be ended in a batch of events/, 'the error log says so');
+is(ask(q{SELECT string_agg(agent, ' ') FROM agentcrm.agent WHERE mode = 'paused' AND agent IN ('portfolio', 'reorder', 'retention')}), '', 'no other agent is blamed');
+is(ask('SELECT count(*) FROM agentcrm.event_failed'), '0', 'and no key');
+clean($node, $db, 'after that');
+
 $node->stop;
 done_testing();
