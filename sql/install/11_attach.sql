@@ -266,7 +266,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 		('order', 'client_key', 'key', true), ('order', 'order_key', 'key', true), ('order', 'line_key', 'key', true), ('order', 'product_key', 'key', true),
 		('order', 'ordered_at', 'time', true), ('order', 'quantity', 'number', true), ('order', 'amount', 'number', true),
 		('order', 'rep_key', 'key', false), ('order', 'kind', 'text', false), ('order', 'margin', 'number', false),
-		('client', 'client_key', 'key', true), ('client', 'name', 'key', false), ('client', 'parent_key', 'key', false), ('client', 'active', 'condition', false),
+		('client', 'client_key', 'key', true), ('client', 'name', 'key', false), ('client', 'parent_key', 'key', false), ('client', 'replaced_by_key', 'key', false), ('client', 'active', 'condition', false),
 		('client', 'channel', 'key', false), ('client', 'territory', 'key', false), ('client', 'rep_key', 'key', false), ('client', 'do_not_contact', 'condition', false),
 		('product', 'product_key', 'key', true), ('product', 'name', 'key', false), ('product', 'category', 'key', false),
 		('product', 'active', 'condition', false), ('product', 'pack_qty', 'number', false),

@@ -513,8 +513,8 @@ next_stored(Source *source, SourcePart *part, Load *load, int limit, int64 *last
 
 	if (part->kind == PART_ORDER)
 		return ledger_list_orders(source->source_id, after, limit, keys, last);
-	sql = psprintf("SELECT %s_id, %s_key FROM agentcrm.%s WHERE feed_source_id = $1 AND active AND %s_id > $2 ORDER BY 1 LIMIT $3",
-				   part->name, part->name, part->name, part->name);
+	sql = psprintf("SELECT %s_id, %s_key FROM agentcrm.%s WHERE feed_source_id = $1 AND %s AND %s_id > $2 ORDER BY 1 LIMIT $3",
+				   part->name, part->name, part->name, strcmp(part->name, "client") == 0 ? "gone_at IS NULL" : "active", part->name);
 	SPI_connect();
 	SPI_execute_with_args(sql, 3, types, values, NULL, true, 0);
 	n = SPI_processed;

@@ -285,12 +285,34 @@ read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, boo
 	return ledger_store_feed(source, part->name, keys, n, part, rows, n_rows, now, found, clients);
 }
 
+/* Add to a list of clients, which may come to hold some of them twice. */
+void
+client_list_add(ClientList *list, const int64 *ids, int n)
+{
+	if (n == 0)
+		return;
+	if (list->n + n > list->max)
+	{
+		list->max = Max(list->max * 2, list->n + n);
+		list->ids = list->ids ? repalloc(list->ids, sizeof(int64) * list->max) : palloc(sizeof(int64) * list->max);
+	}
+	memcpy(list->ids + list->n, ids, sizeof(int64) * n);
+	list->n += n;
+}
+
 /* Read attributes of some keys, adding up what they changed. */
 int
 step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
 			   FeedFound *found, int64 **clients)
 {
-	return read_feed(source, part, events, n, true, now, found, clients);
+	ClientList	touched = {0};
+	int64	   *changed;
+	int			n_changed = read_feed(source, part, events, n, true, now, found, &changed);
+
+	client_list_add(&touched, changed, n_changed);
+	step_follow(source, part, &found->moves, now, &touched);
+	*clients = touched.ids;
+	return distinct_ids(touched.ids, touched.n);
 }
 
 /* ---- from the ledger to recommendations ---- */
@@ -352,25 +374,6 @@ step_assess(const int64 *clients, int n, bool event, const char *cause, Timestam
 
 /* ---- events ---- */
 
-typedef struct ClientList
-{
-	int			n;
-	int			max;
-	int64	   *ids;
-} ClientList;
-
-static void
-add_clients(ClientList *list, const int64 *ids, int n)
-{
-	if (list->n + n > list->max)
-	{
-		list->max = Max(list->max * 2, list->n + n);
-		list->ids = list->ids ? repalloc(list->ids, sizeof(int64) * list->max) : palloc(sizeof(int64) * list->max);
-	}
-	memcpy(list->ids + list->n, ids, sizeof(int64) * n);
-	list->n += n;
-}
-
 /* Milliseconds since a moment. */
 static double
 ms_since(instr_time from)
@@ -383,8 +386,8 @@ ms_since(instr_time from)
 }
 
 /* Keep what cannot be read now: until the next step where the mapping was just followed, else until the source goes on. */
-static void
-park(Source *source, const QueueEvent *events, int n, TimestampTz now)
+void
+step_park(Source *source, const QueueEvent *events, int n, TimestampTz now)
 {
 	queue_park(events, n, source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken", now,
 			   source->followed ? now : DT_NOEND);
@@ -397,6 +400,8 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 	Source	   *source = source_get(events[0].source_id);
 	SourcePart *part;
 	FeedFound	found = {0};
+	ClientList	list = {0};
+	bool		renamed;
 	int64	   *touched;
 	int			n_touched;
 	instr_time	begun;
@@ -408,17 +413,25 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		return;
 	}
 	part = source ? source_part(source, events[0].part) : NULL;
-	if (part == NULL)
+	renamed = source && events[0].part == QUEUE_PART_RENAME && source->state != SOURCE_DETACHING;
+	if (part == NULL && !renamed)
 		return;					/* detached meanwhile */
-	if (part->kind != PART_FEED && load_empties(source))
+	if (part && part->kind != PART_FEED && load_empties(source))
 		return;					/* detached, or read anew from the first key */
 	if (source->state == SOURCE_PAUSED || source->state == SOURCE_BROKEN)
 	{
-		park(source, events, n, now);
+		step_park(source, events, n, now);
 		return;
 	}
 	INSTR_TIME_SET_CURRENT(begun);
-	if (part->kind == PART_FEED)
+	if (renamed)
+	{
+		step_rename(source, events, n, now, &list);
+		*ledger_ms += ms_since(begun);
+		touched = list.ids;
+		n_touched = list.n;
+	}
+	else if (part->kind == PART_FEED)
 	{
 		n_touched = step_read_feed(source, part, events, n, now, &found, &touched);
 		*ledger_ms += ms_since(begun);
@@ -432,10 +445,10 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		n_touched = step_apply(source, changes, n_changes, now, &touched);
 	}
 	if (source->state == SOURCE_BROKEN)
-		park(source, events, n, now);
+		step_park(source, events, n, now);
 	/* a source being loaded is assessed when it is loaded */
 	if (source->state != SOURCE_LOADING && n_touched > 0)
-		add_clients(clients, touched, n_touched);
+		client_list_add(clients, touched, n_touched);
 }
 
 /* An event that makes the whole step fail goes to event_failed. */

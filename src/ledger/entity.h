@@ -27,4 +27,7 @@ extern char *entity_ensure_order(int32 source_id, int64 order_id, const char *ke
 /* Write the rows that entity_ensure has gathered. */
 extern void entity_flush(void);
 
+/* The clients that have become known since this was last asked. */
+extern int	entity_take_new_clients(const int64 **clients);
+
 #endif

@@ -17,6 +17,7 @@
 
 #include "distinct.h"
 #include "ledger/entity.h"
+#include "ledger/family.h"
 #include "source/source.h"
 
 /* A column of feed rows on its way into an array parameter. */
@@ -97,67 +98,60 @@ execute(const char *sql, int nargs, Oid *types, Datum *values, int64 **ids, int 
 
 static const char upsert_clients[] =
 "INSERT INTO agentcrm.client AS c (client_id, namespace, client_key, name, parent_client_id, root_client_id,"
-" channel, territory, rep_id, active, do_not_contact, first_seen, feed_source_id)"
-" SELECT DISTINCT ON (id) id, $1, key, name, parent, id, channel, territory, rep, active, coalesce(quiet, false), $2, $12"
-" FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11) AS f(id, key, name, parent, channel, territory, rep, active, quiet)"
+" channel, territory, rep_id, active, do_not_contact, first_seen, replaced_by_client_id, feed_source_id)"
+" SELECT DISTINCT ON (id) id, $1, key, name, parent, id, channel, territory, rep, active, coalesce(quiet, false), $2, replaced_by, $12"
+" FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $13) AS f(id, key, name, parent, channel, territory, rep, active, quiet, replaced_by)"
 " ON CONFLICT (client_id) DO UPDATE SET name = excluded.name, parent_client_id = excluded.parent_client_id,"
 "  channel = excluded.channel, territory = excluded.territory, rep_id = excluded.rep_id, active = excluded.active,"
-"  feed_source_id = excluded.feed_source_id,"
+"  feed_source_id = excluded.feed_source_id, replaced_by_client_id = excluded.replaced_by_client_id, gone_at = NULL,"
 "  do_not_contact = CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN c.do_not_contact ELSE excluded.do_not_contact END"
 " WHERE c.client_key = excluded.client_key AND coalesce(c.feed_source_id, $12) = $12"
 "  AND (c.name, c.parent_client_id, c.channel, c.territory, c.rep_id, c.active, c.feed_source_id IS NULL,"
-"   CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN false ELSE c.do_not_contact END) IS DISTINCT FROM"
+"   c.replaced_by_client_id, c.gone_at IS NOT NULL, CASE WHEN (SELECT bool_and(q IS NULL) FROM unnest($11) q) THEN false ELSE c.do_not_contact END) IS DISTINCT FROM"
 "  (excluded.name, excluded.parent_client_id, excluded.channel, excluded.territory, excluded.rep_id, excluded.active, false,"
-"   excluded.do_not_contact)"
+"   excluded.replaced_by_client_id, false, excluded.do_not_contact)"
 " RETURNING client_id, c.xmax = 0";
 
-/* 32 levels end a cycle. */
-static const char update_roots[] =
-"WITH RECURSIVE up(client_id, top, level) AS ("
-"  SELECT c.client_id, c.client_id, 0 FROM agentcrm.client c WHERE c.client_id = ANY ($1)"
-"  UNION ALL SELECT u.client_id, p.client_id, u.level + 1 FROM up u"
-"   JOIN agentcrm.client c ON c.client_id = u.top JOIN agentcrm.client p ON p.client_id = c.parent_client_id"
-"   WHERE u.level < 32),"
-" top(client_id, root) AS (SELECT DISTINCT ON (client_id) client_id, top FROM up ORDER BY client_id, level DESC),"
-" down(client_id, root, level) AS ("
-"  SELECT client_id, root, 0 FROM top"
-"  UNION ALL SELECT c.client_id, d.root, d.level + 1 FROM down d JOIN agentcrm.client c ON c.parent_client_id = d.client_id"
-"   WHERE d.level < 32)"
-" UPDATE agentcrm.client c SET root_client_id = d.root"
-"  FROM (SELECT DISTINCT ON (client_id) client_id, root FROM down ORDER BY client_id, level DESC) d"
-"  WHERE c.client_id = d.client_id AND c.root_client_id <> d.root RETURNING c.client_id, false";
+/*
+ * A key that was gone and has no orders is given again: nothing says that it is
+ * the same client, so it begins anew.
+ */
+static const char restart_clients[] =
+"UPDATE agentcrm.client c SET first_seen = $2, gone_at = NULL"
+" WHERE c.client_id = ANY ($1) AND c.gone_at IS NOT NULL AND coalesce(c.feed_source_id, $3) = $3"
+" AND NOT EXISTS (SELECT FROM agentcrm.ledger l WHERE l.client_id = c.client_id)"
+" AND NOT EXISTS (SELECT FROM agentcrm.ledger l WHERE l.client_id = c.survivor_client_id AND l.named_client_id = c.client_id)"
+" RETURNING c.client_id, false";
 
-/* Find the roots of clients whose parents changed, and of all below them. */
-void
-ledger_update_roots(const int64 *clients, int n)
+/* The client that replaces the one of the row becomes known; false when there is none. */
+static bool
+ensure_replacing(Source *source, FeedRow *row, TimestampTz now)
 {
-	Oid			types[1] = {INT8ARRAYOID};
-	ArrayBuilder ids = new_array(INT8OID, n);
-	Datum		values[1];
-	int64	   *moved;
-	int			n_new;
+	char	   *message;
 
-	if (n == 0)
-		return;
-	for (int i = 0; i < n; i++)
-		ids.values[i] = Int64GetDatum(clients[i]);
-	values[0] = finish_array(&ids, n);
-	execute(update_roots, 1, types, values, &moved, &n_new);
+	if (!row->has_replaced_by || row->replaced_by_id == row->id)
+		return false;
+	message = entity_ensure(ENTITY_CLIENT, source->namespace, row->replaced_by_id, row->replaced_by_key, now);
+	if (message)
+		ereport(ERROR, (errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("%s", message)));
+	return true;
 }
 
 static int
 store_clients(Source *source, FeedRow *rows, int n, TimestampTz now, FeedFound *found, int64 **changed)
 {
 	int32		namespace = source->namespace;
-	Oid			types[12] = {INT4OID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID, INT4OID};
-	Datum		values[12] = {Int32GetDatum(namespace), TimestampTzGetDatum(now)};
-	ArrayBuilder columns[9];
-	static const Oid element[9] = {INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, BOOLOID, BOOLOID};
+	Oid			types[13] = {INT4OID, TIMESTAMPTZOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
+	TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID, INT4OID, INT8ARRAYOID};
+	Datum		values[13] = {Int32GetDatum(namespace), TimestampTzGetDatum(now)};
+	ArrayBuilder columns[10];
+	static const Oid element[10] = {INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, BOOLOID, BOOLOID, INT8OID};
 	int			n_changed;
 	int			n_new;
+	int64	   *families;
+	int			n_families;
 
-	for (int c = 0; c < 9; c++)
+	for (int c = 0; c < 10; c++)
 		columns[c] = new_array(element[c], n);
 	for (int i = 0; i < n; i++)
 	{
@@ -165,6 +159,7 @@ store_clients(Source *source, FeedRow *rows, int n, TimestampTz now, FeedFound *
 
 		if (row->has_rep)
 			entity_ensure(ENTITY_REP, namespace, row->rep_id, row->rep_key, now);
+		row->has_replaced_by = ensure_replacing(source, row, now);
 		set_id(&columns[0], i, true, row->id);
 		set_text(&columns[1], i, row->key);
 		set_text(&columns[2], i, row->name);
@@ -175,16 +170,44 @@ store_clients(Source *source, FeedRow *rows, int n, TimestampTz now, FeedFound *
 		columns[7].values[i] = BoolGetDatum(row->active);
 		columns[8].values[i] = BoolGetDatum(row->do_not_contact);
 		columns[8].nulls[i] = !row->has_do_not_contact;
+		set_id(&columns[9], i, row->has_replaced_by, row->replaced_by_id);
 	}
 	entity_flush();
 	for (int c = 0; c < 9; c++)
 		values[c + 2] = finish_array(&columns[c], n);
 	values[11] = Int32GetDatum(source->source_id);
-	n_changed = execute(upsert_clients, 12, types, values, changed, &n_new);
+	values[12] = finish_array(&columns[9], n);
+	{
+		Oid			restart_types[3] = {INT8ARRAYOID, TIMESTAMPTZOID, INT4OID};
+		Datum		restart_values[3] = {values[2], values[1], values[11]};
+
+		int64	   *restarted;
+		int			n_restarted = execute(restart_clients, 3, restart_types, restart_values, &restarted, &n_new);
+
+		found->moves.restarted = found->moves.restarted ?
+			repalloc(found->moves.restarted, sizeof(int64) * (found->moves.n_restarted + n_restarted + 1)) :
+			palloc(sizeof(int64) * (n_restarted + 1));
+		memcpy(found->moves.restarted + found->moves.n_restarted, restarted, sizeof(int64) * n_restarted);
+		found->moves.n_restarted += n_restarted;
+	}
+	n_changed = execute(upsert_clients, 13, types, values, changed, &n_new);
 	found->added += n_new;
 	found->changed += n_changed - n_new;
 
-	ledger_update_roots(*changed, n_changed);
+	/* those in a circle are told of each time they are read */
+	families = palloc(sizeof(int64) * (n + n_changed + 1));
+	memcpy(families, *changed, sizeof(int64) * n_changed);
+	n_families = n_changed;
+	for (int i = 0; i < n; i++)
+		if (rows[i].has_replaced_by)
+			families[n_families++] = rows[i].id;
+	family_update_survivors(families, n_families, &found->moves);
+	for (int i = 0; i < found->moves.n; i++)
+	{
+		families = repalloc(families, sizeof(int64) * (n_families + 1));
+		families[n_families++] = found->moves.moves[i].client_id;
+	}
+	ledger_update_roots(families, n_families);
 	return n_changed;
 }
 
@@ -276,10 +299,11 @@ store_reps(Source *source, FeedRow *rows, int n, FeedFound *found)
 /* Entities whose keys the feed no longer gives are no longer active. */
 static int
 deactivate(const char *feed, Source *source, SourcePart *part, const char **keys, int n_keys,
-		   const FeedRow *rows, int n_rows, int64 **changed)
+		   const FeedRow *rows, int n_rows, TimestampTz now, int64 **changed)
 {
-	Oid			types[2] = {INT8ARRAYOID, INT4OID};
-	Datum		values[2];
+	bool		is_client = strcmp(feed, "client") == 0;
+	Oid			types[3] = {INT8ARRAYOID, INT4OID, TIMESTAMPTZOID};
+	Datum		values[3];
 	int64	   *given = palloc(sizeof(int64) * Max(n_rows, 1));
 	ArrayBuilder gone = new_array(INT8OID, n_keys);
 	int			n_given;
@@ -300,9 +324,11 @@ deactivate(const char *feed, Source *source, SourcePart *part, const char **keys
 		return 0;
 	values[0] = finish_array(&gone, n_gone);
 	values[1] = Int32GetDatum(source->source_id);
-	return execute(psprintf("UPDATE agentcrm.%s SET active = false WHERE %s_id = ANY ($1) AND active"
-							" AND coalesce(feed_source_id, $2) = $2 RETURNING %s_id, false", feed, feed, feed),
-				   2, types, values, changed, &n_new);
+	values[2] = TimestampTzGetDatum(now);
+	return execute(psprintf("UPDATE agentcrm.%s SET active = false%s WHERE %s_id = ANY ($1) AND %s"
+							" AND coalesce(feed_source_id, $2) = $2 RETURNING %s_id, false", feed,
+							is_client ? ", gone_at = $3" : "", feed, is_client ? "gone_at IS NULL" : "active", feed),
+				   is_client ? 3 : 2, types, values, changed, &n_new);
 }
 
 /* Store what a feed gives for some keys; the clients whose attributes changed. */
@@ -313,7 +339,7 @@ ledger_store_feed(Source *source, const char *feed, const char **keys, int n_key
 	int64	   *stored = NULL;
 	int64	   *gone = NULL;
 	int			n_stored = 0;
-	int			n_gone = deactivate(feed, source, part, keys, n_keys, rows, n_rows, &gone);
+	int			n_gone = deactivate(feed, source, part, keys, n_keys, rows, n_rows, now, &gone);
 
 	found->gone += n_gone;
 	if (strcmp(feed, "client") == 0)

@@ -15,7 +15,7 @@
 #include "source/source.h"
 #include "store.h"
 
-#define MAX_COLUMNS 12
+#define MAX_COLUMNS 16
 
 static char *
 id_text(bool has, int64 id)
@@ -45,6 +45,8 @@ expected_value(const char *column, const FeedRow *row, const char **value)
 		*value = bool_text(row->active);
 	else if (strcmp(column, "parent_client_id") == 0)
 		*value = id_text(row->has_parent && row->parent_id != row->id, row->parent_id);
+	else if (strcmp(column, "replaced_by_client_id") == 0)
+		*value = id_text(row->has_replaced_by && row->replaced_by_id != row->id, row->replaced_by_id);
 	else if (strcmp(column, "rep_id") == 0)
 		*value = id_text(row->has_rep, row->rep_id);
 	else if (strcmp(column, "channel") == 0)
@@ -111,6 +113,7 @@ ledger_check_feed(const Source *source, const char *feed, const FeedRow *row, Di
 		Datum		values[MAX_COLUMNS];
 		bool		isnull[MAX_COLUMNS];
 
+		Assert(desc->natts <= MAX_COLUMNS);
 		heap_deform_tuple(tuple, desc, values, isnull);
 		for (int i = 1; i < desc->natts; i++)	/* the id itself is the key */
 		{

@@ -35,6 +35,7 @@ read_feed(Source *source, void *arg, MemoryContext result_cxt)
 	char		key_name[NAMEDATALEN];
 	ResultColumn		key,
 				parent,
+				replaced_by,
 				rep,
 				successor,
 				name,
@@ -51,6 +52,7 @@ read_feed(Source *source, void *arg, MemoryContext result_cxt)
 	snprintf(key_name, sizeof(key_name), "%s_key", work->part->name);
 	key = result_column(key_name, true, WANTED_ANY);
 	parent = result_column("parent_key", false, WANTED_ANY);
+	replaced_by = result_column("replaced_by_key", false, WANTED_ANY);
 	rep = result_column("rep_key", false, WANTED_ANY);
 	successor = result_column("successor_key", false, WANTED_ANY);
 	name = result_column("name", false, WANTED_ANY);
@@ -78,6 +80,12 @@ read_feed(Source *source, void *arg, MemoryContext result_cxt)
 		out->name = result_text(&row, &name);
 		out->active = result_bool(&row, &active, true);
 		out->parent_id = key_id(source, &row, &parent, &out->has_parent);
+		out->has_replaced_by = result_key(&row, &replaced_by, &text);
+		if (out->has_replaced_by)
+		{
+			out->replaced_by_id = key_identity(source->namespace, &text);
+			out->replaced_by_key = key_text(&text);
+		}
 		/* a feed named rep has its own key in that column */
 		if (strcmp(work->part->name, "rep") != 0)
 		{

@@ -98,6 +98,9 @@ typedef struct FeedRow
 	/* clients */
 	bool		has_parent;
 	int64		parent_id;
+	bool		has_replaced_by;
+	int64		replaced_by_id;
+	const char *replaced_by_key;
 	bool		has_rep;
 	int64		rep_id;
 	const char *rep_key;
