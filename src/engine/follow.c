@@ -181,21 +181,22 @@ present_key(const Rename *renames, int n, const char *key, const char *const *pr
 	{
 		int			next = 0;
 
-		if (distinct_has_key(present, n_present, key))
-			return key;
 		while (next < n && strcmp(renames[next].old_key, key) != 0)
 			next++;
 		if (next == n)
 			return NULL;
 		key = renames[next].new_key;
+		if (distinct_has_key(present, n_present, key))
+			return key;
 	}
 	return NULL;
 }
 
 /*
  * A row whose key was changed: where the old key is gone and the new one is
- * there, it is one client.  Both there: keys were exchanged, or the change was
- * rolled back to a savepoint; nothing is known then, and each key keeps what it has.
+ * there, it is one client; also where the old key is somebody else's by now, and
+ * the new one was never met before.  Else keys were exchanged, or the change was
+ * rolled back to a savepoint: nothing is known, and each key keeps what it has.
  */
 void
 step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, ClientList *touched)
@@ -240,15 +241,19 @@ step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, Cl
 	for (int i = 0; i < n_renames; i++)
 	{
 		const char *key = present_key(renames, n_renames, renames[i].old_key, present, n_present);
+		bool		taken = distinct_has_key(present, n_present, renames[i].old_key);
 		int64		old_id;
 		int64		new_id;
 
-		if (key == NULL || strcmp(key, renames[i].old_key) == 0)
+		if (key == NULL)
 			continue;
 		old_id = source_key_identity(source, part, renames[i].old_key);
 		new_id = source_key_identity(source, part, key);
-		if (old_id == new_id || !ledger_rename(old_id, new_id, &moves))
+		if (old_id == new_id || !ledger_rename(old_id, new_id, taken, now, &moves))
 			continue;
+		if (taken)
+			client_list_add(touched, &old_id, 1);
+		client_list_add(touched, &new_id, 1);
 		profile_rename(old_id, new_id);
 		execute_rename(old_id, new_id);
 	}

@@ -135,8 +135,12 @@ extern int	ledger_merged_into(int64 client_id, int64 **clients);
 extern void ledger_resolve(LedgerLine *lines, int n);
 /* Look again who is merged: under another snapshot. */
 extern void ledger_forget_merges(void);
-/* A client goes on under another key: the old one is replaced by the new one; false when the old one was not known. */
-extern bool ledger_rename(int64 old_id, int64 new_id, ClientMoves *moves);
+/*
+ * A client goes on under another key: the old one is replaced by the new one or,
+ * where it is taken by somebody else already, begins anew.  False when nothing
+ * is to be moved: the old one was not known, or both were and are there.
+ */
+extern bool ledger_rename(int64 old_id, int64 new_id, bool taken, TimestampTz now, ClientMoves *moves);
 /* Put the stored lines of some clients where they count; the changes as above, of all sources. */
 extern int	ledger_move(const int64 *clients, int n, TimestampTz now, LedgerChange **changes);
 

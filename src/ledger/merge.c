@@ -236,25 +236,34 @@ family_update_survivors(const int64 *clients, int n, ClientMoves *moves)
 	known = false;
 }
 
-/* See ledger.h. */
-bool
-ledger_rename(int64 old_id, int64 new_id, ClientMoves *moves)
+/* Whether a statement about an old and a new id, and a time, touches a row. */
+static bool
+touches(const char *sql, int64 old_id, int64 new_id, TimestampTz now)
 {
-	Oid			types[2] = {INT8OID, INT8OID};
-	Datum		values[2] = {Int64GetDatum(old_id), Int64GetDatum(new_id)};
-	bool		was_known;
+	Oid			types[3] = {INT8OID, INT8OID, TIMESTAMPTZOID};
+	Datum		values[3] = {Int64GetDatum(old_id), Int64GetDatum(new_id), TimestampTzGetDatum(now)};
+	bool		any;
 
 	SPI_connect();
-	SPI_execute_with_args("UPDATE agentcrm.client SET replaced_by_client_id = $2 WHERE client_id = $1",
-						  2, types, values, NULL, false, 0);
-	was_known = SPI_processed > 0;
-	SPI_execute_with_args("UPDATE agentcrm.client n SET first_seen = o.first_seen FROM agentcrm.client o"
-						  " WHERE n.client_id = $2 AND o.client_id = $1 AND o.first_seen < n.first_seen", 2, types, values, NULL, false, 0);
+	SPI_execute_with_args(sql, 3, types, values, NULL, false, 0);
+	any = SPI_processed > 0;
 	SPI_finish();
-	if (was_known)
-	{
-		family_update_survivors(&old_id, 1, moves);
-		ledger_update_roots(&old_id, 1);
-	}
-	return was_known;
+	return any;
+}
+
+/* See ledger.h. */
+bool
+ledger_rename(int64 old_id, int64 new_id, bool taken, TimestampTz now, ClientMoves *moves)
+{
+	if (taken && !touches("SELECT FROM agentcrm.client WHERE client_id = $2 AND first_seen >= $3 AND $1 <> $2", old_id, new_id, now))
+		return false;
+	if (!touches("UPDATE agentcrm.client n SET first_seen = least(n.first_seen, o.first_seen) FROM agentcrm.client o"
+				 " WHERE n.client_id = $2 AND o.client_id = $1 AND $3 IS NOT NULL", old_id, new_id, now))
+		return false;
+	if (taken)
+		return touches("UPDATE agentcrm.client SET first_seen = $3 WHERE client_id = $1 AND $2 <> $1", old_id, new_id, now);
+	touches("UPDATE agentcrm.client SET replaced_by_client_id = $2 WHERE client_id = $1 AND $3 IS NOT NULL", old_id, new_id, now);
+	family_update_survivors(&old_id, 1, moves);
+	ledger_update_roots(&old_id, 1);
+	return true;
 }
