@@ -175,19 +175,18 @@ read_rename(const QueueEvent *event, Rename *rename)
 
 /* The key under which the client is there now, by way of others that are gone; NULL: none. */
 static const char *
-present_key(const Rename *renames, int n, const char *key, const char *const *present, int n_present)
+present_key(const Rename *renames, int n, const char *key, const char *const *present, int n_present, int hops)
 {
-	for (int hops = 0; hops <= n; hops++)
+	for (int i = 0; i < n && hops <= n; i++)
 	{
-		int			next = 0;
+		const char *found = renames[i].new_key;
 
-		while (next < n && strcmp(renames[next].old_key, key) != 0)
-			next++;
-		if (next == n)
-			return NULL;
-		key = renames[next].new_key;
-		if (distinct_has_key(present, n_present, key))
-			return key;
+		if (strcmp(renames[i].old_key, key) != 0)
+			continue;
+		if (!distinct_has_key(present, n_present, found))
+			found = present_key(renames, n, found, present, n_present, hops + 1);
+		if (found)
+			return found;
 	}
 	return NULL;
 }
@@ -240,7 +239,7 @@ step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, Cl
 	step_follow(source, part, &found.moves, now, touched);
 	for (int i = 0; i < n_renames; i++)
 	{
-		const char *key = present_key(renames, n_renames, renames[i].old_key, present, n_present);
+		const char *key = present_key(renames, n_renames, renames[i].old_key, present, n_present, 0);
 		bool		taken = distinct_has_key(present, n_present, renames[i].old_key);
 		int64		old_id;
 		int64		new_id;

@@ -354,6 +354,21 @@ step_apply(Source *source, LedgerChange *changes, int n, TimestampTz now, int64 
 	return profile_apply(changes, kept, load_any(), clients);
 }
 
+/* Who cannot be assessed, because he is merged or unknown, must have no state: it would be due for ever. */
+static void
+end_states(const int64 *clients, int n, const ClientSnapshot *snapshots, int n_snapshots)
+{
+	int64	   *without = palloc(sizeof(int64) * n);
+	int			n_without = 0;
+
+	for (int i = 0, s = 0; i < n; i++)
+		if (s < n_snapshots && snapshots[s].client_id == clients[i])
+			s++;
+		else
+			without[n_without++] = clients[i];
+	profile_end_state(without, n_without);
+}
+
 /* Call the agents for some clients, award, and store the assessments. */
 void
 step_assess(const int64 *clients, int n, bool event, const char *cause, TimestampTz now)
@@ -365,6 +380,7 @@ step_assess(const int64 *clients, int n, bool event, const char *cause, Timestam
 		return;
 	store_sync();
 	snapshots = profile_read(clients, n, now, &n_snapshots);
+	end_states(clients, n, snapshots, n_snapshots);
 	if (!engine_adopted(now))
 		for (int i = 0; i < n_snapshots; i++)
 			snapshots[i].deliver = false;

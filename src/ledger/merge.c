@@ -255,6 +255,9 @@ touches(const char *sql, int64 old_id, int64 new_id, TimestampTz now)
 bool
 ledger_rename(int64 old_id, int64 new_id, bool taken, TimestampTz now, ClientMoves *moves)
 {
+	int64	   *moved;
+	int			from;
+
 	if (taken && !touches("SELECT FROM agentcrm.client WHERE client_id = $2 AND first_seen >= $3 AND $1 <> $2", old_id, new_id, now))
 		return false;
 	if (!touches("UPDATE agentcrm.client n SET first_seen = least(n.first_seen, o.first_seen) FROM agentcrm.client o"
@@ -263,7 +266,11 @@ ledger_rename(int64 old_id, int64 new_id, bool taken, TimestampTz now, ClientMov
 	if (taken)
 		return touches("UPDATE agentcrm.client SET first_seen = $3 WHERE client_id = $1 AND $2 <> $1", old_id, new_id, now);
 	touches("UPDATE agentcrm.client SET replaced_by_client_id = $2 WHERE client_id = $1 AND $3 IS NOT NULL", old_id, new_id, now);
+	from = moves->n;
 	family_update_survivors(&old_id, 1, moves);
-	ledger_update_roots(&old_id, 1);
+	moved = palloc(sizeof(int64) * (moves->n - from + 1));
+	for (int i = from; i < moves->n; i++)
+		moved[i - from] = moves->moves[i].client_id;
+	ledger_update_roots(moved, moves->n - from);
 	return true;
 }

@@ -230,7 +230,8 @@ profile_rename(int64 old_id, int64 new_id)
 {
 	static const char *const sql[] = {
 		"UPDATE agentcrm.client_state SET client_id = $2 WHERE client_id = $1"
-		" AND NOT EXISTS (SELECT FROM agentcrm.client_state WHERE client_id = $2)",
+		" AND NOT EXISTS (SELECT FROM agentcrm.client_state WHERE client_id = $2)"
+		" AND NOT EXISTS (SELECT FROM agentcrm.client WHERE client_id = $2 AND survivor_client_id IS NOT NULL)",
 		"DELETE FROM agentcrm.client_state WHERE client_id = $1",
 		/* what was taken for the beginning was none */
 		"DELETE FROM agentcrm.stage_change n WHERE n.client_id = $2 AND n.from_stage IS NULL"
