@@ -69,7 +69,9 @@ BEGIN
 	PERFORM agentcrm.drop_triggers(source.source_id);
 	PERFORM agentcrm.alter_key(source, spec);
 	DELETE FROM agentcrm.source_watch w WHERE w.source_id = source.source_id;
-	DELETE FROM agentcrm.event_failed f WHERE f.source_id = source.source_id;
+	-- no reading tells of a rename that waits (part 32767)
+	DELETE FROM agentcrm.event_failed f WHERE f.source_id = source.source_id AND f.part <> 32767;
+	UPDATE agentcrm.event_failed f SET retry_at = agentcrm.clock() WHERE f.source_id = source.source_id;
 	DELETE FROM agentcrm.source_load l USING agentcrm.source_part p
 	WHERE p.source_id = source.source_id AND p.name <> ALL (names) AND l.source_id = p.source_id AND l.part = p.part;
 	DELETE FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name <> ALL (names);
@@ -252,9 +254,10 @@ BEGIN
 			'Parts: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.part) FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.kind <> 'touch') || '.', '42704');
 	END IF;
 	PERFORM agentcrm.hold_steps();
-	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id AND (resync.part IS NULL
+	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id AND (resync.part IS NULL AND f.part <> 32767
 		OR f.part = (SELECT p.part FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.name = resync.part));
 	PERFORM agentcrm.source_works(source), agentcrm.start_load(s, part, agentcrm.part_totals(s, wanted), 'resync'), agentcrm.wake();
+	UPDATE agentcrm.event_failed f SET retry_at = agentcrm.clock() WHERE f.source_id = s.source_id AND f.part = 32767;
 END $$;
 COMMENT ON FUNCTION agentcrm.resync(text, text) IS 'Reads all keys of a source, or of one of its parts, again; failed keys are tried again';
 

@@ -263,6 +263,7 @@ ledger_rename(int64 old_id, int64 new_id, bool taken, TimestampTz now, ClientMov
 	if (!touches("UPDATE agentcrm.client n SET first_seen = least(n.first_seen, o.first_seen) FROM agentcrm.client o"
 				 " WHERE n.client_id = $2 AND o.client_id = $1 AND $3 IS NOT NULL", old_id, new_id, now))
 		return false;
+	touches("UPDATE agentcrm.ledger_history SET client_id = $2 WHERE client_id = $1 AND $3 IS NOT NULL", old_id, new_id, now);
 	if (taken)
 		return touches("UPDATE agentcrm.client SET first_seen = $3 WHERE client_id = $1 AND $2 <> $1", old_id, new_id, now);
 	touches("UPDATE agentcrm.client SET replaced_by_client_id = $2 WHERE client_id = $1 AND $3 IS NOT NULL", old_id, new_id, now);

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(56);
+SELECT plan(58);
 
 -- what the application knows of it
 ALTER TABLE trade.client ADD replaced_by int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL, ADD parent_id int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL;
@@ -137,6 +137,18 @@ SELECT pg_temp.hour(7) \g /dev/null
 CALL agentcrm.run();
 SELECT is((SELECT count(*)::int FROM agentcrm.feedback WHERE client_id = 3002), 1, 'renamed, and the key given away at once: the history goes with the client');
 SELECT is((SELECT string_agg(coalesce(from_stage, 'none') || ' ' || to_stage, ', ') FROM agentcrm.stage_change WHERE client_id = 3001), 'none prospect', 'and somebody else''s begins');
+
+-- renamed while nobody may look
+SELECT agentcrm.pause('trade') \g /dev/null
+UPDATE trade.client SET client_id = 3003 WHERE client_id = 3002;
+CALL agentcrm.run();
+SELECT agentcrm.resync('trade') \g /dev/null
+SELECT agentcrm.resume('trade') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT count(*)::int FROM agentcrm.feedback WHERE client_id = 3003), 1, 'renamed while the source is paused, and read anew: the history goes along');
+UPDATE trade.client SET client_id = 3002 WHERE client_id = 3003;
+CALL agentcrm.run();
+SELECT results_eq('SELECT client_id, survivor_client_id FROM agentcrm.client WHERE client_id IN (3002, 3003) ORDER BY 1', 'VALUES (3002::bigint, NULL::bigint), (3003, 3002)', 'and back');
 
 -- not renamed: rolled back, exchanged
 SELECT pg_temp.hour(8) \g /dev/null
