@@ -101,13 +101,15 @@ move_lines(int64 *clients, int n, TimestampTz now, ClientList *touched)
 static void
 tell_circles(Source *source, SourcePart *part, const ClientMoves *moves, TimestampTz now)
 {
-	/* those that were in one, and are not any more */
+	/* those that were in one, and are not any more; or were merged, and are in one now */
+	store_sync();
 	for (int i = 0; i < moves->n; i++)
 	{
 		QueueEvent	event = {.source_id = source->source_id, .part = part->part, .key = moves->moves[i].key};
 
 		queue_count_attempts(&event, 1);
 		queue_forgive(&event, 1, NULL);
+		store_sync();
 	}
 	for (int i = 0; i < moves->n_circles; i++)
 	{
@@ -127,7 +129,7 @@ step_follow(Source *source, SourcePart *part, const ClientMoves *moves, Timestam
 	int64	   *ids = palloc(sizeof(int64) * Max(moves->n + moves->n_restarted, 1));
 	int			n = 0;
 
-	if (part)
+	if (part && moves->n + moves->n_circles > 0)
 		tell_circles(source, part, moves, now);
 	if (moves->n + moves->n_restarted == 0)
 		return;
@@ -148,7 +150,8 @@ step_follow(Source *source, SourcePart *part, const ClientMoves *moves, Timestam
 			execute_merge(moves->moves[i].client_id, moves->moves[i].to, now);
 		}
 	memcpy(ids + n, moves->restarted, sizeof(int64) * moves->n_restarted);
-	profile_end_state(ids, n + moves->n_restarted);
+	n = distinct_ids(ids, n + moves->n_restarted);
+	profile_end_state(ids, n);
 	client_list_add(touched, moves->restarted, moves->n_restarted);
 }
 

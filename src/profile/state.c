@@ -229,12 +229,12 @@ void
 profile_rename(int64 old_id, int64 new_id)
 {
 	static const char *const sql[] = {
+		/* the new id may have been judged before it was known to be a new name only */
+		"DELETE FROM agentcrm.client_state WHERE client_id = $2 AND EXISTS (SELECT FROM agentcrm.client_state WHERE client_id = $1)",
 		"UPDATE agentcrm.client_state SET client_id = $2 WHERE client_id = $1"
-		" AND NOT EXISTS (SELECT FROM agentcrm.client_state WHERE client_id = $2)"
 		" AND NOT EXISTS (SELECT FROM agentcrm.client WHERE client_id = $2 AND survivor_client_id IS NOT NULL)",
 		"DELETE FROM agentcrm.client_state WHERE client_id = $1",
-		/* what was taken for the beginning was none */
-		"DELETE FROM agentcrm.stage_change n WHERE n.client_id = $2 AND n.from_stage IS NULL"
+		"DELETE FROM agentcrm.stage_change n WHERE n.client_id = $2"
 		" AND EXISTS (SELECT FROM agentcrm.stage_change o WHERE o.client_id = $1 AND o.at <= n.at)",
 		"UPDATE agentcrm.stage_change o SET client_id = $2 WHERE o.client_id = $1 AND NOT EXISTS (SELECT FROM agentcrm.stage_change n"
 		" WHERE n.client_id = $2 AND n.at = o.at AND n.to_stage = o.to_stage)",

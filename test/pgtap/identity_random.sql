@@ -12,7 +12,7 @@
 \if :{?writes} \else
 	\set writes 200
 \endif
-SELECT plan(7);
+SELECT plan(8);
 SELECT diag('seed ' || :'seed');
 SELECT setseed(:seed) \g /dev/null
 SELECT agentcrm.pause() \g /dev/null
@@ -128,6 +128,7 @@ SELECT format('CALL pg_temp.churn(%s)', :writes), 'UPDATE pg_temp.freed SET read
 FROM generate_series(1, :rounds) i \gexec
 SELECT diag(string_agg(what || ' ' || n, ', ' ORDER BY what)) FROM (SELECT what, count(*) AS n FROM done GROUP BY 1) AS d;
 
+SELECT is_empty($$SELECT place, message FROM agentcrm.error_log$$, 'no step failed');
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'state equals recompute');
 SELECT is_empty($$SELECT c.* FROM unnest('{roles,flat}'::text[]) s, agentcrm.compare(s) c WHERE difference <> 0$$, 'the ledger holds what the application has');
 
