@@ -224,7 +224,10 @@ step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, Cl
 			keys[n_keys++] = renames[n_renames++].new_key;
 		}
 	if (part == NULL || n_renames == 0)
+	{
+		queue_forgive(events, n, NULL);
 		return;
+	}
 	n_keys = distinct_keys(keys, n_keys);
 	error = source_read_feed(source, part, keys, n_keys, &rows, &n_rows);
 	if (error)

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(58);
+SELECT plan(59);
 
 -- what the application knows of it
 ALTER TABLE trade.client ADD replaced_by int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL, ADD parent_id int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL;
@@ -158,13 +158,15 @@ UPDATE trade.client SET client_id = 3003 WHERE client_id = 3002;
 ROLLBACK TO s;
 UPDATE trade.client SET name = 'Still here' WHERE client_id = 3002;
 COMMIT;
+INSERT INTO agentcrm.feedback SELECT i, 0, '2026-01-01', 'test', 'shown', i::text FROM generate_series(20, 21) i;
 BEGIN;
 UPDATE trade.client SET client_id = 4000 WHERE client_id = 20;
 UPDATE trade.client SET client_id = 20 WHERE client_id = 21;
 UPDATE trade.client SET client_id = 21 WHERE client_id = 4000;
 COMMIT;
 CALL agentcrm.run();
-SELECT is_empty('SELECT FROM agentcrm.client WHERE client_id IN (3002, 20, 21) AND survivor_client_id IS NOT NULL', 'a change rolled back is no rename, nor an exchange of keys');
+SELECT is_empty('SELECT FROM agentcrm.client WHERE client_id IN (3002, 20, 21) AND survivor_client_id IS NOT NULL', 'a change rolled back is no rename');
+SELECT results_eq('SELECT client_id, note FROM agentcrm.feedback WHERE client_id IN (20, 21) ORDER BY 1', $$VALUES (20::bigint, '20'), (21, '21')$$, 'nor is an exchange of keys');
 SELECT is_empty('SELECT pg_temp.clean()', 'and all is in order');
 
 -- gone, and given again

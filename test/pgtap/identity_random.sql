@@ -12,7 +12,7 @@
 \if :{?writes} \else
 	\set writes 200
 \endif
-SELECT plan(8);
+SELECT plan(9);
 SELECT diag('seed ' || :'seed');
 SELECT setseed(:seed) \g /dev/null
 SELECT agentcrm.pause() \g /dev/null
@@ -124,10 +124,11 @@ BEGIN
 	END LOOP;
 END $$;
 SELECT format('CALL pg_temp.churn(%s)', :writes), 'UPDATE pg_temp.freed SET ready = true',
-	format('SET agentcrm.debug_now = %L', timestamptz '2026-03-02 12:00+00' + i * interval '1 day'), 'CALL agentcrm.run()'
+	format('SET agentcrm.debug_now = %L', timestamptz '2026-03-02 12:00+00' + i * interval '1 hour'), 'CALL agentcrm.run()'
 FROM generate_series(1, :rounds) i \gexec
 SELECT diag(string_agg(what || ' ' || n, ', ' ORDER BY what)) FROM (SELECT what, count(*) AS n FROM done GROUP BY 1) AS d;
 
+SELECT is_empty($$SELECT * FROM agentcrm.reconcile_log WHERE reconcile AND missing + changed + surplus > 0$$, 'nothing was mended by a reconcile');
 SELECT is_empty($$SELECT place, message FROM agentcrm.error_log$$, 'no step failed');
 SELECT is_empty('SELECT * FROM agentcrm.verify()', 'state equals recompute');
 SELECT is_empty($$SELECT c.* FROM unnest('{roles,flat}'::text[]) s, agentcrm.compare(s) c WHERE difference <> 0$$, 'the ledger holds what the application has');
