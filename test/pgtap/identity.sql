@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(59);
+SELECT plan(61);
 
 -- what the application knows of it
 ALTER TABLE trade.client ADD replaced_by int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL, ADD parent_id int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL;
@@ -158,7 +158,7 @@ UPDATE trade.client SET client_id = 3003 WHERE client_id = 3002;
 ROLLBACK TO s;
 UPDATE trade.client SET name = 'Still here' WHERE client_id = 3002;
 COMMIT;
-INSERT INTO agentcrm.feedback SELECT i, 0, '2026-01-01', 'test', 'shown', i::text FROM generate_series(20, 21) i;
+INSERT INTO agentcrm.feedback SELECT i, i, '2026-01-01', 'test', 'shown', i::text FROM generate_series(20, 21) i;
 BEGIN;
 UPDATE trade.client SET client_id = 4000 WHERE client_id = 20;
 UPDATE trade.client SET client_id = 20 WHERE client_id = 21;
@@ -200,6 +200,19 @@ SELECT is((SELECT string_agg(concat_ws(' ', what, key, column_name), ', ') FROM 
 SELECT agentcrm.resync('trade', 'client') \g /dev/null
 UPDATE trade.client SET parent_id = NULL WHERE client_id = 35;
 CALL agentcrm.run();
+
+-- a document of two clients, at a time of its own for each
+CREATE TABLE trade.doc (doc int, line int, client_id int, at timestamptz, PRIMARY KEY (doc, line));
+INSERT INTO trade.doc VALUES (1, 1, 40, '2026-01-10 00:00+00'), (1, 2, 41, '2026-01-05 00:00+00');
+SELECT count(*) FROM agentcrm.attach('docs', lines => 'trade.doc', order_key => '{doc}', client => 'l.client_id', product => 'NULL::text', at => 'l.at', quantity => '1', amount => '1',
+	namespace => 'trade', time_zone => 'UTC', run_as => current_user) \g /dev/null
+CALL agentcrm.run();
+UPDATE trade.client SET replaced_by = 41 WHERE client_id = 40;
+CALL agentcrm.run();
+SELECT is((SELECT count(DISTINCT ordered_at)::int FROM agentcrm.ledger JOIN agentcrm.source USING (source_id) WHERE name = 'docs'), 1, 'merged, their lines in a document have one time');
+UPDATE trade.client SET replaced_by = NULL WHERE client_id = 40;
+CALL agentcrm.run();
+SELECT is_empty('SELECT pg_temp.clean()', 'unmerged, each its own');
 
 -- forgotten together
 SELECT is((SELECT rows_erased FROM agentcrm.forget(13) WHERE table_name = 'client'), 2::bigint, 'forget erases who was merged, and the survivor');
