@@ -36,10 +36,10 @@ PG_FUNCTION_INFO_V1(agentcrm_obstacle);
 /* Columns and CHECK constraints of each table; tables that are only read here may get what they like. */
 static const StoreShape shapes[] = {
 	{"batch", 13, 0, STORE_WRITTEN},
-	{"client", 13, 0, STORE_KEPT},
+	{"client", 16, 0, STORE_KEPT},
 	{"client_product", 11, 0, STORE_WRITTEN},
 	{"client_profile", 24, 0, STORE_WRITTEN},
-	{"client_state", 18, 3, STORE_KEPT},
+	{"client_state", 18, 3, STORE_WRITTEN},
 	{"error_log", 6, 0, STORE_WRITTEN},
 	{"event_1", 5, 0, STORE_WRITTEN},
 	{"event_2", 5, 0, STORE_WRITTEN},
@@ -52,8 +52,8 @@ static const StoreShape shapes[] = {
 	{"event_failed", 10, 0, STORE_WRITTEN},
 	{"event_turn", 3, 1, STORE_WRITTEN},
 	{"installation", 7, 1, STORE_READ},
-	{"ledger", 15, 1, STORE_WRITTEN},
-	{"ledger_history", 16, 0, STORE_WRITTEN},
+	{"ledger", 16, 1, STORE_WRITTEN},
+	{"ledger_history", 17, 0, STORE_WRITTEN},
 	{"model", 10, 0, STORE_READ},
 	{"order_ref", 3, 0, STORE_KEPT},
 	{"product", 10, 0, STORE_KEPT},

@@ -148,6 +148,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 		('at', 'order', 'ordered_at', 'time'), ('quantity', 'order', 'quantity', 'number'), ('amount', 'order', 'amount', 'number'),
 		('rep', 'order', 'rep_key', 'key'), ('kind', 'order', 'kind', 'text'), ('margin', 'order', 'margin', 'number'),
 		('client_name', 'client', 'name', 'key'), ('client_parent', 'client', 'parent_key', 'key'), ('client_active', 'client', 'active', 'condition'),
+		('client_replaced_by', 'client', 'replaced_by_key', 'key'),
 		('channel', 'client', 'channel', 'key'), ('territory', 'client', 'territory', 'key'),
 		('product_name', 'product', 'name', 'key'), ('category', 'product', 'category', 'key'), ('product_active', 'product', 'active', 'condition'),
 		('pack_qty', 'product', 'pack_qty', 'number')
@@ -332,7 +333,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT coalesce(jsonb_agg(agentcrm.attach_feed_part(f.feed, f.relation::oid, f.alias, agentcrm.part_array(f.link, 'key'), f.columns) ORDER BY f.i), '[]')
 	FROM (VALUES
 		(1, 'client', t ->> 'c', 'c', client, jsonb_build_object('name', options ->> 'client_name', 'parent_key', options ->> 'client_parent',
-			'active', options ->> 'client_active', 'channel', options ->> 'channel', 'territory', options ->> 'territory',
+			'active', options ->> 'client_active', 'replaced_by_key', options ->> 'client_replaced_by', 'channel', options ->> 'channel', 'territory', options ->> 'territory',
 			'rep_key', CASE WHEN (rep ->> 'of_client')::boolean THEN rep ->> 'expression' END)),
 		(2, 'product', t ->> 'p', 'p', product, jsonb_build_object('name', options ->> 'product_name', 'category', options ->> 'category',
 			'active', options ->> 'product_active', 'pack_qty', options ->> 'pack_qty')),

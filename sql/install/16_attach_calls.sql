@@ -174,19 +174,20 @@ CREATE FUNCTION agentcrm.attach(name text,
 	is_sale text DEFAULT NULL, line_ok text DEFAULT NULL, client_name text DEFAULT NULL, client_parent text DEFAULT NULL, client_active text DEFAULT NULL,
 	channel text DEFAULT NULL, territory text DEFAULT NULL, product_name text DEFAULT NULL, category text DEFAULT NULL, product_active text DEFAULT NULL,
 	pack_qty text DEFAULT NULL, namespace text DEFAULT NULL, time_zone text DEFAULT NULL, run_as name DEFAULT NULL, on_delete text DEFAULT 'retract',
-	archive_before interval DEFAULT NULL, dry_run boolean DEFAULT false, client_link text DEFAULT NULL, watch jsonb DEFAULT NULL, schemas name[] DEFAULT NULL)
+	archive_before interval DEFAULT NULL, dry_run boolean DEFAULT false, client_link text DEFAULT NULL, watch jsonb DEFAULT NULL, schemas name[] DEFAULT NULL,
+	client_replaced_by text DEFAULT NULL)
 RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql AS $$
 	SELECT * FROM agentcrm.attach_run(name, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('call', 'attach', 'client_link', client_link, 'watch', watch, 'schemas', schemas,
 		'orders', agentcrm.relation_name(orders), 'lines', agentcrm.relation_name(lines), 'clients', agentcrm.relation_name(clients),
 		'products', agentcrm.relation_name(products), 'reps', agentcrm.relation_name(reps), 'order_key', order_key, 'line_order_key', line_order_key,
 		'line_key', line_key, 'client', client, 'product', product, 'rep', rep, 'at', at, 'quantity', quantity, 'amount', amount, 'margin', margin,
-		'kind', kind, 'is_sale', is_sale, 'line_ok', line_ok, 'client_name', client_name, 'client_parent', client_parent, 'client_active', client_active,
+		'kind', kind, 'is_sale', is_sale, 'line_ok', line_ok, 'client_name', client_name, 'client_parent', client_parent, 'client_active', client_active, 'client_replaced_by', client_replaced_by,
 		'channel', channel, 'territory', territory, 'product_name', product_name, 'category', category, 'product_active', product_active,
 		'pack_qty', pack_qty, 'namespace', namespace, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete, 'archive_before', agentcrm.interval_text(archive_before))),
 		agentcrm.caller_path(), dry_run)
 $$;
 COMMENT ON FUNCTION agentcrm.attach(text, regclass, regclass, regclass, regclass, regclass, text[], text[], text, text, text, text, text, text, text, text, text,
-	text, text, text, text, text, text, text, text, text, text, text, text, text, name, text, interval, boolean, text, jsonb, name[]) IS
+	text, text, text, text, text, text, text, text, text, text, text, text, text, name, text, interval, boolean, text, jsonb, name[], text) IS
 'Attaches a source by its tables (orders with lines, one flat table, or orders alone) and expressions over o, l, c, p; without orders and lines takes the best proposal, or refuses with the call to make while a question is open; dry_run only reports';
 

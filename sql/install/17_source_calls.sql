@@ -69,7 +69,9 @@ BEGIN
 	PERFORM agentcrm.drop_triggers(source.source_id);
 	PERFORM agentcrm.alter_key(source, spec);
 	DELETE FROM agentcrm.source_watch w WHERE w.source_id = source.source_id;
-	DELETE FROM agentcrm.event_failed f WHERE f.source_id = source.source_id;
+	-- no reading tells of a rename that waits (part 32767)
+	DELETE FROM agentcrm.event_failed f WHERE f.source_id = source.source_id AND f.part <> 32767;
+	UPDATE agentcrm.event_failed f SET retry_at = agentcrm.clock() WHERE f.source_id = source.source_id;
 	DELETE FROM agentcrm.source_load l USING agentcrm.source_part p
 	WHERE p.source_id = source.source_id AND p.name <> ALL (names) AND l.source_id = p.source_id AND l.part = p.part;
 	DELETE FROM agentcrm.source_part p WHERE p.source_id = source.source_id AND p.name <> ALL (names);
@@ -147,20 +149,21 @@ CREATE FUNCTION agentcrm.alter_source(source text,
 	is_sale text DEFAULT NULL, line_ok text DEFAULT NULL, client_name text DEFAULT NULL, client_parent text DEFAULT NULL, client_active text DEFAULT NULL,
 	channel text DEFAULT NULL, territory text DEFAULT NULL, product_name text DEFAULT NULL, category text DEFAULT NULL, product_active text DEFAULT NULL,
 	pack_qty text DEFAULT NULL, query text DEFAULT NULL, key text[] DEFAULT NULL, watch jsonb DEFAULT NULL, time_zone text DEFAULT NULL,
-	run_as name DEFAULT NULL, on_delete text DEFAULT NULL, archive_before interval DEFAULT NULL, reset text[] DEFAULT NULL, dry_run boolean DEFAULT false, client_link text DEFAULT NULL)
+	run_as name DEFAULT NULL, on_delete text DEFAULT NULL, archive_before interval DEFAULT NULL, reset text[] DEFAULT NULL, dry_run boolean DEFAULT false, client_link text DEFAULT NULL,
+	client_replaced_by text DEFAULT NULL)
 RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql AS $$
 	SELECT * FROM agentcrm.alter_run(source, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('client_link', client_link,
 		'orders', agentcrm.relation_name(orders), 'lines', agentcrm.relation_name(lines), 'clients', agentcrm.relation_name(clients),
 		'products', agentcrm.relation_name(products), 'reps', agentcrm.relation_name(reps), 'order_key', order_key, 'line_order_key', line_order_key,
 		'line_key', line_key, 'client', client, 'product', product, 'rep', rep, 'at', at, 'quantity', quantity, 'amount', amount, 'margin', margin,
-		'kind', kind, 'is_sale', is_sale, 'line_ok', line_ok, 'client_name', client_name, 'client_parent', client_parent, 'client_active', client_active,
+		'kind', kind, 'is_sale', is_sale, 'line_ok', line_ok, 'client_name', client_name, 'client_parent', client_parent, 'client_active', client_active, 'client_replaced_by', client_replaced_by,
 		'channel', channel, 'territory', territory, 'product_name', product_name, 'category', category, 'product_active', product_active,
 		'pack_qty', pack_qty, 'query', query, 'key', key, 'watch', watch, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete,
 		'archive_before', agentcrm.interval_text(archive_before))), reset, dry_run)
 $$;
 COMMENT ON FUNCTION agentcrm.alter_source(text, regclass, regclass, regclass, regclass, regclass, text[], text[], text, text, text, text, text, text, text, text, text,
-	text, text, text, text, text, text, text, text, text, text, text, text, text[], jsonb, text, name, text, interval, text[], boolean, text) IS
+	text, text, text, text, text, text, text, text, text, text, text, text, text[], jsonb, text, name, text, interval, text[], boolean, text, text) IS
 'Changes a source: arguments given replace those of attach, those named in reset return to their default; everything is checked and read again';
 
 CREATE FUNCTION agentcrm.feed_run(source_name text, feed text, given jsonb, dry_run boolean) RETURNS SETOF agentcrm.attach_report
@@ -257,9 +260,10 @@ BEGIN
 			'Parts: ' || (SELECT string_agg(p.name, ', ' ORDER BY p.part) FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.kind <> 'touch') || '.', '42704');
 	END IF;
 	PERFORM agentcrm.hold_steps();
-	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id AND (resync.part IS NULL
+	DELETE FROM agentcrm.event_failed f WHERE f.source_id = s.source_id AND (resync.part IS NULL AND f.part <> 32767
 		OR f.part = (SELECT p.part FROM agentcrm.source_part p WHERE p.source_id = s.source_id AND p.name = resync.part));
 	PERFORM agentcrm.source_works(source), agentcrm.start_load(s, part, agentcrm.part_totals(s, wanted), 'resync'), agentcrm.wake();
+	UPDATE agentcrm.event_failed f SET retry_at = agentcrm.clock() WHERE f.source_id = s.source_id AND f.part = 32767;
 END $$;
 COMMENT ON FUNCTION agentcrm.resync(text, text) IS 'Reads all keys of a source, or of one of its parts, again; failed keys are tried again';
 

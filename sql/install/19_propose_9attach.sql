@@ -4,7 +4,7 @@
 CREATE FUNCTION agentcrm.attach_call(source_name text, options jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $call$
 	SELECT format('SELECT * FROM agentcrm.attach(%L', source_name) || string_agg(format(', %s => %s', a.argument, CASE WHEN v.given ~ '''' AND v.given !~ '\$(\$|$)' THEN '$$' || v.given || '$$' ELSE quote_literal(v.given) END), '' ORDER BY a.i) || ')'
-	FROM unnest('{orders,lines,clients,products,reps,order_key,line_order_key,line_key,client,client_link,product,rep,at,quantity,amount,margin,kind,is_sale,line_ok,client_name,client_parent,client_active,channel,territory,product_name,category,product_active,pack_qty,watch,namespace,time_zone,run_as,on_delete,archive_before}'::text[])
+	FROM unnest('{orders,lines,clients,products,reps,order_key,line_order_key,line_key,client,client_link,product,rep,at,quantity,amount,margin,kind,is_sale,line_ok,client_name,client_parent,client_active,client_replaced_by,channel,territory,product_name,category,product_active,pack_qty,watch,namespace,time_zone,run_as,on_delete,archive_before}'::text[])
 		WITH ORDINALITY AS a(argument, i), LATERAL (SELECT CASE WHEN jsonb_typeof(options -> a.argument) = 'array' THEN agentcrm.part_array(options, a.argument)::text ELSE options ->> a.argument END AS given) AS v
 	WHERE v.given IS NOT NULL AND NOT (a.argument = 'on_delete' AND v.given = 'retract')
 $call$;
@@ -17,7 +17,7 @@ DECLARE
 	proposed jsonb := best -> 'options';
 BEGIN
 	IF given ? 'clients' AND given ->> 'clients' IS DISTINCT FROM proposed ->> 'clients' THEN
-		proposed := proposed - '{client_link,client_name,client_parent,client_active,channel,territory}'::text[];
+		proposed := proposed - '{client_link,client_name,client_parent,client_active,client_replaced_by,channel,territory}'::text[];
 		IF NOT given ? 'client' THEN
 			proposed := proposed || jsonb_build_object('client', coalesce(best -> 'guests' ->> 'without', best ->> 'client_link', proposed ->> 'client'));
 		END IF;

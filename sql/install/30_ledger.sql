@@ -13,9 +13,14 @@ CREATE TABLE agentcrm.client (
 	active				boolean NOT NULL DEFAULT true,
 	do_not_contact		boolean NOT NULL DEFAULT false,
 	first_seen			timestamptz NOT NULL,
+	replaced_by_client_id	bigint,
+	survivor_client_id	bigint,
+	gone_at				timestamptz,
 	feed_source_id		int,
 	UNIQUE (client_key, namespace)
 );
+CREATE INDEX client_replaced_by_client_id_idx ON agentcrm.client (replaced_by_client_id) WHERE replaced_by_client_id IS NOT NULL;
+CREATE INDEX client_survivor_client_id_idx ON agentcrm.client (survivor_client_id) WHERE survivor_client_id IS NOT NULL;
 CREATE INDEX client_parent_client_id_idx ON agentcrm.client (parent_client_id);
 CREATE INDEX client_rep_id_idx ON agentcrm.client (rep_id);
 COMMENT ON TABLE agentcrm.client IS 'Clients known from orders or from the client feed';
@@ -24,13 +29,16 @@ COMMENT ON COLUMN agentcrm.client.namespace IS 'Identity namespace';
 COMMENT ON COLUMN agentcrm.client.client_key IS 'The application''s key in canonical text';
 COMMENT ON COLUMN agentcrm.client.name IS 'Name';
 COMMENT ON COLUMN agentcrm.client.parent_client_id IS 'Parent company, if any';
-COMMENT ON COLUMN agentcrm.client.root_client_id IS 'Topmost company above the client; the client itself where it has no parent';
+COMMENT ON COLUMN agentcrm.client.root_client_id IS 'Topmost company above the client, or above the one it was merged into; the client itself where it has no parent';
 COMMENT ON COLUMN agentcrm.client.channel IS 'Sales channel';
 COMMENT ON COLUMN agentcrm.client.territory IS 'Sales territory';
 COMMENT ON COLUMN agentcrm.client.rep_id IS 'Rep named by the client feed; else the rep of the last order serves';
 COMMENT ON COLUMN agentcrm.client.active IS 'False: the application has closed the client';
 COMMENT ON COLUMN agentcrm.client.do_not_contact IS 'True: no recommendation may contact the client';
-COMMENT ON COLUMN agentcrm.client.first_seen IS 'When agentcrm first met the client';
+COMMENT ON COLUMN agentcrm.client.first_seen IS 'When agentcrm first met the client; begins anew when a key comes back that was gone and has no orders';
+COMMENT ON COLUMN agentcrm.client.replaced_by_client_id IS 'Client that replaces this one, as the application says, or under whose key it goes on since its key was renamed';
+COMMENT ON COLUMN agentcrm.client.survivor_client_id IS 'Client that this one is merged into: the end of the chain of replacements; its orders and history count there. NULL: not merged';
+COMMENT ON COLUMN agentcrm.client.gone_at IS 'When the client was found gone from the application; NULL: it is there, or is known from orders alone';
 COMMENT ON COLUMN agentcrm.client.feed_source_id IS 'Source whose feed gives the row; NULL: known from orders alone';
 
 CREATE TABLE agentcrm.product (
@@ -102,11 +110,12 @@ CREATE TABLE agentcrm.ledger (
 	amount		numeric NOT NULL,
 	margin		numeric,
 	line_key	text,
+	named_client_id	bigint,
 	PRIMARY KEY (client_id, source_id, order_id, line_no)
 );
 CREATE INDEX ledger_source_id_order_id_idx ON agentcrm.ledger (source_id, order_id);
 COMMENT ON TABLE agentcrm.ledger IS 'Counted order lines: the fact table. One row per order line, as the application holds it now';
-COMMENT ON COLUMN agentcrm.ledger.client_id IS 'Client of the line';
+COMMENT ON COLUMN agentcrm.ledger.client_id IS 'Client of the line: the survivor where clients were merged';
 COMMENT ON COLUMN agentcrm.ledger.order_id IS 'Order, unique within its source';
 COMMENT ON COLUMN agentcrm.ledger.ordered_at IS 'Time of the order: the earliest of its lines';
 COMMENT ON COLUMN agentcrm.ledger.recorded_at IS 'When this row was written';
@@ -121,6 +130,7 @@ COMMENT ON COLUMN agentcrm.ledger.quantity IS 'Quantity in the source''s unit; n
 COMMENT ON COLUMN agentcrm.ledger.amount IS 'Net amount in the source''s currency, unrounded; negative for returns';
 COMMENT ON COLUMN agentcrm.ledger.margin IS 'Margin in the source''s currency, where the source gives it';
 COMMENT ON COLUMN agentcrm.ledger.line_key IS 'The application''s line key in canonical text, where there is one';
+COMMENT ON COLUMN agentcrm.ledger.named_client_id IS 'Client that the order names, where that one was merged into client_id; NULL: it names client_id';
 
 CREATE TABLE agentcrm.ledger_history (
 	LIKE agentcrm.ledger,
@@ -144,4 +154,5 @@ COMMENT ON COLUMN agentcrm.ledger_history.quantity IS 'Quantity';
 COMMENT ON COLUMN agentcrm.ledger_history.amount IS 'Net amount';
 COMMENT ON COLUMN agentcrm.ledger_history.margin IS 'Margin';
 COMMENT ON COLUMN agentcrm.ledger_history.line_key IS 'The application''s line key';
+COMMENT ON COLUMN agentcrm.ledger_history.named_client_id IS 'Client that the order named, where it was merged into client_id';
 COMMENT ON COLUMN agentcrm.ledger_history.recorded_to IS 'When the row was superseded';

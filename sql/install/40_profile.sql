@@ -321,7 +321,7 @@ RETURNS SETOF agentcrm.client_snapshot
 AS 'MODULE_PATHNAME', 'agentcrm_profile_read'
 LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.profile(bigint[], timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.profile(bigint[], timestamptz) IS 'Snapshots of the given clients at as_of, in the order given, unknown clients left out: from stored profiles, or from the ledger up to as_of when there are later orders. Errors: a NULL argument or id, an as_of that is not finite';
+COMMENT ON FUNCTION agentcrm.profile(bigint[], timestamptz) IS 'Snapshots of the given clients at as_of, in the order given, unknown clients and those merged into others left out: from stored profiles, or from the ledger up to as_of when there are later orders. Errors: a NULL argument or id, an as_of that is not finite';
 
 CREATE FUNCTION agentcrm.fit(kind text DEFAULT NULL)
 RETURNS void
@@ -353,8 +353,9 @@ FROM agentcrm.client c
 		FROM unnest(p.month, p.month_orders, p.month_amount, p.month_returned) AS m(month, orders, amount, returned)
 		WHERE m.month >= date_trunc('month', s.as_of AT TIME ZONE 'UTC') - interval '11 months'
 			AND m.month <= (s.as_of AT TIME ZONE 'UTC')::date
-	) y ON true;
-COMMENT ON VIEW agentcrm.client_360 IS 'Each client in one row: who, which stage, rhythm, when due, worth. Figures of time are those of the last assessment (as_of)';
+	) y ON true
+WHERE c.survivor_client_id IS NULL;
+COMMENT ON VIEW agentcrm.client_360 IS 'Each client in one row, those merged into others left out: who, which stage, rhythm, when due, worth. Figures of time are those of the last assessment (as_of)';
 COMMENT ON COLUMN agentcrm.client_360.client_id IS 'Client';
 COMMENT ON COLUMN agentcrm.client_360.client IS 'Name of the client, or its key';
 COMMENT ON COLUMN agentcrm.client_360.rep IS 'Rep of the client: name, or key';

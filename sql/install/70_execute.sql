@@ -93,7 +93,7 @@ CREATE FUNCTION agentcrm.forget(client_id bigint, OUT table_name text, OUT rows_
 	RETURNS SETOF record LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_forget';
 COMMENT ON FUNCTION agentcrm.forget(bigint) IS
-'Erases a client from all that agentcrm keeps: ledger and its history, profile, state, bids, recommendations, feedback, identity. Totals per product are corrected.
+'Erases a client, and all that were merged into it or it into, from all that agentcrm keeps: ledger and its history, profile, state, bids, recommendations, feedback, identity. Totals per product are corrected.
 client_id: client. Returns the rows erased per table; zeros for an unknown client; NULL is an error. Waits for the running step of the worker.
 The application''s own tables are not touched: as long as the application still holds the client, a change of one of its rows or a resync brings it back, so erase it there first. Fitted models keep what they learnt in sums over all clients. Not granted to PUBLIC.
 Example: SELECT * FROM agentcrm.forget(42)';
@@ -102,8 +102,19 @@ REVOKE ALL ON FUNCTION agentcrm.forget(bigint) FROM PUBLIC;
 CREATE FUNCTION agentcrm.client_id_of(client_key text) RETURNS bigint STABLE STRICT LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_client_id_of';
 COMMENT ON FUNCTION agentcrm.client_id_of(text) IS
-'The client_id of a client, by the application''s own key. Errors: an unknown key; a key that several namespaces hold (ask agentcrm.client for its client_id then). NULL for a NULL key, so that it may be asked of rows without one.
+'The client_id of a client, by the application''s own key; of the one it was merged into, if any. Errors: an unknown key; a key that several namespaces hold (ask agentcrm.client for its client_id then). NULL for a NULL key, so that it may be asked of rows without one.
 Example: SELECT agentcrm.client_id_of(''ALFKI'')';
+
+CREATE FUNCTION agentcrm.same_client(client bigint) RETURNS SETOF bigint STABLE STRICT ROWS 2 LANGUAGE sql
+BEGIN ATOMIC
+	SELECT c.client_id FROM agentcrm.client c
+	WHERE c.client_id = coalesce((SELECT o.survivor_client_id FROM agentcrm.client o WHERE o.client_id = same_client.client), same_client.client)
+	UNION ALL SELECT c.client_id FROM agentcrm.client c
+	WHERE c.survivor_client_id = coalesce((SELECT o.survivor_client_id FROM agentcrm.client o WHERE o.client_id = same_client.client), same_client.client);
+END;
+COMMENT ON FUNCTION agentcrm.same_client(bigint) IS
+'All ids of a client: the one it counts under, then those merged into it, whichever of them is given. Recommendations, feedback and stage history of a merge lie under each, as they came about. No rows for an unknown client, nor for NULL.
+Example: SELECT * FROM agentcrm.stage_change WHERE client_id IN (SELECT agentcrm.same_client(42))';
 
 CREATE FUNCTION agentcrm.next_actions(client bigint, n int DEFAULT 5,
 	OUT rank int, OUT due_on date, OUT action text, OUT channel text, OUT reason text, OUT value numeric,
@@ -113,7 +124,7 @@ BEGIN ATOMIC
 	SELECT (row_number() OVER (ORDER BY r.value DESC, r.recommendation_id))::int, r.due_on, r.action, r.channel, r.reason,
 		round(r.value::numeric, 2), r.basket, r.status, r.recommendation_id
 	FROM agentcrm.recommendation r
-	WHERE r.client_id = next_actions.client AND r.status IN ('open', 'shown', 'agreed', 'snoozed')
+	WHERE r.client_id IN (SELECT i FROM agentcrm.same_client(next_actions.client) i) AND r.status IN ('open', 'shown', 'agreed', 'snoozed')
 	ORDER BY 1
 	LIMIT next_actions.n;
 END;
@@ -163,11 +174,12 @@ Example: SELECT * FROM agentcrm.why(7812345678901234)';
 CREATE VIEW agentcrm.work_list AS
 SELECT r.rep_id, p.name AS rep_name, r.due_on AS day,
 	(row_number() OVER (PARTITION BY r.rep_id, r.due_on ORDER BY r.value DESC, r.recommendation_id))::int AS rank,
-	r.client_id, c.name AS client_name, r.action, r.channel, r.reason, round(r.value::numeric, 2) AS value, r.minutes,
+	c.client_id, c.name AS client_name, r.action, r.channel, r.reason, round(r.value::numeric, 2) AS value, r.minutes,
 	r.recommendation_id
 FROM agentcrm.recommendation r
 LEFT JOIN agentcrm.rep p ON p.rep_id = r.rep_id
-LEFT JOIN agentcrm.client c ON c.client_id = r.client_id
+LEFT JOIN agentcrm.client m ON m.client_id = r.client_id
+LEFT JOIN agentcrm.client c ON c.client_id = coalesce(m.survivor_client_id, m.client_id)
 WHERE r.status IN ('open', 'shown', 'agreed', 'snoozed');
 COMMENT ON VIEW agentcrm.work_list IS 'What reps are to do: standing recommendations by rep and day, best first';
 COMMENT ON COLUMN agentcrm.work_list.rep_id IS 'Rep; NULL for clients without one';

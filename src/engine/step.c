@@ -289,12 +289,34 @@ read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, boo
 	return ledger_store_feed(source, part, keys, n_keys, &rows, now, found, clients);
 }
 
+/* Add to a list of clients, which may come to hold some of them twice. */
+void
+client_list_add(ClientList *list, const int64 *ids, int n)
+{
+	if (n == 0)
+		return;
+	if (list->n + n > list->max)
+	{
+		list->max = Max(list->max * 2, list->n + n);
+		list->ids = list->ids ? repalloc(list->ids, sizeof(int64) * list->max) : palloc(sizeof(int64) * list->max);
+	}
+	memcpy(list->ids + list->n, ids, sizeof(int64) * n);
+	list->n += n;
+}
+
 /* Read attributes of some keys, adding up what they changed. */
 int
 step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n, TimestampTz now,
 			   FeedFound *found, int64 **clients)
 {
-	return read_feed(source, part, events, n, true, now, found, clients);
+	ClientList	touched = {0};
+	int64	   *changed;
+	int			n_changed = read_feed(source, part, events, n, true, now, found, &changed);
+
+	client_list_add(&touched, changed, n_changed);
+	step_follow(source, part, &found->moves, now, &touched);
+	*clients = touched.ids;
+	return distinct_ids(touched.ids, touched.n);
 }
 
 /* ---- from the ledger to recommendations ---- */
@@ -336,6 +358,21 @@ step_apply(Source *source, LedgerChange *changes, int n, TimestampTz now, int64 
 	return profile_apply(changes, kept, load_any(), clients);
 }
 
+/* Who cannot be assessed, because he is merged or unknown, must have no state: it would be due for ever. */
+static void
+end_states(const int64 *clients, int n, const ClientSnapshot *snapshots, int n_snapshots)
+{
+	int64	   *without = palloc(sizeof(int64) * n);
+	int			n_without = 0;
+
+	for (int i = 0, s = 0; i < n; i++)
+		if (s < n_snapshots && snapshots[s].client_id == clients[i])
+			s++;
+		else
+			without[n_without++] = clients[i];
+	profile_end_state(without, n_without);
+}
+
 /* Call the agents for some clients, award, and store the assessments. */
 void
 step_assess(const int64 *clients, int n, bool event, const char *cause, TimestampTz now)
@@ -347,6 +384,7 @@ step_assess(const int64 *clients, int n, bool event, const char *cause, Timestam
 		return;
 	store_sync();
 	snapshots = profile_read(clients, n, now, &n_snapshots);
+	end_states(clients, n, snapshots, n_snapshots);
 	if (!engine_adopted(now))
 		for (int i = 0; i < n_snapshots; i++)
 			snapshots[i].deliver = false;
@@ -355,25 +393,6 @@ step_assess(const int64 *clients, int n, bool event, const char *cause, Timestam
 }
 
 /* ---- events ---- */
-
-typedef struct ClientList
-{
-	int			n;
-	int			max;
-	int64	   *ids;
-} ClientList;
-
-static void
-add_clients(ClientList *list, const int64 *ids, int n)
-{
-	if (list->n + n > list->max)
-	{
-		list->max = Max(list->max * 2, list->n + n);
-		list->ids = list->ids ? repalloc(list->ids, sizeof(int64) * list->max) : palloc(sizeof(int64) * list->max);
-	}
-	memcpy(list->ids + list->n, ids, sizeof(int64) * n);
-	list->n += n;
-}
 
 /* Milliseconds since a moment. */
 static double
@@ -387,8 +406,8 @@ ms_since(instr_time from)
 }
 
 /* Keep what cannot be read now: until the next step where the mapping was just followed, else until the source goes on. */
-static void
-park(Source *source, const QueueEvent *events, int n, TimestampTz now)
+void
+step_park(Source *source, const QueueEvent *events, int n, TimestampTz now)
 {
 	queue_park(events, n, source->state == SOURCE_PAUSED ? "the source is paused" : "the source is broken", now,
 			   source->followed ? now : DT_NOEND);
@@ -412,6 +431,8 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 	const QueueEvent *own = events;
 	int			n_own = n;
 	FeedFound	found = {0};
+	ClientList	list = {0};
+	bool		renamed;
 	int64	   *touched;
 	int			n_touched;
 	instr_time	begun;
@@ -423,19 +444,27 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		return;
 	}
 	part = source ? source_part(source, events[0].part) : NULL;
-	if (part == NULL)
+	renamed = source && events[0].part == QUEUE_PART_RENAME && source->state != SOURCE_DETACHING;
+	if (part == NULL && !renamed)
 		return;					/* detached meanwhile */
-	if (is_about_orders(source, part) && load_empties(source))
+	if (part && is_about_orders(source, part) && load_empties(source))
 		return;					/* detached, or read anew from the first key */
 	if (source->state == SOURCE_PAUSED || source->state == SOURCE_BROKEN)
 	{
-		park(source, events, n, now);
+		step_park(source, events, n, now);
 		return;
 	}
 	INSTR_TIME_SET_CURRENT(begun);
-	if (part->kind == PART_TOUCH)
+	if (part && part->kind == PART_TOUCH)
 		events = touched_events(source, part, events, &n, now, &part);
-	if (n == 0)
+	if (renamed)
+	{
+		step_rename(source, events, n, now, &list);
+		*ledger_ms += ms_since(begun);
+		touched = list.ids;
+		n_touched = list.n;
+	}
+	else if (n == 0)
 		n_touched = 0;
 	else if (part->kind == PART_FEED)
 	{
@@ -451,10 +480,10 @@ work_on_part(const QueueEvent *events, int n, TimestampTz now, ClientList *clien
 		n_touched = step_apply(source, changes, n_changes, now, &touched);
 	}
 	if (source->state == SOURCE_BROKEN)
-		park(source, own, n_own, now);
+		step_park(source, own, n_own, now);
 	/* a source being loaded is assessed when it is loaded */
 	if (source->state != SOURCE_LOADING && n_touched > 0)
-		add_clients(clients, touched, n_touched);
+		client_list_add(clients, touched, n_touched);
 }
 
 /* An event that makes the whole step fail goes to event_failed. */

@@ -23,12 +23,28 @@ extern StepResult step_look(void);	/* STEP_LEAVE, or STEP_IDLE */
 extern void step_failed(ErrorData *error);	/* the last step failed: recorded; the next one takes less at a time */
 extern TimestampTz step_next_due(void); /* when time alone makes work */
 
+/* Clients gathered while a step goes on; distinct_ids() before use. */
+typedef struct ClientList
+{
+	int			n;
+	int			max;
+	int64	   *ids;
+} ClientList;
+
+extern void client_list_add(ClientList *list, const int64 *ids, int n);
+
 /* What steps are made of. */
 extern int	step_read_keys(Source *source, SourcePart *part, const QueueEvent *events, int n,
 						   TimestampTz now, LedgerChange **changes);
 extern int	step_read_feed(Source *source, SourcePart *part, const QueueEvent *events, int n,
 						   TimestampTz now, FeedFound *found, int64 **clients);
 extern int	step_apply(Source *source, LedgerChange *changes, int n, TimestampTz now, int64 **clients);
+/* Keep what cannot be read now, until the source goes on. */
+extern void step_park(Source *source, const QueueEvent *events, int n, TimestampTz now);
+/* Clients that were merged, unmerged or begun anew: everything follows.  part: of the feed that says so, or NULL. */
+extern void step_follow(Source *source, SourcePart *part, const ClientMoves *moves, TimestampTz now, ClientList *touched);
+/* Rows of clients whose keys were changed. */
+extern void step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, ClientList *touched);
 extern void step_assess(const int64 *clients, int n, bool event, const char *cause, TimestampTz now);
 
 /* After a crash. */

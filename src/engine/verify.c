@@ -201,6 +201,7 @@ walk_chunk(Source *source, SourcePart *part, const char **keys, int n_keys, Orde
 		lines = palloc(sizeof(LedgerLine) * Max(next - first, 1));
 		for (int i = first; i < next; i++)
 			lines[i - first] = mapped[i].line;
+		ledger_resolve(lines, next - first);
 		ledger_settle_times(lines, next - first);
 		callback(source, keys[k], source_key_identity(source, part, keys[k]), lines, next - first, arg);
 	}
@@ -374,6 +375,7 @@ begin_verify(void)
 	PushActiveSnapshot(GetLatestSnapshot());
 	source_refresh();
 	load_refresh();
+	ledger_forget_merges();
 }
 
 /* See step.h. */
@@ -518,6 +520,7 @@ agentcrm_verify(PG_FUNCTION_ARGS)
 		}
 	}
 	sink.source = NULL;
+	ledger_verify_families(&sink);
 	profile_verify(&sink, load_any() ? client_is_loading : NULL, NULL);
 	PopActiveSnapshot();
 	return (Datum) 0;

@@ -77,7 +77,7 @@ line_answers(const LedgerLine *line, const Standing *s, TimestampTz recorded_at)
 {
 	const ProductInfo *info;
 
-	if (line->client_id != s->client_id || line->is_return)
+	if (line->client_id != s->holder_id || line->is_return)
 		return false;
 	/* the source's own zone may still be on the day before the window's first */
 	if ((line->ordered_on < s->from && line->ordered_at <= s->as_of) || line->ordered_on >= s->to)
@@ -144,7 +144,7 @@ standing_ranges(const Standing *standings, int n)
 	for (int i = 0; i < n; i++)
 	{
 		bool		found;
-		StandingRange *range = hash_search(ranges, &standings[i].client_id, HASH_ENTER, &found);
+		StandingRange *range = hash_search(ranges, &standings[i].holder_id, HASH_ENTER, &found);
 
 		if (!found)
 		{

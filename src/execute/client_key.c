@@ -24,7 +24,7 @@ agentcrm_client_id_of(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	if (SPI_execute_with_args("SELECT client_id FROM agentcrm.client WHERE client_key OPERATOR(pg_catalog.=) $1",
+	if (SPI_execute_with_args("SELECT coalesce(survivor_client_id, client_id) FROM agentcrm.client WHERE client_key OPERATOR(pg_catalog.=) $1",
 							  1, types, values, NULL, true, 2) != SPI_OK_SELECT)
 		elog(ERROR, "could not read agentcrm.client");
 	if (SPI_processed == 0)

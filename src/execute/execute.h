@@ -13,7 +13,8 @@
 typedef struct Standing
 {
 	int			client_index;	/* into the ids asked for */
-	int64		client_id;
+	int64		client_id;		/* may be one that was merged into the client asked for */
+	int64		holder_id;		/* the client asked for */
 	int64		recommendation_id;	/* the id of its bid */
 	const char *agent;
 	const char *action;
@@ -28,7 +29,7 @@ typedef struct Standing
 	bool		communicated;	/* anything but open */
 } Standing;
 
-/* Standing recommendations of the clients, and ended contacts due after since or for a demand after it; in the order of the ids. */
+/* Standing recommendations of the clients and of those merged into them, and ended contacts due after since or for a demand after it; in the order of the ids. */
 extern int	execute_standing(const int64 *client_ids, int n_clients, DateADT since, Standing **standings);
 
 /* An accepted bid on its way to become a recommendation. */
@@ -51,6 +52,12 @@ extern void execute_withdraw(const Standing *const *standings, int n, const char
 
 /* Withdraw open recommendations that a new sale answers: "answered by order N". */
 extern void execute_answer(const LedgerChange *changes, int n_changes, TimestampTz as_of);
+
+/* A client is merged into another one: what nobody has acted upon is withdrawn, the rest counts there. */
+extern void execute_merge(int64 client_id, int64 survivor_id, TimestampTz as_of);
+
+/* A client goes on under another id: recommendations, bids, feedback and minutes go there. */
+extern void execute_rename(int64 old_id, int64 new_id);
 
 /* Expire open recommendations whose time has passed; at most limit of them; returns how many. */
 extern int	execute_expire(TimestampTz as_of, int limit);

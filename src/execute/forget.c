@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
@@ -32,18 +33,18 @@ PG_FUNCTION_INFO_V1(agentcrm_forget);
 typedef struct Erasure
 {
 	const char *table;
-	const char *condition;		/* NULL: client_id = $1 */
+	const char *condition;		/* NULL: client_id = ANY ($1) */
 } Erasure;
 
 #define ORDERS_OF_CLIENT \
-	"SELECT l.source_id, l.order_id FROM agentcrm.ledger l WHERE l.client_id OPERATOR(pg_catalog.=) $1 " \
-	"UNION SELECT h.source_id, h.order_id FROM agentcrm.ledger_history h WHERE h.client_id OPERATOR(pg_catalog.=) $1"
+	"SELECT l.source_id, l.order_id FROM agentcrm.ledger l WHERE l.client_id OPERATOR(pg_catalog.=) ANY ($1) " \
+	"UNION SELECT h.source_id, h.order_id FROM agentcrm.ledger_history h WHERE h.client_id OPERATOR(pg_catalog.=) ANY ($1)"
 
 /* Keys of feed rows that name the client, as (source_id, part, key). */
 #define KEYS_OF_FEED(feed) \
 	"UNION ALL SELECT f.source_id, p.part, f." feed "_key FROM agentcrm." feed " f " \
 	"JOIN agentcrm.source_part p ON p.source_id OPERATOR(pg_catalog.=) f.source_id AND p.name OPERATOR(pg_catalog.=) '" feed "' " \
-	"WHERE f.client_id OPERATOR(pg_catalog.=) $1 "
+	"WHERE f.client_id OPERATOR(pg_catalog.=) ANY ($1) "
 
 static const Erasure before_ledger[] = {
 	{"event_failed", "(t.source_id, t.part, t.key) IN (SELECT o.source_id, 1, coalesce(r.order_key, o.order_id::text) "
@@ -52,12 +53,14 @@ static const Erasure before_ledger[] = {
 	"UNION ALL SELECT p.source_id, p.part, c.client_key FROM agentcrm.client c "
 	"JOIN agentcrm.source s ON s.namespace OPERATOR(pg_catalog.=) c.namespace "
 	"JOIN agentcrm.source_part p ON p.source_id OPERATOR(pg_catalog.=) s.source_id AND p.name OPERATOR(pg_catalog.=) 'client' "
-	"AND p.kind OPERATOR(pg_catalog.=) 'feed' WHERE c.client_id OPERATOR(pg_catalog.=) $1 "
+	"AND p.kind OPERATOR(pg_catalog.=) 'feed' WHERE c.client_id OPERATOR(pg_catalog.=) ANY ($1) "
 	KEYS_OF_FEED("interaction") KEYS_OF_FEED("receivable") KEYS_OF_FEED("payment")
-	KEYS_OF_FEED("price") KEYS_OF_FEED("lead") KEYS_OF_FEED("ticket") ")"},
+	KEYS_OF_FEED("price") KEYS_OF_FEED("lead") KEYS_OF_FEED("ticket") ") "
+	"OR t.part OPERATOR(pg_catalog.=) 32767 AND EXISTS (SELECT FROM agentcrm.client c WHERE c.client_id OPERATOR(pg_catalog.=) ANY ($1) "
+	"AND c.client_key IN (pg_catalog.split_part(t.key, E'\\001', 1), pg_catalog.split_part(t.key, E'\\001', 2)))"},
 	{"order_ref", "(t.source_id, t.order_id) IN (" ORDERS_OF_CLIENT ") AND NOT EXISTS (SELECT FROM agentcrm.ledger l "
 	"WHERE l.source_id OPERATOR(pg_catalog.=) t.source_id AND l.order_id OPERATOR(pg_catalog.=) t.order_id "
-	"AND l.client_id OPERATOR(pg_catalog.<>) $1)"},
+	"AND l.client_id OPERATOR(pg_catalog.<>) ALL ($1))"},
 	{"ledger_history", NULL},
 	{"ledger", NULL},
 };
@@ -136,15 +139,15 @@ report(ReturnSetInfo *rsinfo, const char *table, int64 rows)
 }
 
 static void
-erase(ReturnSetInfo *rsinfo, const Erasure *list, int n, int64 client_id, const int64 *counts)
+erase(ReturnSetInfo *rsinfo, const Erasure *list, int n, Datum client_ids, const int64 *counts)
 {
-	Oid			types[1] = {INT8OID};
-	Datum		values[1] = {Int64GetDatum(client_id)};
+	Oid			types[1] = {INT8ARRAYOID};
+	Datum		values[1] = {client_ids};
 
 	for (int i = 0; i < n; i++)
 	{
 		char	   *sql = psprintf("DELETE FROM agentcrm.%s t WHERE %s", list[i].table,
-								   list[i].condition ? list[i].condition : "t.client_id OPERATOR(pg_catalog.=) $1");
+								   list[i].condition ? list[i].condition : "t.client_id OPERATOR(pg_catalog.=) ANY ($1)");
 
 		if (SPI_execute_with_args(sql, 1, types, values, NULL, false, 0) != SPI_OK_DELETE)
 			elog(ERROR, "could not erase from agentcrm.%s", list[i].table);
@@ -154,15 +157,15 @@ erase(ReturnSetInfo *rsinfo, const Erasure *list, int n, int64 client_id, const 
 
 /* Rows of the tables whose rows go when the ledger's are gone, before they do. */
 static void
-count_rows(const Erasure *list, int n, int64 client_id, int64 *counts)
+count_rows(const Erasure *list, int n, Datum client_ids, int64 *counts)
 {
-	Oid			types[1] = {INT8OID};
-	Datum		values[1] = {Int64GetDatum(client_id)};
+	Oid			types[1] = {INT8ARRAYOID};
+	Datum		values[1] = {client_ids};
 	bool		isnull;
 
 	for (int i = 0; i < n; i++)
 	{
-		char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM agentcrm.%s t WHERE t.client_id OPERATOR(pg_catalog.=) $1",
+		char	   *sql = psprintf("SELECT pg_catalog.count(*) FROM agentcrm.%s t WHERE t.client_id OPERATOR(pg_catalog.=) ANY ($1)",
 								   list[i].table);
 
 		if (SPI_execute_with_args(sql, 1, types, values, NULL, true, 0) != SPI_OK_SELECT)
@@ -173,15 +176,15 @@ count_rows(const Erasure *list, int n, int64 client_id, int64 *counts)
 
 /* The client's branches have no parent any more; they and all below them get other roots. */
 static void
-orphan_branches(int64 client_id)
+orphan_branches(Datum client_ids)
 {
-	Oid			types[1] = {INT8OID};
-	Datum		values[1] = {Int64GetDatum(client_id)};
+	Oid			types[1] = {INT8ARRAYOID};
+	Datum		values[1] = {client_ids};
 	int64	   *branches;
 	int			n;
 
 	if (SPI_execute_with_args("UPDATE agentcrm.client t SET parent_client_id = NULL "
-							  "WHERE t.parent_client_id OPERATOR(pg_catalog.=) $1 RETURNING t.client_id",
+							  "WHERE t.parent_client_id OPERATOR(pg_catalog.=) ANY ($1) RETURNING t.client_id",
 							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE_RETURNING)
 		elog(ERROR, "could not update agentcrm.client");
 	n = (int) SPI_processed;
@@ -195,6 +198,33 @@ orphan_branches(int64 client_id)
 	ledger_update_roots(branches, n);
 }
 
+/* The client, the one it was merged into, and all who were: to agentcrm they are one. */
+static int
+read_group(int64 client_id, int64 **clients)
+{
+	int64	   *merged;
+	int			n;
+
+	ledger_forget_merges();
+	client_id = ledger_survivor(client_id);
+	n = ledger_merged_into(client_id, &merged);
+	*clients = palloc(sizeof(int64) * (n + 1));
+	(*clients)[0] = client_id;
+	if (n > 0)
+		memcpy(*clients + 1, merged, sizeof(int64) * n);
+	return n + 1;
+}
+
+static Datum
+id_array(const int64 *clients, int n)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * n);
+
+	for (int i = 0; i < n; i++)
+		ids[i] = Int64GetDatum(clients[i]);
+	return PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 /* agentcrm.forget(client_id): rows erased per table */
 Datum
 agentcrm_forget(PG_FUNCTION_ARGS)
@@ -205,6 +235,9 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 	int64	   *touched;
 	int64		counts[lengthof(after_ledger)];
 	MemoryContext cxt = CurrentMemoryContext;
+	int64	   *clients;
+	int			n;
+	Datum		ids;
 
 	PreventCommandDuringRecovery("agentcrm.forget()");
 	agentcrm_check_argument(fcinfo, 0, "client_id");
@@ -214,21 +247,23 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 	LockRelationOid(store_relid("batch"), ExclusiveLock);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
-	ledger_scan_clients(&client_id, 1, DT_NOEND, collect_line, &documents);
+	n = read_group(client_id, &clients);
+	ledger_scan_clients(clients, n, DT_NOEND, collect_line, &documents);
 	PopActiveSnapshot();
+	ids = id_array(clients, n);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	MemoryContextSwitchTo(cxt);
-	orphan_branches(client_id);
-	count_rows(after_ledger, lengthof(after_ledger), client_id, counts);
-	erase(rsinfo, before_ledger, lengthof(before_ledger), client_id, NULL);
+	orphan_branches(ids);
+	count_rows(after_ledger, lengthof(after_ledger), ids, counts);
+	erase(rsinfo, before_ledger, lengthof(before_ledger), ids, NULL);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
 	if (documents.n > 0)
 		(void) profile_apply(documents.changes, documents.n, false, &touched);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
-	erase(rsinfo, after_ledger, lengthof(after_ledger), client_id, counts);
+	erase(rsinfo, after_ledger, lengthof(after_ledger), ids, counts);
 	SPI_finish();
 
 	/* backends that remember having met the client must look again */

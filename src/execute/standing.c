@@ -63,7 +63,7 @@ typedef struct Reader
 } Reader;
 
 static void
-read_client(Reader *r, int64 client_id, int client_index)
+read_client(Reader *r, int64 client_id, int64 holder_id, int client_index)
 {
 	Datum		key = Int64GetDatum(client_id);
 	StoreScan  *scan = store_scan(r->store, r->index, 1, &key);
@@ -88,6 +88,7 @@ read_client(Reader *r, int64 client_id, int client_index)
 			r->rows = repalloc_huge(r->rows, sizeof(Standing) * r->max);
 		}
 		fill_standing(&r->rows[r->n], v, nulls, status);
+		r->rows[r->n].holder_id = holder_id;
 		r->rows[r->n++].client_index = client_index;
 	}
 	store_scan_end(scan);
@@ -102,7 +103,14 @@ read_clients(Reader *r, const int64 *client_ids, int n_clients, Standing **stand
 	r->max = 64;
 	r->rows = palloc(sizeof(Standing) * r->max);
 	for (int i = 0; i < n_clients; i++)
-		read_client(r, client_ids[i], i);
+	{
+		int64	   *merged;
+		int			n_merged = ledger_merged_into(client_ids[i], &merged);
+
+		read_client(r, client_ids[i], client_ids[i], i);
+		for (int m = 0; m < n_merged; m++)
+			read_client(r, merged[m], client_ids[i], i);
+	}
 	store_close(r->store);
 	*standings = r->rows;
 	return r->n;

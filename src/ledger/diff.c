@@ -15,6 +15,7 @@
 #include "utils/rel.h"
 
 #include "ledger/entity.h"
+#include "ledger/family.h"
 #include "ledger/row.h"
 #include "source/source.h"
 #include "store.h"
@@ -240,7 +241,7 @@ ensure_entities(Source *source, const char *key, int64 order_id, bool is_id,
 	{
 		LedgerLine *line = &lines[i].line;
 
-		message = entity_ensure(ENTITY_CLIENT, source->namespace, line->client_id, lines[i].client_text, now);
+		message = entity_ensure(ENTITY_CLIENT, source->namespace, line->named_id, lines[i].client_text, now);
 		if (message == NULL && line->has_product)
 			message = entity_ensure(ENTITY_PRODUCT, source->namespace, line->product_id, lines[i].product_text, now);
 		if (message == NULL && line->has_rep)
@@ -334,6 +335,9 @@ ledger_apply(Source *source, SourcePart *part, const char **keys, int n_keys,
 	int		   *counts = palloc0(sizeof(int) * n_keys);
 	bool	   *keep = palloc(sizeof(bool) * n_keys);
 	int			next = 0;
+	const int64 *new_clients;
+	int			n_new;
+	int			n_changes;
 
 	if (source->archive_before)
 		archive_limit = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(now),
@@ -361,13 +365,17 @@ ledger_apply(Source *source, SourcePart *part, const char **keys, int n_keys,
 		document = palloc(sizeof(LedgerLine) * Max(n, 1));
 		for (int i = 0; i < n; i++)
 			document[i] = mapped[i].line;
+		ledger_resolve(document, n);
 		ledger_settle_times(document, n);
 		for (int i = 0; i < n; i++)
 			document[i].archived = document[i].ordered_at < archive_limit;
 		diff_document(&state, source->source_id, order_id, document, n);
 	}
 	entity_flush();
-	return end_diff(&state, changes);
+	n_changes = end_diff(&state, changes);
+	n_new = entity_take_new_clients(&new_clients);
+	family_welcome(new_clients, n_new);
+	return n_changes;
 }
 
 /* Delete a source's rows of some clients, client by client, until enough are gone. */
@@ -396,5 +404,93 @@ ledger_retract(int32 source_id, const int64 *client_ids, int *n_clients, int eno
 		n_lines += n;
 	}
 	*n_clients = done;
+	return end_diff(&state, changes);
+}
+
+/* A document. */
+typedef struct DocumentId
+{
+	int32		source_id;
+	int64		order_id;
+} DocumentId;
+
+typedef struct Documents
+{
+	DocumentId *ids;
+	int			n;
+	int			max;
+} Documents;
+
+static int
+compare_documents(const void *a, const void *b)
+{
+	const DocumentId *x = a;
+	const DocumentId *y = b;
+
+	if (x->source_id != y->source_id)
+		return x->source_id < y->source_id ? -1 : 1;
+	return (x->order_id > y->order_id) - (x->order_id < y->order_id);
+}
+
+/* Gather the documents of a client that hold a line which counts elsewhere. */
+static void
+gather_misplaced(Store *ledger, int64 client_id, Documents *documents)
+{
+	Datum		key = Int64GetDatum(client_id);
+	StoreScan  *scan = store_scan(ledger, "ledger_pkey", 1, &key);
+	TupleDesc	desc = store_desc(ledger);
+	HeapTuple	tuple;
+
+	while ((tuple = store_next(scan)) != NULL)
+	{
+		bool		same;
+		bool		isnull;
+		int64		named = DatumGetInt64(heap_getattr(tuple, LEDGER_NAMED, desc, &same));
+
+		if (ledger_survivor(same ? client_id : named) == client_id)
+			continue;
+		if (documents->n == documents->max)
+		{
+			documents->max = Max(64, documents->max * 2);
+			documents->ids = documents->ids ? repalloc_huge(documents->ids, sizeof(DocumentId) * documents->max) :
+				palloc(sizeof(DocumentId) * documents->max);
+		}
+		documents->ids[documents->n++] = (DocumentId)
+		{
+			.source_id = DatumGetInt32(heap_getattr(tuple, LEDGER_SOURCE, desc, &isnull)),
+				.order_id = DatumGetInt64(heap_getattr(tuple, LEDGER_ORDER, desc, &isnull))
+		};
+	}
+	store_scan_end(scan);
+}
+
+/* Put the stored lines of some clients where they count. */
+int
+ledger_move(const int64 *clients, int n, TimestampTz now, LedgerChange **changes)
+{
+	Store	   *ledger = store_open("ledger", AccessShareLock);
+	Documents	documents = {0};
+	DiffState	state;
+
+	for (int c = 0; c < n; c++)
+		gather_misplaced(ledger, clients[c], &documents);
+	store_close(ledger);
+	if (documents.n > 1)
+		qsort(documents.ids, documents.n, sizeof(DocumentId), compare_documents);
+	state = begin_diff(now, documents.n);
+	for (int d = 0; d < documents.n; d++)
+	{
+		LedgerLine *lines;
+		int			n_lines;
+
+		if (d > 0 && compare_documents(&documents.ids[d], &documents.ids[d - 1]) == 0)
+			continue;
+		if (d % 256 == 0)
+			CHECK_FOR_INTERRUPTS();
+		n_lines = ledger_read_order(documents.ids[d].source_id, documents.ids[d].order_id, &lines);
+		ledger_resolve(lines, n_lines);
+		ledger_settle_times(lines, n_lines);
+		diff_document(&state, documents.ids[d].source_id, documents.ids[d].order_id, lines, n_lines);
+	}
 	return end_diff(&state, changes);
 }

@@ -35,7 +35,7 @@ static const EntityTable tables[] = {
 };
 
 #define N_TABLES ((int) lengthof(tables))
-#define MAX_COLUMNS 13
+#define MAX_COLUMNS 16
 
 typedef struct Known
 {
@@ -60,12 +60,18 @@ static known_hash *known[N_TABLES];
 static Store *stores[N_TABLES]; /* open for the current transaction */
 static Oid	relids[N_TABLES];
 
+/* Clients inserted since they were last asked for. */
+static int64 *new_clients = NULL;
+static int	n_new_clients = 0;
+static int	max_new_clients = 0;
+
 static bool unsettled = false;	/* rows were looked for or inserted in this transaction */
 
 static void
 forget_all(void)
 {
 	memset(stores, 0, sizeof(stores));
+	n_new_clients = 0;
 	for (int kind = 0; kind < N_TABLES; kind++)
 		if (known[kind])
 			known_reset(known[kind]);
@@ -77,7 +83,10 @@ forget_at_abort(XactEvent event, void *arg)
 	if (event == XACT_EVENT_ABORT)
 		forget_all();
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT)
+	{
 		unsettled = false;
+		n_new_clients = 0;
+	}
 }
 
 /* run() takes its steps in subtransactions; one that fails takes its new rows along. */
@@ -124,6 +133,29 @@ prepare(EntityKind kind)
 }
 
 static void
+note_new_client(int64 id)
+{
+	if (n_new_clients == max_new_clients)
+	{
+		max_new_clients = Max(64, max_new_clients * 2);
+		new_clients = new_clients ? repalloc_huge(new_clients, sizeof(int64) * max_new_clients) :
+			MemoryContextAllocHuge(TopMemoryContext, sizeof(int64) * max_new_clients);
+	}
+	new_clients[n_new_clients++] = id;
+}
+
+/* The clients that have become known since this was last asked, until the next one does. */
+int
+entity_take_new_clients(const int64 **clients)
+{
+	int			n = n_new_clients;
+
+	*clients = new_clients;
+	n_new_clients = 0;
+	return n;
+}
+
+static void
 insert_entity(EntityKind kind, int32 namespace, int64 id, const char *text, TimestampTz now)
 {
 	Datum		values[MAX_COLUMNS] = {0};
@@ -142,6 +174,7 @@ insert_entity(EntityKind kind, int32 namespace, int64 id, const char *text, Time
 			values[10] = BoolGetDatum(false);
 			values[11] = TimestampTzGetDatum(now);
 			isnull[5] = isnull[9] = isnull[10] = isnull[11] = false;
+			note_new_client(id);
 			break;
 		case ENTITY_PRODUCT:
 			values[5] = BoolGetDatum(true);

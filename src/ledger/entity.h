@@ -32,4 +32,7 @@ extern ErrorData *entity_error(char *message);
 /* Write the rows that entity_ensure has gathered. */
 extern void entity_flush(void);
 
+/* The clients that have become known since this was last asked. */
+extern int	entity_take_new_clients(const int64 **clients);
+
 #endif

@@ -19,6 +19,7 @@
 
 #include "distinct.h"
 #include "ledger/entity.h"
+#include "ledger/family.h"
 #include "ledger/feed_sql.h"
 
 /* Execute a writing statement over arrays; the ids it returns, and how many of the rows are new. */
@@ -44,40 +45,6 @@ execute(const char *sql, int nargs, Oid *types, Datum *values, int64 **ids, int 
 	return n;
 }
 
-/* 32 levels end a cycle. */
-static const char update_roots[] =
-"WITH RECURSIVE up(client_id, top, level) AS ("
-"  SELECT c.client_id, c.client_id, 0 FROM agentcrm.client c WHERE c.client_id = ANY ($1)"
-"  UNION ALL SELECT u.client_id, p.client_id, u.level + 1 FROM up u"
-"   JOIN agentcrm.client c ON c.client_id = u.top JOIN agentcrm.client p ON p.client_id = c.parent_client_id"
-"   WHERE u.level < 32),"
-" top(client_id, root) AS (SELECT DISTINCT ON (client_id) client_id, top FROM up ORDER BY client_id, level DESC),"
-" down(client_id, root, level) AS ("
-"  SELECT client_id, root, 0 FROM top"
-"  UNION ALL SELECT c.client_id, d.root, d.level + 1 FROM down d JOIN agentcrm.client c ON c.parent_client_id = d.client_id"
-"   WHERE d.level < 32)"
-" UPDATE agentcrm.client c SET root_client_id = d.root"
-"  FROM (SELECT DISTINCT ON (client_id) client_id, root FROM down ORDER BY client_id, level DESC) d"
-"  WHERE c.client_id = d.client_id AND c.root_client_id <> d.root RETURNING c.client_id, false";
-
-/* Find the roots of clients whose parents changed, and of all below them. */
-void
-ledger_update_roots(const int64 *clients, int n)
-{
-	Oid			types[1] = {INT8ARRAYOID};
-	Datum	   *ids = palloc(sizeof(Datum) * Max(n, 1));
-	Datum		values[1];
-	int64	   *moved;
-	int			n_new;
-
-	if (n == 0)
-		return;
-	for (int i = 0; i < n; i++)
-		ids[i] = Int64GetDatum(clients[i]);
-	values[0] = PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	execute(update_roots, 1, types, values, &moved, &n_new);
-}
-
 /* Reps that rows name are known by that alone. */
 static void
 make_reps_known(Source *source, const FeedRows *rows, TimestampTz now)
@@ -90,21 +57,82 @@ make_reps_known(Source *source, const FeedRows *rows, TimestampTz now)
 	entity_flush();
 }
 
+/* So are clients by which others are replaced; how many of them there are, and who is replaced. */
+static int
+make_survivors_known(Source *source, const FeedRows *rows, TimestampTz now, int64 *replaced)
+{
+	int			c = feed_column(rows->kind, "replaced_by_client_id");
+	int			n = 0;
+
+	for (int i = 0; i < rows->n; i++)
+		if (rows->rows[i].values[c])
+		{
+			entity_ensure(ENTITY_CLIENT, source->namespace, pg_strtoint64(rows->rows[i].values[c]), rows->rows[i].keys[c], now);
+			replaced[n++] = rows->rows[i].id;
+		}
+	entity_flush();
+	return n;
+}
+
 /* ---- clients, products and reps ---- */
 
+/*
+ * A key that was gone and has no orders is given again: nothing says that it is
+ * the same client, so it begins anew.
+ */
+static void
+restart_clients(FeedArguments *arguments, int at, ClientMoves *moves)
+{
+	int64	   *restarted;
+	int			n_new;
+	int			n = execute(psprintf("UPDATE agentcrm.client c SET first_seen = $%d, gone_at = NULL"
+									 " WHERE c.client_id = ANY ($3) AND c.gone_at IS NOT NULL AND coalesce(c.feed_source_id, $1) = $1"
+									 " AND NOT EXISTS (SELECT FROM agentcrm.ledger l WHERE l.client_id = c.client_id)"
+									 " AND NOT EXISTS (SELECT FROM agentcrm.ledger l WHERE l.client_id = c.survivor_client_id AND l.named_client_id = c.client_id)"
+									 " RETURNING c.client_id, false", at),
+							arguments->n, arguments->types, arguments->values, &restarted, &n_new);
+
+	moves->restarted = moves->restarted ? repalloc(moves->restarted, sizeof(int64) * (moves->n_restarted + n + 1)) :
+		palloc(sizeof(int64) * (n + 1));
+	memcpy(moves->restarted + moves->n_restarted, restarted, sizeof(int64) * n);
+	moves->n_restarted += n;
+}
+
+/* Survivors and roots of clients that changed, and of those replaced: who is in a circle is told of each time he is read. */
+static void
+update_families(const int64 *changed, int n_changed, const int64 *replaced, int n_replaced, ClientMoves *moves)
+{
+	int			n = n_changed + n_replaced;
+	int64	   *families = palloc(sizeof(int64) * (n + 1));
+
+	memcpy(families, changed, sizeof(int64) * n_changed);
+	memcpy(families + n_changed, replaced, sizeof(int64) * n_replaced);
+	family_update_survivors(families, n, moves);
+	families = repalloc(families, sizeof(int64) * (n + moves->n + 1));
+	for (int i = 0; i < moves->n; i++)
+		families[n++] = moves->moves[i].client_id;
+	ledger_update_roots(families, n);
+}
+
 static int
-store_entities(Source *source, const FeedRows *rows, FeedArguments *arguments, TimestampTz now, FeedFound *found, int64 **changed)
+store_entities(Source *source, const FeedRows *rows, FeedArguments *arguments, int at, TimestampTz now, FeedFound *found, int64 **changed)
 {
 	const char *feed = rows->kind->name;
 	bool		clients = strcmp(feed, "client") == 0;
 	int			namespace = feed_add_argument(arguments, INT4OID, Int32GetDatum(source->namespace));
-	int			at = feed_add_argument(arguments, TIMESTAMPTZOID, TimestampTzGetDatum(now));
 	FeedRows	all = *rows;
 	StringInfoData sql;
 	StringInfoData set;
+	int64	   *replaced = palloc(sizeof(int64) * (rows->n + 1));
+	int			n_replaced = 0;
 	int			n_new;
 	int			n;
 
+	if (clients)
+	{
+		n_replaced = make_survivors_known(source, rows, now, replaced);
+		restart_clients(arguments, at, &found->moves);
+	}
 	all.given = palloc(sizeof(bool) * rows->kind->n_columns);
 	memset(all.given, true, sizeof(bool) * rows->kind->n_columns);
 	initStringInfo(&set);
@@ -118,44 +146,46 @@ store_entities(Source *source, const FeedRows *rows, FeedArguments *arguments, T
 					 feed, feed, namespace, feed, feed_column_list(&all, "f."));
 	if (clients)
 		appendStringInfo(&sql, ", f.client_id, $%d", at);
-	appendStringInfo(&sql, " FROM %s AS f ON CONFLICT (%s_id) DO UPDATE SET %sfeed_source_id = excluded.feed_source_id"
+	appendStringInfo(&sql, " FROM %s AS f ON CONFLICT (%s_id) DO UPDATE SET %s%sfeed_source_id = excluded.feed_source_id"
 					 " WHERE t.%s_key = excluded.%s_key AND coalesce(t.feed_source_id, $1) = $1"
-					 " AND (t.feed_source_id IS NULL%s) IS DISTINCT FROM (false%s) RETURNING %s_id, t.xmax = 0",
-					 feed_relation(rows->kind), feed, set.data, feed, feed,
-					 feed_column_list(rows, "t."), feed_column_list(rows, "excluded."), feed);
+					 " AND (t.feed_source_id IS NULL%s%s) IS DISTINCT FROM (false%s%s) RETURNING %s_id, t.xmax = 0",
+					 feed_relation(rows->kind), feed, set.data, clients ? "gone_at = NULL, " : "", feed, feed,
+					 clients ? ", t.gone_at IS NOT NULL" : "", feed_column_list(rows, "t."),
+					 clients ? ", false" : "", feed_column_list(rows, "excluded."), feed);
 	n = execute(sql.data, arguments->n, arguments->types, arguments->values, changed, &n_new);
 	found->added += n_new;
 	found->changed += n - n_new;
 	if (!clients)
 		return 0;
-	ledger_update_roots(*changed, n);
+	update_families(*changed, n, replaced, n_replaced, &found->moves);
 	return n;
 }
 
 /* Entities whose keys the feed no longer gives are no longer active. */
 static int
-deactivate(const FeedKind *kind, FeedArguments *arguments, FeedFound *found, int64 **changed)
+deactivate(const FeedKind *kind, FeedArguments *arguments, int at, FeedFound *found, int64 **changed)
 {
+	bool		clients = strcmp(kind->name, "client") == 0;
 	int			n_new;
-	int			n = execute(psprintf("UPDATE agentcrm.%s SET active = false WHERE %s_id = ANY ($2) AND %s_id <> ALL ($3) AND active"
+	int			n = execute(psprintf("UPDATE agentcrm.%s SET active = false%s WHERE %s_id = ANY ($2) AND %s_id <> ALL ($3) AND %s"
 									 " AND coalesce(feed_source_id, $1) = $1 RETURNING %s_id, false",
-									 kind->name, kind->name, kind->name, kind->name),
+									 kind->name, clients ? psprintf(", gone_at = $%d", at) : "", kind->name, kind->name,
+									 clients ? "gone_at IS NULL" : "active", kind->name),
 							arguments->n, arguments->types, arguments->values, changed, &n_new);
 
 	found->gone += n;
-	return strcmp(kind->name, "client") == 0 ? n : 0;
+	return clients ? n : 0;
 }
 
 /* ---- facts ---- */
 
 /* What is stored and not given goes first, so that what is left to insert collides only with its like. */
 static void
-store_facts(const FeedRows *rows, FeedArguments *arguments, TimestampTz now, FeedFound *found)
+store_facts(const FeedRows *rows, FeedArguments *arguments, int at, FeedFound *found)
 {
 	const char *feed = rows->kind->name;
 	char	   *given = feed_relation(rows->kind);
 	char	   *columns = feed_column_list(rows, "");
-	int			at = feed_add_argument(arguments, TIMESTAMPTZOID, TimestampTzGetDatum(now));
 	int64	   *gone;
 	int64	   *added;
 	int			n_gone;
@@ -188,6 +218,7 @@ ledger_store_feed(Source *source, SourcePart *part, const char **keys, int n_key
 				  const FeedRows *rows, TimestampTz now, FeedFound *found, int64 **clients)
 {
 	FeedArguments arguments = feed_arguments(source, part, keys, n_keys, rows);
+	int			at = feed_add_argument(&arguments, TIMESTAMPTZOID, TimestampTzGetDatum(now));
 	int64	   *stored;
 	int64	   *gone;
 	int			n_stored;
@@ -197,11 +228,11 @@ ledger_store_feed(Source *source, SourcePart *part, const char **keys, int n_key
 	*clients = NULL;
 	if (!rows->kind->entity)
 	{
-		store_facts(rows, &arguments, now, found);
+		store_facts(rows, &arguments, at, found);
 		return 0;
 	}
-	n_gone = deactivate(rows->kind, &arguments, found, &gone);
-	n_stored = store_entities(source, rows, &arguments, now, found, &stored);
+	n_gone = deactivate(rows->kind, &arguments, at, found, &gone);
+	n_stored = store_entities(source, rows, &arguments, at, now, found, &stored);
 	*clients = palloc(sizeof(int64) * Max(n_stored + n_gone, 1));
 	memcpy(*clients, stored, sizeof(int64) * n_stored);
 	memcpy(*clients + n_stored, gone, sizeof(int64) * n_gone);
@@ -222,8 +253,9 @@ names_entity(const FeedColumn *column, EntityKind *kind)
 {
 	if (column->type == FEED_REP)
 		return is_entity("rep", kind);
-	return column->type == FEED_ID && is_entity(strcmp(column->column, "client_id") == 0 ? "client" :
-												strcmp(column->column, "product_id") == 0 ? "product" : "", kind);
+	if (strcmp(column->column, "client_id") == 0 || strcmp(column->column, "replaced_by_client_id") == 0)
+		return is_entity("client", kind);
+	return strcmp(column->column, "product_id") == 0 && is_entity("product", kind);
 }
 
 /* See ledger.h. */
@@ -257,7 +289,8 @@ ledger_list_feed(int32 source_id, const char *feed, int64 after, int limit, cons
 	SPI_connect();
 	SPI_execute_with_args(psprintf("SELECT %s %s_id, %s_key FROM agentcrm.%s WHERE %s = $1 AND %s_id > $2 ORDER BY 1 LIMIT $3",
 								   feed_kind(feed)->entity ? "" : "DISTINCT", feed, feed, feed,
-								   feed_kind(feed)->entity ? "active AND feed_source_id" : "source_id", feed),
+								   !feed_kind(feed)->entity ? "source_id" :
+								   strcmp(feed, "client") == 0 ? "gone_at IS NULL AND feed_source_id" : "active AND feed_source_id", feed),
 						  3, types, values, NULL, true, 0);
 	n = SPI_processed;
 	for (int i = 0; i < n; i++)

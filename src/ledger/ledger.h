@@ -19,6 +19,7 @@
 typedef struct LedgerLine
 {
 	int64		client_id;
+	int64		named_id;		/* the client that the order names; another one where that was merged into client_id */
 	int64		order_id;
 	int64		product_id;
 	int64		rep_id;
@@ -75,12 +76,39 @@ extern int	ledger_apply(struct Source *source, struct SourcePart *part, const ch
 extern int	ledger_retract(int32 source_id, const int64 *client_ids, int *n_clients, int enough, TimestampTz now,
 						   LedgerChange **changes);
 
+/* A client whose lines count for another one from now on; from and to are the client itself where it is not merged. */
+typedef struct ClientMove
+{
+	int64		client_id;
+	const char *key;
+	int64		from;
+	int64		to;
+} ClientMove;
+
+/* A client that replaces itself by a detour, and what is wrong in words. */
+typedef struct ClientCircle
+{
+	const char *key;
+	const char *message;
+} ClientCircle;
+
+typedef struct ClientMoves
+{
+	int			n;
+	ClientMove *moves;
+	int			n_circles;
+	ClientCircle *circles;
+	int			n_restarted;	/* clients that were gone without orders, and whose keys are given again */
+	int64	   *restarted;
+} ClientMoves;
+
 /* What the feed rows of some keys changed: rows added, changed, and gone (entities: made inactive). */
 typedef struct FeedFound
 {
 	int64		added;
 	int64		changed;
 	int64		gone;
+	ClientMoves moves;
 } FeedFound;
 
 /* Bring stored rows up to date with what a feed gives for some keys; report the clients whose attributes changed (palloc'd). */
@@ -98,10 +126,32 @@ extern int64 ledger_delete_feeds(int32 source_id, int limit);
 
 /* Find the roots of clients whose parents changed, and of all below them. */
 extern void ledger_update_roots(const int64 *clients, int n);
+/* Report survivors and roots that do not follow from replacements and parents. */
+extern void ledger_verify_families(DifferenceSink *sink);
 
 /* Report where the stored rows of some keys are not what their feed gives. */
 extern void ledger_check_feed(struct Source *source, struct SourcePart *part, const char **keys, int n_keys,
 							  const struct FeedRows *rows, DifferenceSink *sink);
+
+/* The key of a document: in order_ref where its id is a hash. */
+extern const char *ledger_order_key(int32 source_id, int64 order_id);
+
+/* The client that this one is merged into, at last; itself where it is not. */
+extern int64 ledger_survivor(int64 client_id);
+/* The clients that are merged into this one. */
+extern int	ledger_merged_into(int64 client_id, int64 **clients);
+/* Lines count for the survivors of the clients that their orders name. */
+extern void ledger_resolve(LedgerLine *lines, int n);
+/* Look again who is merged: under another snapshot. */
+extern void ledger_forget_merges(void);
+/*
+ * A client goes on under another key: the old one is replaced by the new one or,
+ * where it is taken by somebody else already, begins anew.  False when nothing
+ * is to be moved: the old one was not known, or both were and are there.
+ */
+extern bool ledger_rename(int64 old_id, int64 new_id, bool taken, TimestampTz now, ClientMoves *moves);
+/* Put the stored lines of some clients where they count; the changes as above, of all sources. */
+extern int	ledger_move(const int64 *clients, int n, TimestampTz now, LedgerChange **changes);
 
 /* Stored lines of one document, palloc'd. */
 extern int	ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines);

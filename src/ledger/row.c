@@ -39,6 +39,7 @@ ledger_row_read(HeapTuple tuple, TupleDesc desc, LedgerLine *line)
 	line->amount = DatumGetNumericCopy(values[12]);
 	line->margin = isnull[13] ? NULL : DatumGetNumericCopy(values[13]);
 	line->line_key = isnull[14] ? NULL : TextDatumGetCString(values[14]);
+	line->named_id = isnull[15] ? line->client_id : DatumGetInt64(values[15]);
 }
 
 /* The columns of a ledger row. */
@@ -65,6 +66,8 @@ ledger_row_form(const LedgerLine *line, TimestampTz recorded_at, Datum *values, 
 	isnull[13] = line->margin == NULL;
 	values[14] = line->line_key ? CStringGetTextDatum(line->line_key) : (Datum) 0;
 	isnull[14] = line->line_key == NULL;
+	values[15] = Int64GetDatum(line->named_id);
+	isnull[15] = line->named_id == line->client_id;
 }
 
 static int
@@ -91,6 +94,7 @@ ledger_line_compare(const LedgerLine *a, const LedgerLine *b)
 	int			c;
 
 	if ((c = compare_int64(a->client_id, b->client_id)) != 0 ||
+		(c = compare_int64(a->named_id, b->named_id)) != 0 ||
 		(c = compare_int64(a->ordered_at, b->ordered_at)) != 0 ||
 		(c = a->ordered_on - b->ordered_on) != 0 ||
 		(c = a->has_product - b->has_product) != 0 ||
@@ -123,8 +127,10 @@ id_text(bool has, int64 id)
 char *
 ledger_line_text(const LedgerLine *line)
 {
-	return psprintf("client %lld, product %s, rep %s, %s (day %s), %s, quantity %s, amount %s, margin %s, line %s",
-					(long long) line->client_id, id_text(line->has_product, line->product_id),
+	const char *named = line->named_id == line->client_id ? "" : psprintf(" for %lld", (long long) line->named_id);
+
+	return psprintf("client %lld%s, product %s, rep %s, %s (day %s), %s, quantity %s, amount %s, margin %s, line %s",
+					(long long) line->client_id, named, id_text(line->has_product, line->product_id),
 					id_text(line->has_rep, line->rep_id), timestamptz_to_str(line->ordered_at),
 					DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(line->ordered_on))),
 					line->is_return ? "return" : "sale",

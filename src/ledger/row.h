@@ -10,7 +10,12 @@
 
 #include "ledger/ledger.h"
 
-#define LEDGER_COLUMNS 15
+#define LEDGER_COLUMNS 16
+
+/* Numbers of columns. */
+#define LEDGER_ORDER 2
+#define LEDGER_SOURCE 7
+#define LEDGER_NAMED 16
 
 extern void ledger_row_read(HeapTuple tuple, TupleDesc desc, LedgerLine *line);
 extern void ledger_row_form(const LedgerLine *line, TimestampTz recorded_at, Datum *values, bool *isnull);

@@ -94,6 +94,17 @@ order_key(Store *references, int32 source_id, int64 order_id)
 	return key;
 }
 
+/* See ledger.h. */
+const char *
+ledger_order_key(int32 source_id, int64 order_id)
+{
+	Store	   *references = store_open("order_ref", AccessShareLock);
+	const char *key = order_key(references, source_id, order_id);
+
+	store_close(references);
+	return key;
+}
+
 /* The next stored documents of a source after an id. */
 int
 ledger_list_orders(int32 source_id, int64 after, int limit, const char **keys, int64 *last)

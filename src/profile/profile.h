@@ -116,6 +116,7 @@ typedef struct ClientSnapshot
 	TimestampTz as_of;
 	DateADT		today;			/* as_of's day */
 	char	   *name;			/* NULL when unknown */
+	TimestampTz first_seen;
 	bool		active;
 	bool		do_not_contact;
 	bool		deliver;		/* some live source holds this client */
@@ -173,6 +174,12 @@ extern ClientSnapshot *profile_read(const int64 *client_ids, int n_clients, Time
 
 /* Store the assessments of the snapshots as client_state with stage history; next_look_at and answers are what the agents made of it. */
 extern void profile_store_state(const ClientSnapshot *clients, int n_clients, const char *cause);
+
+/* These clients are not assessed any more, or anew: their states go. */
+extern void profile_end_state(const int64 *client_ids, int n_clients);
+
+/* A client goes on under another id: its state and the history of its stages go there. */
+extern void profile_rename(int64 old_id, int64 new_id);
 
 /*
  * Compare all stored profiles with a refold of the ledger, under the active

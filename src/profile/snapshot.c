@@ -88,7 +88,28 @@ may_deliver(Reader *reader, const ClientSnapshot *client, int32 namespace)
 	return false;
 }
 
-/* The attributes of a client; false when it is unknown. */
+/* Whether one of the clients that were merged into this one wants no contact. */
+static bool
+any_merged_keeps_quiet(Reader *reader, int64 client_id)
+{
+	int64	   *merged;
+	int			n = ledger_merged_into(client_id, &merged);
+	bool		quiet = false;
+
+	for (int i = 0; i < n && !quiet; i++)
+	{
+		Datum		key = Int64GetDatum(merged[i]);
+		StoreScan  *scan = store_scan(reader->clients, "client_pkey", 1, &key);
+		HeapTuple	row = store_next(scan);
+		bool		isnull;
+
+		quiet = row && DatumGetBool(heap_getattr(row, 11, store_desc(reader->clients), &isnull));
+		store_scan_end(scan);
+	}
+	return quiet;
+}
+
+/* The attributes of a client; false when it is unknown, or merged into another one. */
 static bool
 read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 {
@@ -98,6 +119,7 @@ read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 	HeapTuple	row = store_next(scan);
 	Datum		values[16];
 	bool		isnull[16];
+	bool		known = false;
 
 	Assert(desc->natts <= lengthof(values));
 	if (row)
@@ -108,10 +130,12 @@ read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 		client->has_rep = !isnull[8];
 		client->rep_id = isnull[8] ? 0 : DatumGetInt64(values[8]);
 		client->active = DatumGetBool(values[9]);
-		client->do_not_contact = DatumGetBool(values[10]);
+		client->do_not_contact = DatumGetBool(values[10]) || any_merged_keeps_quiet(reader, client->client_id);
+		client->first_seen = DatumGetTimestampTz(values[11]);
+		known = isnull[13];
 	}
 	store_scan_end(scan);
-	return row != NULL;
+	return known;
 }
 
 static void

@@ -7,6 +7,8 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -114,6 +116,27 @@ record_change(Store *changes, const ClientSnapshot *client, const char *from, Ti
 	insert_change(changes, client, from, cause);
 }
 
+/* The stage that a client without a state had when it was last assessed, since it was first seen; NULL: never. */
+static const char *
+last_stage(Store *changes, const ClientSnapshot *client, TimestampTz *since)
+{
+	Datum		key = Int64GetDatum(client->client_id);
+	TupleDesc	desc = store_desc(changes);
+	StoreScan  *scan = store_scan(changes, "stage_change_pkey", 1, &key);
+	HeapTuple	row = store_prev(scan);
+	const char *stage = NULL;
+	bool		isnull;
+
+	*since = DT_NOBEGIN;
+	if (row && DatumGetTimestampTz(heap_getattr(row, 2, desc, &isnull)) >= client->first_seen)
+	{
+		*since = DatumGetTimestampTz(heap_getattr(row, 2, desc, &isnull));
+		stage = TextDatumGetCString(heap_getattr(row, 4, desc, &isnull));
+	}
+	store_scan_end(scan);
+	return stage;
+}
+
 static void
 store_client(Store *states, Store *changes, const ClientSnapshot *client, int64 model_id, const char *cause)
 {
@@ -140,7 +163,13 @@ store_client(Store *states, Store *changes, const ClientSnapshot *client, int64 
 	}
 	else
 	{
-		insert_change(changes, client, NULL, cause);
+		const char *stage = last_stage(changes, client, &since);
+
+		if (stage == NULL || strcmp(stage, profile_stage_name(client->state.stage)) != 0)
+		{
+			record_change(changes, client, stage, since, cause);
+			since = client->as_of;
+		}
 		state_to_row(client, since, model_id, values, isnull);
 		store_insert(states, values, isnull);
 	}
@@ -170,4 +199,52 @@ profile_store_state(const ClientSnapshot *clients, int n_clients, const char *ca
 	store_close(states);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);
+}
+
+/* See profile.h. */
+void
+profile_end_state(const int64 *client_ids, int n_clients)
+{
+	Store	   *states;
+
+	if (n_clients == 0)
+		return;
+	states = store_open("client_state", RowExclusiveLock);
+	for (int i = 0; i < n_clients; i++)
+	{
+		Datum		key = Int64GetDatum(client_ids[i]);
+		StoreScan  *scan = store_scan(states, "client_state_pkey", 1, &key);
+		HeapTuple	row = store_prev(scan);
+
+		if (row)
+			store_delete(states, &row->t_self);
+		store_scan_end(scan);
+	}
+	store_close(states);
+	store_sync();
+}
+
+/* See profile.h. */
+void
+profile_rename(int64 old_id, int64 new_id)
+{
+	static const char *const sql[] = {
+		/* the new id may have been judged before it was known to be a new name only */
+		"DELETE FROM agentcrm.client_state WHERE client_id = $2 AND EXISTS (SELECT FROM agentcrm.client_state WHERE client_id = $1)",
+		"UPDATE agentcrm.client_state SET client_id = $2 WHERE client_id = $1"
+		" AND NOT EXISTS (SELECT FROM agentcrm.client WHERE client_id = $2 AND survivor_client_id IS NOT NULL)",
+		"DELETE FROM agentcrm.client_state WHERE client_id = $1",
+		"DELETE FROM agentcrm.stage_change n WHERE n.client_id = $2"
+		" AND EXISTS (SELECT FROM agentcrm.stage_change o WHERE o.client_id = $1 AND o.at <= n.at)",
+		"UPDATE agentcrm.stage_change o SET client_id = $2 WHERE o.client_id = $1 AND NOT EXISTS (SELECT FROM agentcrm.stage_change n"
+		" WHERE n.client_id = $2 AND n.at = o.at AND n.to_stage = o.to_stage)",
+		"DELETE FROM agentcrm.stage_change WHERE client_id = $1"
+	};
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2] = {Int64GetDatum(old_id), Int64GetDatum(new_id)};
+
+	SPI_connect();
+	for (int i = 0; i < (int) lengthof(sql); i++)
+		SPI_execute_with_args(sql[i], 2, types, values, NULL, false, 0);
+	SPI_finish();
 }

@@ -18,6 +18,10 @@
 /* Part 0 is no part: its key is the number of a part to read again, or empty for the whole source. */
 #define QUEUE_PART_RESYNC 0
 
+/* The last part is no part either: its key is the old and the new key of a client's row, with this between them. */
+#define QUEUE_PART_RENAME PG_INT16_MAX
+#define QUEUE_RENAME_SEPARATOR '\001'
+
 typedef struct QueueEvent
 {
 	int32		source_id;

@@ -16,6 +16,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -49,6 +50,7 @@ typedef struct Watch
 	bool		absent;			/* no such watch: a trigger left over */
 	bool		broken;			/* columns not found: every change marks the source */
 	int16		part;
+	bool		is_client;		/* the table of the client feed, by its key: an UPDATE of that is a rename */
 	int			n_columns;
 	AttrNumber	attnos[KEY_MAX_COLUMNS];
 	KeyColumn	columns[KEY_MAX_COLUMNS];
@@ -98,6 +100,53 @@ resolve_columns(Watch *watch, ArrayType *names)
 	}
 }
 
+static bool
+same_value(HeapTuple a, int a_number, TupleDesc a_desc, HeapTuple b, int b_number, TupleDesc b_desc)
+{
+	Form_pg_attribute type = TupleDescAttr(a_desc, a_number - 1);
+	bool		a_null;
+	bool		b_null;
+	Datum		x = heap_getattr(a, a_number, a_desc, &a_null);
+	Datum		y = heap_getattr(b, b_number, b_desc, &b_null);
+
+	return !a_null && !b_null && datum_image_eq(x, y, type->attbyval, type->attlen);
+}
+
+/* Whether a row of source_watch is the table that lists the keys of the client feed. */
+static bool
+watches_clients(HeapTuple watch, TupleDesc desc)
+{
+	Store	   *store;
+	StoreScan  *scan;
+	HeapTuple	part;
+	Datum		keys[2];
+	bool		isnull;
+	bool		result = false;
+
+	if (!ConditionalLockRelationOid(store_relid("source_part"), AccessShareLock) ||
+		!ConditionalLockRelationOid(store_relid("source_part_pkey"), AccessShareLock))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("table \"agentcrm.source_part\" is locked")));
+	keys[0] = heap_getattr(watch, 1, desc, &isnull);
+	keys[1] = heap_getattr(watch, 3, desc, &isnull);
+	store = store_open("source_part", AccessShareLock);
+	scan = store_scan(store, "source_part_pkey", 2, keys);
+	part = store_next(scan);
+	if (part)
+	{
+		TupleDesc	part_desc = store_desc(store);
+
+		result = strcmp(TextDatumGetCString(heap_getattr(part, 3, part_desc, &isnull)), "client") == 0 &&
+			same_value(part, 6, part_desc, watch, 4, desc) &&
+			same_value(part, 7, part_desc, watch, 5, desc) &&
+			same_value(part, 8, part_desc, watch, 6, desc);
+	}
+	store_scan_end(scan);
+	store_close(store);
+	return result;
+}
+
 /* Read a watch from its table, under the newest snapshot and without waiting for a lock. */
 static void
 resolve_watch(void *arg)
@@ -129,6 +178,7 @@ resolve_watch(void *arg)
 
 		watch->part = DatumGetInt16(heap_getattr(tuple, 3, desc, &isnull));
 		resolve_columns(watch, DatumGetArrayTypeP(heap_getattr(tuple, 6, desc, &isnull)));
+		watch->is_client = !watch->broken && watches_clients(tuple, desc);
 	}
 	store_scan_end(scan);
 	store_close(store);
@@ -296,6 +346,26 @@ remember_row(Watch *watch, TupleTableSlot *slot)
 		pending_lose(watch->key.source_id);
 }
 
+/* The key of a client's row was changed: remember which became which. */
+static void
+remember_rename(Watch *watch, TupleTableSlot *before, TupleTableSlot *after)
+{
+	char		buffer[QUEUE_MAX_KEY];
+	char		new_key[QUEUE_MAX_KEY];
+	int			length = render_key(watch, before, buffer, sizeof(buffer));
+	int			new_length = render_key(watch, after, new_key, sizeof(new_key));
+
+	if (length < 0 || new_length < 0 || (length == new_length && memcmp(buffer, new_key, length) == 0))
+		return;
+	/* what would not fit, or not be told apart again, is two clients */
+	if (length + 1 + new_length > QUEUE_MAX_KEY ||
+		memchr(buffer, QUEUE_RENAME_SEPARATOR, length) || memchr(new_key, QUEUE_RENAME_SEPARATOR, new_length))
+		return;
+	buffer[length] = QUEUE_RENAME_SEPARATOR;
+	memcpy(buffer + length + 1, new_key, new_length);
+	pending_remember(watch->key.source_id, QUEUE_PART_RENAME, buffer, length + 1 + new_length);
+}
+
 static void
 attach_engine(void *arg)
 {
@@ -362,7 +432,11 @@ agentcrm_capture(PG_FUNCTION_ARGS)
 	{
 		remember_row(watch, trigdata->tg_trigslot);
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) && !pending_is_lost(source_id))
+		{
 			remember_row(watch, trigdata->tg_newslot);
+			if (watch->is_client)
+				remember_rename(watch, trigdata->tg_trigslot, trigdata->tg_newslot);
+		}
 	}
 	pending_bound();
 	return PointerGetDatum(NULL);

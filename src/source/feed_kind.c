@@ -26,6 +26,7 @@ PG_FUNCTION_INFO_V1(agentcrm_feed_columns);
 static const FeedColumn client[] = {
 	{"name", "name", FEED_TEXT, FEED_OPTIONAL, NULL},
 	{"parent_key", "parent_client_id", FEED_SELF, FEED_OPTIONAL, NULL},
+	{"replaced_by_key", "replaced_by_client_id", FEED_SELF, FEED_OPTIONAL, NULL},
 	{"active", "active", FEED_FLAG, FEED_TRUE, NULL},
 	{"channel", "channel", FEED_TEXT, FEED_OPTIONAL, NULL},
 	{"territory", "territory", FEED_TEXT, FEED_OPTIONAL, NULL},

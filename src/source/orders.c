@@ -100,7 +100,7 @@ map_line(Source *source, const OrderColumns *c, const ResultRow *row, MappedLine
 	memset(mapped, 0, sizeof(*mapped));
 	if (result_is_null(row, &c->at) || !result_key(row, &c->client, &key))
 		return false;
-	line->client_id = identify(source, &key, &mapped->client_text);
+	line->client_id = line->named_id = identify(source, &key, &mapped->client_text);
 	line->source_id = source->source_id;
 	line->has_product = result_key(row, &c->product, &key);
 	if (line->has_product)

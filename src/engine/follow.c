@@ -1,0 +1,267 @@
+/*
+ * follow.c
+ *		Clients that are merged, unmerged, renamed or begun anew: ledger, profiles,
+ *		history and recommendations follow.
+ *
+ * Finds out nothing about them: who moves where was decided in ledger/, and a
+ * rename was seen by the trigger.
+ */
+#include "postgres.h"
+
+#include "distinct.h"
+#include "engine/step.h"
+#include "execute/execute.h"
+#include "profile/profile.h"
+#include "store.h"
+
+/* ---- merges ---- */
+
+static SourcePart *
+order_part(Source *source)
+{
+	for (int p = 0; p < source->n_parts; p++)
+		if (source->parts[p].kind == PART_ORDER)
+			return &source->parts[p];
+	return NULL;
+}
+
+static bool
+names_two_clients(const LedgerChange *change)
+{
+	for (int i = 1; i < change->n_after; i++)
+		if (change->after[i].named_id != change->after[0].named_id)
+			return true;
+	return false;
+}
+
+/*
+ * The lines of a client in a document have one time.  Where clients share a
+ * document, their lines had a common time while they were merged, and have their
+ * own afterwards: these are known to the application alone.
+ */
+static int
+read_shared(Source *source, const LedgerChange *changes, int n, TimestampTz now, int64 **clients)
+{
+	SourcePart *part = order_part(source);
+	QueueEvent *events = palloc(sizeof(QueueEvent) * n);
+	int			n_events = 0;
+	int			n_clients = 0;
+	LedgerChange *found;
+
+	for (int i = 0; i < n; i++)
+		if (names_two_clients(&changes[i]))
+			events[n_events++] = (QueueEvent)
+		{
+			.source_id = source->source_id, .part = part->part,
+				.key = ledger_order_key(source->source_id, changes[i].order_id)
+		};
+	if (n_events == 0 || source->state == SOURCE_DETACHING)
+		return 0;
+	if (source->state != SOURCE_PAUSED && source->state != SOURCE_BROKEN)
+	{
+		n = step_read_keys(source, part, events, n_events, now, &found);
+		n_clients = step_apply(source, found, n, now, clients);
+	}
+	if (source->state == SOURCE_PAUSED || source->state == SOURCE_BROKEN)
+		step_park(source, events, n_events, now);
+	return n_clients;
+}
+
+/* The lines of some clients go where they count now. */
+static void
+move_lines(int64 *clients, int n, TimestampTz now, ClientList *touched)
+{
+	LedgerChange *changes;
+	int			n_changes;
+
+	n = distinct_ids(clients, n);
+	n_changes = ledger_move(clients, n, now, &changes);
+	for (int from = 0, to; from < n_changes; from = to)
+	{
+		Source	   *source = source_get(changes[from].source_id);
+		LedgerChange *own;
+		int64	   *ids;
+		int			n_ids;
+
+		for (to = from + 1; to < n_changes && changes[to].source_id == changes[from].source_id; to++)
+			;
+		if (source == NULL)
+			elog(ERROR, "lines of source %d are left, which is gone", changes[from].source_id);
+		/* step_apply leaves out what a load defers: keep the list whole */
+		own = palloc(sizeof(LedgerChange) * (to - from));
+		memcpy(own, &changes[from], sizeof(LedgerChange) * (to - from));
+		n_ids = step_apply(source, own, to - from, now, &ids);
+		client_list_add(touched, ids, n_ids);
+		n_ids = read_shared(source, &changes[from], to - from, now, &ids);
+		client_list_add(touched, ids, n_ids);
+	}
+}
+
+/* A client in a circle is a failed key, until the circle is broken: by whom ever. */
+static void
+tell_circles(Source *source, SourcePart *part, const ClientMoves *moves, TimestampTz now)
+{
+	/* those that were in one, and are not any more; or were merged, and are in one now */
+	store_sync();
+	for (int i = 0; i < moves->n; i++)
+	{
+		QueueEvent	event = {.source_id = source->source_id, .part = part->part, .key = moves->moves[i].key};
+
+		queue_count_attempts(&event, 1);
+		queue_forgive(&event, 1, NULL);
+		store_sync();
+	}
+	for (int i = 0; i < moves->n_circles; i++)
+	{
+		ErrorData	error = {.sqlerrcode = ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION,
+		.message = unconstify(char *, moves->circles[i].message)};
+		QueueEvent	event = {.source_id = source->source_id, .part = part->part, .key = moves->circles[i].key};
+
+		queue_count_attempts(&event, 1);
+		queue_fail(&event, 1, &error, now);
+	}
+}
+
+/* See step.h. */
+void
+step_follow(Source *source, SourcePart *part, const ClientMoves *moves, TimestampTz now, ClientList *touched)
+{
+	int64	   *ids = palloc(sizeof(int64) * Max(moves->n + moves->n_restarted, 1));
+	int			n = 0;
+
+	if (part && moves->n + moves->n_circles > 0)
+		tell_circles(source, part, moves, now);
+	if (moves->n + moves->n_restarted == 0)
+		return;
+	store_sync();
+	for (int i = 0; i < moves->n; i++)
+	{
+		int64		both[2] = {moves->moves[i].from, moves->moves[i].to};
+
+		ids[i] = moves->moves[i].from;
+		client_list_add(touched, both, 2);
+	}
+	move_lines(ids, moves->n, now, touched);
+	store_sync();
+	for (int i = 0; i < moves->n; i++)
+		if (moves->moves[i].to != moves->moves[i].client_id)
+		{
+			ids[n++] = moves->moves[i].client_id;
+			execute_merge(moves->moves[i].client_id, moves->moves[i].to, now);
+		}
+	memcpy(ids + n, moves->restarted, sizeof(int64) * moves->n_restarted);
+	n = distinct_ids(ids, n + moves->n_restarted);
+	profile_end_state(ids, n);
+	client_list_add(touched, moves->restarted, moves->n_restarted);
+}
+
+/* ---- renames ---- */
+
+typedef struct Rename
+{
+	const char *old_key;
+	const char *new_key;
+} Rename;
+
+/* Both keys of the event; false when it is none of ours. */
+static bool
+read_rename(const QueueEvent *event, Rename *rename)
+{
+	char	   *separator = strchr(event->key, QUEUE_RENAME_SEPARATOR);
+
+	if (separator == NULL)
+		return false;
+	rename->old_key = pnstrdup(event->key, separator - event->key);
+	rename->new_key = separator + 1;
+	return true;
+}
+
+/* The key under which the client is there now, by way of others that are gone; NULL: none. */
+static const char *
+present_key(const Rename *renames, int n, const char *key, const char *const *present, int n_present, int hops)
+{
+	for (int i = 0; i < n && hops <= n; i++)
+	{
+		const char *found = renames[i].new_key;
+
+		if (strcmp(renames[i].old_key, key) != 0)
+			continue;
+		if (!distinct_has_key(present, n_present, found))
+			found = present_key(renames, n, found, present, n_present, hops + 1);
+		if (found)
+			return found;
+	}
+	return NULL;
+}
+
+/*
+ * A row whose key was changed: where the old key is gone and the new one is
+ * there, it is one client; also where the old key is somebody else's by now, and
+ * the new one was never met before.  Else keys were exchanged, or the change was
+ * rolled back to a savepoint: nothing is known, and each key keeps what it has.
+ */
+void
+step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, ClientList *touched)
+{
+	SourcePart *part = source_part_named(source, "client");
+	Rename	   *renames = palloc(sizeof(Rename) * n);
+	const char **keys = palloc(sizeof(char *) * 2 * n);
+	const char **present;
+	FeedRows	rows;
+	int			n_renames = 0;
+	int			n_keys = 0;
+	int			n_present = 0;
+	ClientMoves moves = {0};
+	FeedFound	found = {0};
+	int64	   *changed;
+	ErrorData  *error;
+
+	for (int i = 0; i < n; i++)
+		if (read_rename(&events[i], &renames[n_renames]))
+		{
+			keys[n_keys++] = renames[n_renames].old_key;
+			keys[n_keys++] = renames[n_renames++].new_key;
+		}
+	if (part == NULL || n_renames == 0)
+	{
+		queue_forgive(events, n, NULL);
+		return;
+	}
+	n_keys = distinct_keys(keys, n_keys);
+	error = source_read_feed(source, part, &keys, &n_keys, &rows);
+	if (error == NULL)
+		error = ledger_feed_clash(source, &rows);
+	if (error)
+	{
+		queue_fail(events, n, error, now);
+		return;
+	}
+	queue_forgive(events, n, NULL);
+	present = palloc(sizeof(char *) * Max(rows.n, 1));
+	for (int i = 0; i < rows.n; i++)
+		present[n_present++] = rows.rows[i].key;
+	n_present = distinct_keys(present, n_present);
+	n = ledger_store_feed(source, part, keys, n_keys, &rows, now, &found, &changed);
+	client_list_add(touched, changed, n);
+	step_follow(source, part, &found.moves, now, touched);
+	for (int i = 0; i < n_renames; i++)
+	{
+		const char *key = present_key(renames, n_renames, renames[i].old_key, present, n_present, 0);
+		bool		taken = distinct_has_key(present, n_present, renames[i].old_key);
+		int64		old_id;
+		int64		new_id;
+
+		if (key == NULL)
+			continue;
+		old_id = source_key_identity(source, part, renames[i].old_key);
+		new_id = source_key_identity(source, part, key);
+		if (old_id == new_id || !ledger_rename(old_id, new_id, taken, now, &moves))
+			continue;
+		if (taken)
+			client_list_add(touched, &old_id, 1);
+		client_list_add(touched, &new_id, 1);
+		profile_rename(old_id, new_id);
+		execute_rename(old_id, new_id);
+	}
+	step_follow(source, NULL, &moves, now, touched);
+}
