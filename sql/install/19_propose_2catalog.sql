@@ -51,8 +51,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		FROM unnest(tables) t JOIN pg_attribute a ON a.attrelid = t.rel AND a.attnum > 0 AND NOT a.attisdropped
 		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		WHERE has_column_privilege(t.rel, a.attnum, 'SELECT')),
+	marked AS (	-- l_orderkey, l_quantity, ...: letters that nearly all columns of a table begin with say nothing
+		SELECT rel, min(mark) AS mark FROM (SELECT rel, substring(lower(col) FROM '^([a-z]{1,3}_)..') AS mark, count(*) AS n FROM here GROUP BY 1, 2) AS m
+		WHERE mark NOT IN ('id_', 'fk_', 'is_', 'no_', 'nr_', 'cod_', 'num_') AND n >= 3 AND n >= 0.8 * (SELECT count(*) FROM here h WHERE h.rel = m.rel) GROUP BY rel),
+	bare AS MATERIALIZED (
+		SELECT h.rel, h.attnum, CASE WHEN m.mark IS NOT NULL AND starts_with(lower(h.col), m.mark) THEN substr(h.col, length(m.mark) + 1) ELSE h.col END AS bare FROM here h LEFT JOIN marked m USING (rel)),
 	named AS MATERIALIZED (	-- each name and each type but once
-		SELECT col, plain, agentcrm.propose_stem(plain) AS stem FROM (SELECT col, agentcrm.propose_plain(col) AS plain FROM (SELECT DISTINCT col FROM here) AS d) AS p),
+		SELECT bare, plain, agentcrm.propose_stem(plain) AS stem FROM (SELECT bare, agentcrm.propose_plain(bare) AS plain FROM (SELECT DISTINCT bare FROM bare) AS d) AS p),
 	typed AS MATERIALIZED (
 		SELECT atttypid, agentcrm.base_type(atttypid) AS type FROM (SELECT DISTINCT atttypid FROM here) AS d),
 	known AS MATERIALIZED (
@@ -64,7 +69,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			WHEN y.oid IN ('json'::regtype, 'jsonb'::regtype) THEN 'json' WHEN y.typtype = 'e' THEN 'enum' WHEN y.typcategory = 'S' THEN 'text' ELSE 'other' END,
 		format_type(y.oid, NULL), coalesce(k.words, '{}'), h.attnotnull, coalesce(h.col = ANY (h.key), false), coalesce(h.key = ARRAY[h.col], false),
 		substring(h.preset FROM '^\(?''?([^'']*?)''?(?:\)|::.*)?$'))::agentcrm.propose_column ORDER BY h.rel, h.attnum)
-	FROM here h JOIN named n USING (col) JOIN typed b USING (atttypid) JOIN pg_type y ON y.oid = b.type LEFT JOIN known k ON k.name = n.plain
+	FROM here h JOIN bare r USING (rel, attnum) JOIN named n USING (bare) JOIN typed b USING (atttypid) JOIN pg_type y ON y.oid = b.type LEFT JOIN known k ON k.name = n.plain
 $$;
 COMMENT ON FUNCTION agentcrm.propose_columns(agentcrm.propose_table[]) IS 'Internal: columns of tables, with what their names may mean';
 
@@ -96,13 +101,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		SELECT rel, schema, col, family, plain, name, max(weight) AS weight FROM (
 			SELECT k.*, agentcrm.propose_root(n.name) AS name, n.weight
 			FROM keyed k, LATERAL (VALUES (k.plain, 0.75), (regexp_replace(k.plain, '^[^_]+_', ''), 0.7), (regexp_replace(k.plain, '^.*_', ''), 0.65), (regexp_replace(k.plain, '^(t|tb|tbl|tab)_?', ''), 0.72),
-				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', ''), 0.68)) AS n(name, weight)
+				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm|dim|dimension)$', ''), 0.68), (regexp_replace(k.plain, '^[^_]+_|_(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', '', 'g'), 0.66)) AS n(name, weight)
 			UNION ALL
 			SELECT k.*, 'key ' || agentcrm.propose_root(k.key_plain), 0.8 FROM keyed k WHERE k.key_plain !~ '^(id|code|name|no|nr|number|key|ref|rowid|uuid|guid|oid|pk|email|num|line_?no|line)$') AS n
 		WHERE length(name) >= 3 GROUP BY 1, 2, 3, 4, 5, 6),
 	free AS MATERIALIZED (
 		SELECT c.*, t.plain AS table_plain, t.schema FROM c JOIN t ON t.rel = c.rel
-		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 3
+		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 3 AND NOT c.words && '{qty,price,total}' AND c.plain !~ '(^|_)(version|revision)(_|$)'
 			AND NOT EXISTS (SELECT FROM (SELECT d.rel, unnest(d.cols) AS col FROM declared d) AS used WHERE used.rel = c.rel AND used.col = c.col)),
 	called AS MATERIALIZED (
 		SELECT DISTINCT plain, stem, 'key ' || agentcrm.propose_root(plain) AS whole, agentcrm.propose_stem(substring(plain FROM '_([^_]+_(?:id|no|nr|key|num|code|uuid))$')) AS tail FROM (SELECT DISTINCT plain, stem FROM free) AS f),

@@ -37,7 +37,7 @@ BEGIN
 					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to' THEN 2.5 WHEN c.plain ~ 'bill_to' THEN 0.5 ELSE 0 END
 					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib|contact' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
 					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
-					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
+					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
 					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
 				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
 					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
@@ -61,7 +61,7 @@ BEGIN
 			SELECT * INTO seen FROM agentcrm.propose_overlap(tables, w.link);
 			CONTINUE WHEN seen.hits < 0.6 * seen.asked OR role = 'rep' AND coalesce(seen.asked, 0) = 0;
 			evidence := format('no foreign key; name leads to %s', w.leads_to) || CASE WHEN seen.asked > 0 THEN format(', where %s of %s values are found', seen.hits, seen.asked) ELSE '' END;
-			score := score + CASE WHEN seen.asked > 0 THEN 0.5 ELSE 0 END;
+			score := score + CASE WHEN seen.hits < seen.asked THEN -1 WHEN seen.asked > 0 THEN 0.5 ELSE 0 END;
 		END IF;
 		RETURN NEXT;
 	END LOOP;
@@ -269,10 +269,20 @@ BEGIN
 		CONTINUE WHEN n > 1;
 		m := m || jsonb_build_object('product_column', expression, 'product_score', w.score);
 		-- line -> stock item -> product: what stands at a place is not what is sold
-		SELECT k.*, t.named AS tab INTO next FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(tables) s ON s.rel = k.rel
-		WHERE k.rel = w.target AND cardinality(k.cols) = 1 AND cardinality(w.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order}' AND t.barred IS NULL AND k.target <> w.target AND s.plain ~ 'stock|site|inventor|warehouse|store_item|lot|batch|location|listing|offer|lager|magas'
+		SELECT k.*, t.named AS tab, array_position(w.target_cols, k.cols[1]) AS shared INTO next FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(tables) s ON s.rel = k.rel
+		WHERE k.rel = w.target AND cardinality(k.cols) = 1 AND (cardinality(w.cols) = 1 OR k.cols <@ w.target_cols) AND t.words && '{product}' AND NOT t.words && '{other,order}' AND t.barred IS NULL AND k.target <> w.target
+			AND (s.plain ~ 'stock|site|inventor|warehouse|store_item|lot|batch|location|listing|offer|lager|magas' OR s.words && '{line}' AND s.words && '{order,invoice,doc}')
 		ORDER BY k.how = 'foreign key' DESC, k.score DESC LIMIT 1;
-		IF next.rel IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN
+		IF next.shared IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN	-- the line holds the product's key itself, as part of the other
+			expression := agentcrm.sql_key(w.alias, ARRAY[w.cols[next.shared]]);
+			m := agentcrm.propose_add(m || jsonb_build_object('product_column', expression), jsonb_build_object('product', expression), agentcrm.propose_role('product', w.rel, expression, w.score + 0.5, format('part of a reference to %s, and there to %s', agentcrm.relation_name(w.target), next.tab)));
+			w.target := next.target;
+			w.target_cols := next.target_cols;
+			w.how := 'name';
+		ELSIF next.rel IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN
+			IF w.alias = 'l' AND (SELECT s.words && '{line}' FROM unnest(tables) s WHERE s.rel = w.target) THEN
+				m := m || jsonb_build_object('twin', w.target, 'twin_key', w.target_cols[1], 'twin_column', w.cols[1]);
+			END IF;
 			expression := format('(SELECT s.%I FROM %s AS s WHERE s.%I = %s)', next.cols[1], agentcrm.relation_name(w.target), w.target_cols[1], expression);
 			IF m ->> 'o' IS NOT NULL AND NOT m -> 'options' ? 'watch' THEN
 				m := agentcrm.propose_add(m, jsonb_build_object('watch', jsonb_build_object(agentcrm.relation_name(w.target), jsonb_build_object('key', w.target_cols, 'orders', format('SELECT %s FROM %s WHERE %I = ANY ($1)',
@@ -330,19 +340,24 @@ END $$;
 COMMENT ON FUNCTION agentcrm.propose_rep(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the rep of a mapping';
 
 -- When an order was made: the name says most; a column that updates move, or that few rows have, is not it.
-CREATE FUNCTION agentcrm.propose_at(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+CREATE FUNCTION agentcrm.propose_at(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d record;
+	day record;
 	n int := 0;
 	expression text;
 BEGIN
 	SELECT format('%s.%I', m ->> 'base', c.col) INTO expression FROM unnest(columns) c, LATERAL (SELECT m -> 'profiles' -> (m ->> 'base') AS p) AS v
 	WHERE c.rel = CASE m ->> 'base' WHEN 'o' THEN (m ->> 'o')::oid ELSE (m ->> 'l')::oid END AND c.family = 'time' AND c.plain ~ 'confirm|valida|complet|placed|submitted|bestatig|approv|posted' AND (p -> c.col ->> 'filled')::bigint BETWEEN 1 AND (p ->> 'n')::bigint - 1 ORDER BY c.attnum LIMIT 1;
 	m := m || jsonb_build_object('confirmed', expression);
+	-- a key of a table of days, as stars of facts have
+	SELECT k.rel, k.cols[1] AS col, t.named, k.target_cols[1] AS key, c.col AS day INTO day FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.target AND c.family = 'time' JOIN unnest(columns) f ON f.rel = k.rel AND f.col = k.cols[1]
+	WHERE k.rel = coalesce(m ->> 'o', m ->> 'l')::oid AND cardinality(k.cols) = 1 AND t.plain ~ '(^|_)(date|calendar|day|dates|days|kalender|fecha|datum|zeit)(_|$)' AND NOT t.words && '{order,invoice,client,product}'
+	ORDER BY f.words && '{late}', f.plain ~ 'sold|sale|order|invoice|purchase' DESC, f.attnum, c.plain ~ '(^|_)date$' DESC, c.attnum LIMIT 1;
 	FOR d IN
 		SELECT c.*, v.profile, v.filled, v.alias,
-			CASE WHEN c.words && '{ordered}' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed') THEN CASE WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
+			CASE WHEN c.words && '{ordered}' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed') THEN CASE WHEN (m ->> 'ordered')::boolean AND c.plain ~ 'invoice|facture|rechnung' THEN 2 WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
 				WHEN c.words && '{created}' AND NOT c.words && '{late}' THEN 2.5 WHEN c.words && '{late}' THEN -3 ELSE 1 END
 			+ CASE WHEN c.family = 'time' THEN 1 ELSE 0 END + CASE WHEN v.filled > 0.9 THEN 1 WHEN v.filled > 0.3 THEN 0.3 WHEN v.n > 0 THEN -3 ELSE 0 END
 			+ CASE WHEN v.n > 20 AND (v.profile ->> 'distinct')::numeric <= 1 THEN -3 ELSE 0 END + CASE WHEN c.plain ~ 'created|time$' AND c.type = 'date' THEN 0.2 ELSE 0 END + CASE WHEN v.alias = m ->> 'base' THEN 0.5 ELSE -1 END AS points
@@ -350,10 +365,11 @@ BEGIN
 			LATERAL (SELECT x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n,
 				(m -> 'profiles' -> x.alias -> c.col ->> 'filled')::numeric / nullif((m -> 'profiles' -> x.alias ->> 'n')::numeric, 0) AS filled) AS v
 		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND (c.family = 'time'
-			OR c.family IN ('int', 'num', 'float') AND (c.words && '{ordered,created}' OR c.plain ~ 'date|time') AND (v.profile ->> 'min')::numeric >= 1e8 AND (v.profile ->> 'max')::numeric < 5e12
+			OR c.family IN ('int', 'num', 'float') AND (c.words && '{ordered,created}' OR c.plain ~ 'date|time') AND ((v.profile ->> 'min')::numeric >= 1e8 AND (v.profile ->> 'max')::numeric < 5e12 OR (v.profile ->> 'min')::numeric > 19000101 AND (v.profile ->> 'max')::numeric < 21001231)
 			OR c.family = 'text' AND (c.words && '{ordered,created}' OR c.plain ~ 'date|datum') AND v.profile ->> 'sample' ~ '^\s*(19|20)\d\d-?[01]\d-?[0-3]\d')
 		ORDER BY points DESC, c.attnum LIMIT 5
 	LOOP
+		EXIT WHEN n = 0 AND d.points < 5 AND day.rel IS NOT NULL;
 		n := n + 1;
 		expression := format('%s.%I', d.alias, d.col);
 		expression := CASE WHEN d.family = 'time' THEN expression WHEN d.family = 'text' THEN format('nullif(%s, '''')::timestamp', expression)
@@ -362,6 +378,10 @@ BEGIN
 		m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('at', expression, 'at_score', d.points) ELSE '{}' END, CASE WHEN n = 1 THEN jsonb_build_object('at', expression) ELSE '{}' END,
 			agentcrm.propose_role('at', d.rel, expression, d.points, format('name; type %s; filled in %s %% of sampled rows; %s to %s', d.type, round(100 * coalesce(d.filled, 0)), d.profile ->> 'min', d.profile ->> 'max'), d.profile ->> 'max', n));
 	END LOOP;
+	IF n = 0 AND day.rel IS NOT NULL THEN
+		expression := format('(SELECT d.%I FROM %s AS d WHERE d.%I = %s.%I)', day.day, day.named, day.key, m ->> 'base', day.col);
+		m := agentcrm.propose_add(m || jsonb_build_object('at', expression, 'at_score', 5), jsonb_build_object('at', expression), agentcrm.propose_role('at', day.rel, expression, 5, format('%I leads to the calendar %s', day.col, day.named)));
+	END IF;
 	RETURN m;
 END $$;
-COMMENT ON FUNCTION agentcrm.propose_at(jsonb, agentcrm.propose_column[]) IS 'Internal: the time of a mapping';
+COMMENT ON FUNCTION agentcrm.propose_at(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the time of a mapping';

@@ -58,7 +58,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	rebate AS (
 		SELECT d.*, agentcrm.propose_number(a.alias, d) AS expression, (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric AS most
 		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) d
-		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
+		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
 	computed AS (
 		SELECT 'product' AS kind, CASE WHEN m ->> 'quantity' = '1' THEN p.expression ELSE format('%s * %s', m ->> 'quantity', p.expression) END AS expression, p.col, 2.2 + p.worth AS prior, p.words, p.family, p.plain, p.is_price, p.attnum FROM price p
 		UNION ALL
