@@ -83,7 +83,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 		('column', 'late', 'updat|modif|chang|write|edit|due|requir|ship|deliver|liefer|livr|cancel|delet|birth|paid|payment|expir|tms|sync|promis|request|desired|wunsch|<end|clos|last|next|sent|print|receiv|archiv|commit|effective|schedul|remind|export|return|entreg|previst|plan|void|refund|follow|lock|access|valid_|expected|faellig|fallig|storno|hire|verified|import|start|until|vence|fulfil|check_in|(^|_)po_'),
 		('column', 'status', 'status|state|statut|estado|zustand|stato|<stav|etat|stage|phase|sosto|situac|durum|<tila'),
 		('column', 'status_bad', 'pay|ship|deliver|invoic|fulfil|print|export|sync|checkout|country|bill|address|approv|picking|tax|mail|previous|old|old_|prior|region|liefer|zahl|livr|stock|credit|fraud|versand|<sub'),
-		('column', 'type', 'type|<kind|<art$|<typ|typ$|tipo|nature|issotrx|is_so_trx|direction|is_sale|side$|<class$|<vid|rodzaj|purpose|<art_|belegart|auftragsart'),
+		('column', 'type', 'type|<kind|<art$|<typ|typ$|tipo|nature|issotrx|is_so_trx|direction|is_sale|side$|<class(_id|_no|_code)?$|<vid|rodzaj|purpose|<art_|belegart|auftragsart'),
 		('column', 'currency', 'currenc|<curr$|<curr_|<ccy|wa?e?hrung|devise|moned|valuta|divisa|moeda|waluta'),
 		('column', 'rate', 'rate|kurs|_tx$|taux|cambio|<fx|convers|exchange')
 	) AS v(kind, word, pattern) WHERE v.kind = propose_words.kind

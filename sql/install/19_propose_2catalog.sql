@@ -110,7 +110,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 3 AND NOT c.words && '{qty,price,total}' AND c.plain !~ '(^|_)(version|revision)(_|$)'
 			AND NOT EXISTS (SELECT FROM (SELECT d.rel, unnest(d.cols) AS col FROM declared d) AS used WHERE used.rel = c.rel AND used.col = c.col)),
 	called AS MATERIALIZED (
-		SELECT DISTINCT plain, stem, 'key ' || agentcrm.propose_root(plain) AS whole, agentcrm.propose_stem(substring(plain FROM '_([^_]+_(?:id|no|nr|key|num|code|uuid))$')) AS tail FROM (SELECT DISTINCT plain, stem FROM free) AS f),
+		SELECT DISTINCT plain, stem, 'key ' || agentcrm.propose_root(plain) AS whole, agentcrm.propose_stem(coalesce(substring(plain FROM '_([^_]+_(?:id|no|nr|key|num|code|uuid|sk))$'), substring(plain FROM '^(?:current|present|actual|last|main|primary)_(.+)$'))) AS tail FROM (SELECT DISTINCT plain, stem FROM free) AS f),
 	asks AS MATERIALIZED (
 		SELECT f.rel, f.col, f.schema, f.family, split_part(f.table_plain, '_', 1) AS prefix, a.name, a.penalty FROM free f JOIN called USING (plain, stem), LATERAL (VALUES (f.stem, 0.0), (whole, 0.0), (tail, 0.1)) AS a(name, penalty)
 		WHERE a.name IS NOT NULL AND (a.penalty = 0 OR a.name <> f.stem)),

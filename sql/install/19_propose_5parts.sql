@@ -113,6 +113,7 @@ DECLARE
 	named text := agentcrm.propose_name(columns, relation, alias, tables);
 	key_family text := (SELECT c.family FROM unnest(columns) c WHERE c.rel = relation AND c.col = key);
 	template record;
+	translated text;
 	c agentcrm.propose_column;
 BEGIN
 	IF what = 'product' THEN	-- a variant is named and grouped by its template
@@ -121,6 +122,11 @@ BEGIN
 		IF template.rel IS NOT NULL AND (named IS NULL OR named ~ 'code|sku|ref|number|desc') AND agentcrm.propose_name(columns, template.rel, 't', tables) IS NOT NULL THEN
 			named := format('(SELECT %s FROM %s AS t WHERE t.%I = p.%I)', agentcrm.propose_name(columns, template.rel, 't', tables), template.tab, template.target, template.col);
 		END IF;
+	END IF;
+	IF named IS NULL OR named ~ 'code|sku|ref|number|mail' THEN	-- the name stands in a table of translations
+		SELECT format('(SELECT min(t.%I) FROM %s AS t WHERE t.%I = %s.%I)', a.col, t.named, k.cols[1], alias, propose_attributes.m ->> (alias || 'key')) INTO translated FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.rel JOIN unnest(columns) a ON a.rel = k.rel
+		WHERE k.target = relation AND k.target_cols = ARRAY[propose_attributes.m ->> (alias || 'key')] AND t.plain ~ 'lang$|transl|trl$|i18n' AND a.family = 'text' AND a.plain ~ '^(name|title|label|nom|nombre|bezeichnung)$' ORDER BY a.attnum LIMIT 1;
+		named := coalesce(translated, named);
 	END IF;
 	m := agentcrm.propose_add(m, jsonb_build_object(what || '_name', named), CASE WHEN named IS NOT NULL THEN agentcrm.propose_role(what || '_name', relation, named, 2, 'name') END);
 	SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND (a.family = 'bool' AND a.plain ~ '^(is_)?(active|enabled|aktiv|activo|actif)$' OR a.family IN ('bool', 'int') AND a.plain ~ '^(is_)?(discontinued|obsolete|inactive|blocked|gesperrt|disabled|baja)$'
@@ -198,6 +204,9 @@ DECLARE
 	root agentcrm.propose_column;
 	c agentcrm.propose_column;
 	empty numeric;
+	nobody text;
+	bare text;
+	seen jsonb;
 BEGIN
 	FOR w IN SELECT * FROM agentcrm.propose_ways(m, 'client', tables, columns, links) ORDER BY score DESC LOOP
 		n := n + 1;
@@ -207,12 +216,25 @@ BEGIN
 		m := agentcrm.propose_add(m || jsonb_build_object('client_score', w.score, 'client_expression', expression), jsonb_build_object('client', expression));
 		IF cardinality(w.cols) = 1 THEN
 			empty := 1 - (m -> 'profiles' -> w.alias -> w.cols[1] ->> 'filled')::numeric / nullif((m -> 'profiles' -> w.alias ->> 'n')::numeric, 0);
+			-- 0 or an empty text that leads nowhere stands for nobody
+			nobody := CASE WHEN m -> 'profiles' -> w.alias -> w.cols[1] ->> 'min' = '0' THEN '0' WHEN m -> 'profiles' -> w.alias -> w.cols[1] ->> 'sample' = '' THEN '''''' END;
+			IF w.how <> 'foreign key' AND nobody IS NOT NULL THEN
+				seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''known'', EXISTS (SELECT FROM %s WHERE %I = %s), ''share'', (SELECT avg((%I = %3$s)::int) FROM %s))',
+					agentcrm.relation_name(w.target), w.target_cols[1], nobody, w.cols[1], agentcrm.propose_from(tables, w.rel, 's', 60)));
+				IF seen ->> 'known' = 'false' THEN
+					empty := empty + (seen ->> 'share')::numeric;
+					expression := format('nullif(%s, %s)', expression, nobody);
+					m := agentcrm.propose_add(m || jsonb_build_object('client_expression', expression, 'client_link', expression), jsonb_build_object('client', expression, 'client_link', expression),
+						agentcrm.propose_role('client', w.rel, expression, w.score + 0.3, format('%s stands for nobody in %s %% of rows', nobody, round(100 * (seen ->> 'share')::numeric, 1))));
+				END IF;
+			END IF;
 			SELECT a.* INTO guest FROM unnest(columns) a WHERE a.rel = w.rel AND a.family = 'text' AND a.plain ~ '(^|_)e?_?mail(_address)?$' ORDER BY a.plain ~ 'customer|buyer|guest|client' DESC, a.attnum LIMIT 1;
 			IF empty > 0 AND guest.col IS NOT NULL THEN
-				expression := format('coalesce(%s::text, lower(%s.%I))', expression, w.alias, guest.col);
+				bare := expression;
+				expression := format(CASE WHEN guest.required AND guest.preset = '' THEN 'coalesce(%s::text, nullif(lower(%s.%I), ''''))' ELSE 'coalesce(%s::text, lower(%s.%I))' END, bare, w.alias, guest.col);
 				m := agentcrm.propose_add(m || jsonb_build_object('client_expression', expression), jsonb_build_object('client', expression),
 					agentcrm.propose_role('client', w.rel, expression, w.score + 0.5, format('%s %% of orders have no client but an e-mail address: guests', round(100 * empty, 1)), NULL, 1));
-				m := m || jsonb_build_object('guests', jsonb_build_object('share', empty, 'with', expression, 'without', agentcrm.sql_key(w.alias, w.cols), 'clients', agentcrm.relation_name(w.target)));
+				m := m || jsonb_build_object('guests', jsonb_build_object('share', empty, 'with', expression, 'without', bare, 'clients', agentcrm.relation_name(w.target)));
 				CONTINUE;
 			ELSIF empty > 0 THEN
 				m := m || jsonb_build_object('no_client', empty);
@@ -276,6 +298,7 @@ BEGIN
 		IF next.shared IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN	-- the line holds the product's key itself, as part of the other
 			expression := agentcrm.sql_key(w.alias, ARRAY[w.cols[next.shared]]);
 			m := agentcrm.propose_add(m || jsonb_build_object('product_column', expression), jsonb_build_object('product', expression), agentcrm.propose_role('product', w.rel, expression, w.score + 0.5, format('part of a reference to %s, and there to %s', agentcrm.relation_name(w.target), next.tab)));
+			w.cols := ARRAY[w.cols[next.shared]];
 			w.target := next.target;
 			w.target_cols := next.target_cols;
 			w.how := 'name';

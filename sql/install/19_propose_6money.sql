@@ -28,6 +28,12 @@ BEGIN
 				agentcrm.propose_role('quantity', (m ->> 'l')::oid, agentcrm.propose_number(alias, q.col), q.points, format('name; type %s; %s to %s', q.type, q.profile ->> 'min', q.profile ->> 'max'), q.profile ->> 'max', n));
 		END LOOP;
 	END IF;
+	SELECT agentcrm.propose_number(alias, c) AS given INTO q FROM unnest(columns) c
+	WHERE n > 0 AND c.rel = (m ->> 'l')::oid AND c.words && '{qty}' AND c.plain ~ 'cancel|annul|storn|void' AND c.family IN ('int', 'num', 'float') AND (m -> 'profiles' -> alias -> c.col ->> 'max')::numeric > 0 ORDER BY c.attnum LIMIT 1;
+	IF q.given IS NOT NULL AND agentcrm.propose_ask(format('SELECT to_jsonb(bool_and(%1$s <= %2$s) AND bool_or(%1$s BETWEEN 1e-9 AND %2$s - 1e-9)) FROM %3$s', q.given, m ->> 'quantity', m ->> 'source')) = 'true' THEN
+		q.given := format('(%s - coalesce(%s, 0))', m ->> 'quantity', q.given);
+		m := agentcrm.propose_add(m || jsonb_build_object('quantity', q.given), jsonb_build_object('quantity', q.given), agentcrm.propose_role('quantity', (m ->> 'l')::oid, q.given, 5, 'some of it is cancelled'));
+	END IF;
 	IF n = 0 THEN
 		m := agentcrm.propose_add(m || '{"quantity": "1"}', '{"quantity": "1"}', agentcrm.propose_role('quantity', coalesce(m ->> 'l', m ->> 'o')::oid, '1', 0.5, 'no column looks like a quantity'));
 	END IF;
@@ -51,10 +57,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	total AS (
 		SELECT 'total' AS kind, expression, col, 3.5 + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.2 ELSE 0 END
 				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END - CASE WHEN words && '{discount}' THEN 1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
-		FROM c WHERE words && '{total}' AND NOT is_price AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less')
+		FROM c WHERE (words && '{total}' OR words @> '{price,net}') AND NOT is_price AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less')
 			AND coalesce((profile ->> 'filled')::numeric, 1) > 0.5 * coalesce(n, 0) ORDER BY prior DESC, attnum LIMIT 5),
 	price AS (
-		SELECT *, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}' ORDER BY worth DESC, words && '{net}' DESC, attnum LIMIT 2),
+		SELECT * FROM (
+			SELECT expression, col, words, family, plain, is_price, attnum::int, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END - CASE WHEN plain ~ 'initial|original' THEN 0.3 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}'
+			UNION ALL	-- what the line refers to holds the price
+			SELECT format('(SELECT x.%I FROM %s AS x WHERE x.%I = l.%I)', k.col, agentcrm.relation_name(k.rel), m ->> 'twin_key', m ->> 'twin_column'), k.col, k.words, k.family, k.plain, true, 1000 + k.attnum, 0.2 - CASE WHEN k.words && '{price_bad}' THEN 1.5 ELSE 0 END
+			FROM unnest(columns) k WHERE k.rel = (m ->> 'twin')::oid AND k.family IN ('int', 'num', 'float', 'money') AND k.words && '{price}' AND NOT k.words && '{qty,tax,discount}') AS p
+		ORDER BY worth DESC, words && '{net}' DESC, attnum LIMIT 2 + (m ? 'twin')::int),
 	rebate AS (
 		SELECT d.*, agentcrm.propose_number(a.alias, d) AS expression, (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric AS most
 		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) d
@@ -66,6 +77,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 				WHEN r.plain ~ 'amount|amt|value|betrag|montant|total|importe' OR r.most > 100 THEN format('%s * %s - coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)
 				ELSE format('%s * %s * (1 - coalesce(%s, 0) / 100.0)', m ->> 'quantity', p.expression, r.expression) END, p.col, 2.5 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
 		FROM price p, rebate r),
+	reduced AS (	-- a total that its own discount comes off
+		SELECT 'reduced' AS kind, format(CASE WHEN r.most <= 1 THEN '%s * (1 - coalesce(%s, 0))' ELSE '%s * (1 - coalesce(%s, 0) / 100.0)' END, t.expression, r.expression) AS expression, t.col, t.prior - 0.7 AS prior, t.words, t.family, t.plain, t.is_price, t.attnum
+		FROM total t, rebate r WHERE NOT t.words && '{net,discount}' AND r.most <= 100 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' LIMIT 2),
 	heads AS (
 		SELECT h.col, agentcrm.propose_number('o', h) AS expression, CASE WHEN h.words && '{net}' THEN 2 WHEN h.words && '{gross}' THEN 0.5 ELSE 1 END AS weight
 		FROM unnest(columns) h WHERE m ->> 'l' IS NOT NULL AND h.rel = (m ->> 'o')::oid AND h.family IN ('int', 'num', 'float', 'money') AND h.words && '{total,net}' AND NOT h.words && '{money_bad,qty}' AND NOT (h.words && '{tax}' AND NOT h.words && '{net,gross}') AND NOT (h.words && '{discount}')
@@ -73,8 +87,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	tax AS (
 		SELECT t.expression FROM c t WHERE t.words && '{tax}' AND NOT t.words && '{net,gross,money_bad,rate}' AND t.plain !~ 'code|class|percent' AND t.words && '{total,price}' ORDER BY t.attnum LIMIT 1)
 	SELECT jsonb_build_object('amounts', coalesce((SELECT jsonb_agg(jsonb_build_object('kind', kind, 'expression', expression, 'col', col, 'prior', prior, 'family', family, 'net', words && '{net}', 'gross', words && '{gross}', 'base', words && '{base}', 'plain', plain) ORDER BY prior DESC, attnum)
-			FROM (SELECT * FROM total UNION ALL SELECT * FROM computed) AS e), '[]'),
-		'heads', coalesce((SELECT jsonb_agg(jsonb_build_object('expression', expression, 'col', col, 'weight', weight)) FROM heads), '[]'), 'tax', (SELECT expression FROM tax))
+			FROM (SELECT * FROM total UNION ALL SELECT * FROM computed UNION ALL SELECT * FROM reduced) AS e), '[]'),
+		'heads', coalesce((SELECT jsonb_agg(jsonb_build_object('expression', expression, 'col', col, 'weight', weight)) FROM heads), '[]'), 'tax', (SELECT expression FROM tax),
+		'taxed', (SELECT format(CASE WHEN (profile ->> 'max')::numeric <= 1 THEN '(1 + coalesce(%s, 0))' ELSE '(1 + coalesce(%s, 0) / 100.0)' END, expression) FROM c
+			WHERE words && '{tax}' AND NOT words && '{net,gross,total,price}' AND family IN ('num', 'float') AND (profile ->> 'max')::numeric BETWEEN 0.001 AND 100 ORDER BY attnum LIMIT 1))
 $$;
 COMMENT ON FUNCTION agentcrm.propose_amounts(jsonb, agentcrm.propose_column[]) IS 'Internal: expressions that could be the net amount, totals of the header, and the tax of a line';
 
@@ -110,8 +126,8 @@ BEGIN
 			(SELECT string_agg(format('(%s)::numeric AS e%s', a ->> 'expression', i), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)), m ->> 'source')), '{}');
 		IF (m ->> 'whole')::boolean AND jsonb_array_length(heads) > 0 THEN
 			sums := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s, %s FROM %s GROUP BY %s) AS s',
-				(SELECT string_agg(format('jsonb_build_object(''h%1$s_%2$s'', count(*) FILTER (WHERE %3$s))', j, i, format(near, 'e' || i, 'h' || j)), ' || ') FROM generate_series(1, n) i, generate_series(1, jsonb_array_length(heads)) j),
-				(SELECT string_agg(format('sum((%s)::numeric) AS e%s', a ->> 'expression', i), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)),
+				(SELECT string_agg(format('jsonb_build_object(''h%1$s_%2$s'', count(*) FILTER (WHERE %3$s))', j, i, concat_ws(' OR ', format(near, 'e' || i, 'h' || j), CASE WHEN found ->> 'taxed' IS NOT NULL THEN format(near, 'g' || i, 'h' || j) END)), ' || ') FROM generate_series(1, n) i, generate_series(1, jsonb_array_length(heads)) j),
+				(SELECT string_agg(format('sum((%s)::numeric) AS e%s', a ->> 'expression', i) || coalesce(format(', sum((%s) * %s) AS g%s', a ->> 'expression', found ->> 'taxed', i), ''), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)),
 				(SELECT string_agg(format('min((%s)::numeric) AS h%s', h ->> 'expression', j), ', ') FROM jsonb_array_elements(heads) WITH ORDINALITY AS x(h, j)), m ->> 'source', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')))), '{}');
 		END IF;
 	END IF;
@@ -125,7 +141,7 @@ BEGIN
 		ORDER BY points DESC, i
 	LOOP
 		rank := rank + 1;
-		evidence := concat_ws('; ', CASE WHEN e.a ->> 'kind' = 'total' THEN 'name' ELSE 'quantity x price' END || CASE WHEN e.a ->> 'net' = 'true' THEN ' (net)' WHEN e.a ->> 'gross' = 'true' THEN ' (gross)' ELSE '' END,
+		evidence := concat_ws('; ', CASE WHEN e.a ->> 'kind' = 'total' THEN 'name' WHEN e.a ->> 'kind' = 'reduced' THEN 'name, less its discount' ELSE 'quantity x price' END || CASE WHEN e.a ->> 'net' = 'true' THEN ' (net)' WHEN e.a ->> 'gross' = 'true' THEN ' (gross)' ELSE '' END,
 			CASE WHEN e.a ->> 'kind' = 'total' THEN round(100 * e.agrees) || ' % of lines agree with quantity x price' END, 'its sum is ' || e.head || ' of the order in ' || round(100 * e.share) || ' %');
 		IF rank = 1 THEN
 			chosen := e.a || jsonb_build_object('i', e.i);

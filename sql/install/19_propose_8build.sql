@@ -197,7 +197,8 @@ BEGIN
 			SELECT r AS rel, 0 AS hops FROM unnest(ARRAY[(candidate ->> 'o')::oid, (candidate ->> 'l')::oid]) r WHERE r IS NOT NULL
 			UNION
 			SELECT CASE WHEN k.rel = n.rel THEN k.target ELSE k.rel END, n.hops + 1 FROM near n JOIN unnest(links) k ON k.rel = n.rel
-				OR k.target = n.rel AND n.hops = 0 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'role|party|parties|partner|contact|involve|customer|client' AND NOT t.words && '{line}') WHERE n.hops < 2)
+				OR k.target = n.rel AND n.hops = 0 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'role|party|parties|partner|contact|involve|customer|client' AND NOT t.words && '{line}')
+				OR k.target = n.rel AND n.hops = 1 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'lang$|transl|trl$|i18n') WHERE n.hops < 2)
 		SELECT array_agg(DISTINCT rel) INTO reach FROM near;
 		m := agentcrm.propose_build(candidate, wanted, ARRAY(SELECT t FROM unnest(tables) t WHERE t.rel = ANY (reach)), ARRAY(SELECT c FROM unnest(columns) c WHERE c.rel = ANY (reach)),
 			ARRAY(SELECT k FROM unnest(links) k WHERE k.rel = ANY (reach) AND k.target = ANY (reach)));

@@ -77,7 +77,7 @@ BEGIN
 			'alternatives', jsonb_build_array(agentcrm.attach_call(source_name, (rival -> 'options') || (given - 'schemas')))));
 	END IF;
 	IF asked <> '[]' AND NOT dry_run THEN
-		PERFORM agentcrm.refuse(format('attach: %s open: %s', CASE jsonb_array_length(asked) WHEN 1 THEN 'a question is' ELSE jsonb_array_length(asked) || ' questions are' END,
+		PERFORM agentcrm.refuse(format('attach: %s open: %s', CASE (SELECT count(DISTINCT q ->> 'argument') FROM jsonb_array_elements(asked) q) WHEN 1 THEN 'a question is' ELSE (SELECT count(DISTINCT q ->> 'argument') FROM jsonb_array_elements(asked) q) || ' questions are' END,
 				(SELECT string_agg(format('%s (%s: %s)', q ->> 'question', q ->> 'subject', q ->> 'remark'), '; ' ORDER BY i) FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))),
 			call, detail => agentcrm.attach_answers(asked));
 	END IF;
