@@ -144,7 +144,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		UNION ALL	-- a key of several columns that another table has by the same names
 		SELECT (x.rel, y.key, y.rel, y.key, 'name', 0.75)::agentcrm.propose_link
 		FROM t y JOIN t x ON x.schema = y.schema AND x.rel <> y.rel JOIN holds h ON h.rel = x.rel
-		WHERE x.words && '{line,order,invoice}' AND x.barred IS NULL AND y.barred IS NULL AND cardinality(y.key) BETWEEN 2 AND 3 AND y.words && '{order,invoice,doc}' AND y.key <@ h.cols AND NOT y.key @> coalesce(x.key, '{}')
+		WHERE x.words && '{line,order,invoice}' AND x.barred IS NULL AND y.barred IS NULL AND cardinality(y.key) BETWEEN 2 AND 3 AND y.words && '{order,invoice,doc,client,product}' AND NOT y.words && '{other,line}' AND y.key <@ h.cols AND NOT y.key @> coalesce(x.key, '{}')
 			AND NOT EXISTS (SELECT FROM declared d WHERE d.rel = x.rel AND d.target = y.rel)) AS all_links
 $$;
 COMMENT ON FUNCTION agentcrm.propose_links(agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: references between tables, declared or supposed';

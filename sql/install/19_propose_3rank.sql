@@ -40,6 +40,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			+ CASE WHEN lf.has_qty THEN 2 ELSE 0 END + CASE WHEN lf.has_money THEN 2 ELSE 0 END
 			+ CASE WHEN lk.to_product THEN 2.5 WHEN lf.names_product THEN 1.5 ELSE 0 END
 			+ CASE WHEN o.to_client THEN 3 WHEN o.names_client THEN 2 WHEN o.to_client2 THEN 1.5 WHEN lk.to_client OR o.by_role THEN 1 ELSE 0 END
+			- CASE WHEN o.named_order <= 0 AND NOT (o.to_client OR o.names_client OR o.to_client2 OR o.by_role) THEN 4 ELSE 0 END	-- a calendar, a shop
 			+ CASE WHEN o.has_order_date THEN 2 WHEN o.has_date THEN 1.5 ELSE 0 END
 			+ CASE k.how WHEN 'foreign key' THEN 1 ELSE 3 * (k.score - 0.75) END
 			+ CASE WHEN l.n_rows > 0 AND o.n_rows > 0 THEN 1 ELSE 0 END + CASE WHEN l.n_rows > 0 AND o.n_rows > 0 AND l.n_rows >= 0.7 * o.n_rows AND l.n_rows <= 60 * o.n_rows THEN 0.5 ELSE 0 END

@@ -28,7 +28,7 @@ BEGIN
 	LOOP
 		SELECT quote_ident(a.col) INTO label FROM unnest(columns) a WHERE a.rel = k.target AND a.family IN ('text', 'json') AND a.col <> ALL (k.target_cols)
 		ORDER BY a.plain ~ '(^|_)(code|name|key|slug|identifier|machine)' DESC, a.plain ~ 'name|label|title|nom|bezeich|descr' DESC, a.attnum LIMIT 1;
-		IF label IS NULL OR label ~ 'colou?r|icon|css|style|class' THEN	-- what it is called stands in a table of translations
+		IF label IS NULL OR label ~ 'colou?r|icon|css|style|template' THEN	-- what it is called stands in a table of translations
 			SELECT format('(SELECT l.%I FROM %s AS l WHERE l.%I = s.%I ORDER BY 1 LIMIT 1)', a.col, t.named, l.cols[1], l.target_cols[1]) INTO label FROM unnest(links) l JOIN unnest(tables) t ON t.rel = l.rel JOIN unnest(columns) a ON a.rel = l.rel
 			WHERE l.target = k.target AND l.target_cols = k.target_cols AND t.plain ~ 'lang|transl|trl$|i18n|local|label|text' AND a.family = 'text' AND a.col <> ALL (l.cols) AND a.plain ~ 'name|label|title|text|descr' ORDER BY a.attnum LIMIT 1;
 		END IF;
