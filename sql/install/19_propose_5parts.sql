@@ -37,7 +37,7 @@ BEGIN
 					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to' THEN 2.5 WHEN c.plain ~ 'bill_to' THEN 0.5 ELSE 0 END
 					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib|contact' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
 					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
-					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
+					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'location|address|contact|(^|_)site' THEN 1.5 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
 					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
 				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
 					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
@@ -46,7 +46,7 @@ BEGIN
 			END AS points
 		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)],
 			LATERAL (SELECT (v ->> 'n')::numeric AS n, (v -> c.col ->> 'distinct')::numeric AS different, (v -> c.col ->> 'filled')::numeric AS filled FROM (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS y) AS p
-		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC LIMIT 6
+		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC, k.how = 'foreign key' DESC, c.attnum, k.target LIMIT 6
 	LOOP
 		CONTINUE WHEN w.points < CASE role WHEN 'client' THEN 1 WHEN 'product' THEN 1.5 ELSE 2.5 END;
 		alias := w.at;
@@ -119,7 +119,7 @@ BEGIN
 	IF what = 'product' THEN	-- a variant is named and grouped by its template
 		SELECT t.rel, t.named AS tab, k.cols[1] AS col, k.target_cols[1] AS target INTO template FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target
 		WHERE k.rel = relation AND cardinality(k.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order}' AND k.target <> relation AND (k.how = 'foreign key' OR k.score >= 0.6) ORDER BY k.score DESC LIMIT 1;
-		IF template.rel IS NOT NULL AND (named IS NULL OR named ~ 'code|sku|ref|number|desc') AND agentcrm.propose_name(columns, template.rel, 't', tables) IS NOT NULL THEN
+		IF template.rel IS NOT NULL AND (named IS NULL OR named ~ 'code|sku|ref|number|desc' OR (SELECT t.plain ~ 'variant' FROM unnest(tables) t WHERE t.rel = relation)) AND agentcrm.propose_name(columns, template.rel, 't', tables) IS NOT NULL THEN
 			named := format('(SELECT %s FROM %s AS t WHERE t.%I = p.%I)', agentcrm.propose_name(columns, template.rel, 't', tables), template.tab, template.target, template.col);
 		END IF;
 	END IF;

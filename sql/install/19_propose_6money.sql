@@ -76,7 +76,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT 'product', CASE WHEN r.most <= 1 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' THEN format('%s * %s * (1 - coalesce(%s, 0))', m ->> 'quantity', p.expression, r.expression)
 				WHEN r.plain ~ 'amount|amt|value|betrag|montant|total|importe' OR r.most > 100 THEN format('%s * %s - coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)
 				ELSE format('%s * %s * (1 - coalesce(%s, 0) / 100.0)', m ->> 'quantity', p.expression, r.expression) END, p.col, 2.5 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
-		FROM price p, rebate r),
+		FROM price p, rebate r
+		UNION ALL	-- no column is called a price: one of two totals may be one
+		SELECT 'product', format('%s * %s', m ->> 'quantity', t.expression), t.col, 1, t.words, t.family, t.plain, true, t.attnum FROM total t WHERE m ->> 'quantity' <> '1' AND NOT EXISTS (SELECT FROM price)),
 	reduced AS (	-- a total that its own discount comes off
 		SELECT 'reduced' AS kind, format(CASE WHEN r.most <= 1 THEN '%s * (1 - coalesce(%s, 0))' ELSE '%s * (1 - coalesce(%s, 0) / 100.0)' END, t.expression, r.expression) AS expression, t.col, t.prior - 0.7 AS prior, t.words, t.family, t.plain, t.is_price, t.attnum
 		FROM total t, rebate r WHERE NOT t.words && '{net,discount}' AND r.most <= 100 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' LIMIT 2),
@@ -122,7 +124,7 @@ BEGIN
 		seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s FROM %s LIMIT 20000) AS s',
 			(SELECT string_agg(format('jsonb_build_object(''e%1$s'', jsonb_build_object(''some'', count(*) FILTER (WHERE e%1$s <> 0), ''size'', avg(abs(e%1$s)), ''least'', min(abs(e%1$s)) FILTER (WHERE e%1$s <> 0), ''whole'', bool_and(e%1$s = trunc(e%1$s)) %2$s))', i,
 					(SELECT string_agg(format(', ''as%s'', count(*) FILTER (WHERE %s), ''over%1$s'', count(*) FILTER (WHERE %3$s > e%1$s * 1.01)', j, format(near, 'e' || i, 'e' || j), 'e' || i), '') FROM generate_series(1, n) j
-						WHERE j <> i AND amounts -> (j - 1) ->> 'kind' = 'product')), ' || ') FROM generate_series(1, n) i),
+						WHERE j <> i AND amounts -> (j - 1) ->> 'kind' = 'product' AND amounts -> (j - 1) -> 'col' <> amounts -> (i - 1) -> 'col')), ' || ') FROM generate_series(1, n) i),
 			(SELECT string_agg(format('(%s)::numeric AS e%s', a ->> 'expression', i), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)), m ->> 'source')), '{}');
 		IF (m ->> 'whole')::boolean AND jsonb_array_length(heads) > 0 THEN
 			sums := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s, %s FROM %s GROUP BY %s) AS s',

@@ -54,7 +54,8 @@ BEGIN
 	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
 		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'))), '[]');
 	SELECT seen || coalesce(jsonb_agg(jsonb_build_object('value', u.value, 'orders', NULL)), '[]') INTO seen FROM (
-		SELECT k AS value FROM jsonb_object_keys(labels) k
+		SELECT k AS value FROM jsonb_object_keys(labels) k	-- where all kinds of things have their statuses in one table, those of the same beginning
+		WHERE c.family = 'enum' OR (SELECT count(*) FROM jsonb_object_keys(labels)) <= 12 OR split_part(k, '_', 1) IN (SELECT split_part(s ->> 'value', '_', 1) FROM jsonb_array_elements(seen) s WHERE s ->> 'value' ~ '^[A-Za-z]+_')
 		UNION
 		SELECT unnest(s.most_common_vals::text::text[]) FROM pg_stats s JOIN pg_class r ON r.relname = s.tablename JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = s.schemaname
 		WHERE r.oid = c.rel AND s.attname = c.col AND s.n_distinct BETWEEN 1 AND 40) AS u

@@ -146,7 +146,7 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	SELECT * INTO joined FROM agentcrm.propose_joined(tables, o, l, agentcrm.part_array(m, 'okey'), agentcrm.part_array(m, 'lkey'));
-	m := m || jsonb_build_object('ordered', (SELECT t.words && '{order}' FROM unnest(tables) t WHERE t.rel = coalesce(o, l)), 'source', joined.source, 'whole', joined.whole);
+	m := m || jsonb_build_object('ordered', (SELECT t.words && '{order}' AND NOT t.words && '{invoice}' FROM unnest(tables) t WHERE t.rel = coalesce(o, l)), 'source', joined.source, 'whole', joined.whole);
 	m := agentcrm.propose_client(m, tables, columns, links);
 	m := agentcrm.propose_product(m, tables, columns, links);
 	m := agentcrm.propose_at(m, tables, columns, links);

@@ -45,6 +45,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT r FROM jsonb_array_elements(mappings - 0) r, LATERAL (SELECT mappings -> 0 AS best) AS b
 	WHERE r -> 'near' = best -> 'near' AND r -> 'kind' = best -> 'kind' AND (r ->> 'score')::numeric >= (best ->> 'score')::numeric - CASE
 		WHEN split_part(coalesce(r -> 'options' ->> 'orders', r -> 'options' ->> 'lines'), '.', 1) <> split_part(coalesce(best -> 'options' ->> 'orders', best -> 'options' ->> 'lines'), '.', 1) THEN 5 ELSE 0.7 END
+	AND NOT ((best ->> 'ordered')::boolean AND NOT (r ->> 'ordered')::boolean)	-- invoices are an alternative to orders, no rival
 	AND coalesce(r -> 'options' ->> 'orders', r -> 'options' ->> 'lines') <> coalesce(best -> 'options' ->> 'orders', best -> 'options' ->> 'lines') AND (r -> 'facts' ->> 'lines')::bigint > 0
 	LIMIT 1
 $$;
