@@ -37,7 +37,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			CASE WHEN divided THEN (SELECT sum(pg_relation_size(t.member)) FROM agentcrm.relation_tree(h.oid) t) ELSE pg_relation_size(h.oid) END / current_setting('block_size')::int AS pages
 		FROM here h)
 	SELECT array_agg((h.oid, format('%I.%I', h.nspname, h.relname), h.nspname, h.plain, coalesce(k.words, '{}'), s.n_rows, s.pages, agentcrm.propose_key(h.oid),
-		CASE WHEN k.words && '{archive}' THEN 'archive, log or staging' WHEN k.words && '{vendor}' THEN 'purchase' WHEN k.words && '{quote}' THEN 'quote or cart'
+		CASE WHEN k.words && '{archive}' THEN 'archive, log or staging' WHEN k.words && '{vendor}' AND NOT k.words && '{rep}' THEN 'purchase' WHEN k.words && '{quote}' THEN 'quote or cart'
 			WHEN schemas IS NULL AND z.words && '{archive,vendor}' THEN 'schema ' || h.nspname END)::agentcrm.propose_table ORDER BY h.oid)
 	FROM here h JOIN size s USING (oid) LEFT JOIN known k ON k.name = h.plain LEFT JOIN known z ON z.name = h.space
 $$;
@@ -126,10 +126,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		WHERE k.rel <> f.rel
 		UNION ALL	-- "parent" of a table that is named after its header
 		SELECT f.rel, f.col, k.rel, k.col, 0.7 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
-		WHERE k.rel <> f.rel AND f.plain ~ '^(parent|header|head|hdr|master|doc|document|kopf)(_?(id|no|name|key))?$' AND k.is_key AND starts_with(f.table_plain, k.plain || '_')
+		WHERE k.rel <> f.rel AND f.plain ~ '^(parent|header|head|hdr|master|doc|document|kopf)(_?(id|no|name|key))?$' AND k.is_key AND starts_with(f.table_plain, regexp_replace(k.plain, '_?(header|head|hdr|kopf)$', '') || '_')
 		UNION ALL	-- salesperson_id, seller: of users or employees
 		SELECT f.rel, f.col, k.rel, k.col, 0.4 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
-		WHERE k.rel <> f.rel AND f.words && '{rep}' AND k.words && '{rep,user}' AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice,line}' AND f.plain ~ '(id|no|nr|key|code|user|rep|author)$'),
+		WHERE k.rel <> f.rel AND f.words && '{rep}' AND k.words && '{rep,user}' AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,invoice,line}' AND (k.words && '{rep}' OR NOT k.words && '{order}') AND f.plain ~ '(id|no|nr|key|code|user|rep|author)$'),
 	ranked AS (
 		SELECT *, row_number() OVER (PARTITION BY rel, from_col ORDER BY weight DESC, target) AS rank
 		FROM (SELECT DISTINCT ON (f.rel, f.from_col, f.target) f.*, x.schema = y.schema AS at_home, bool_or(x.schema = y.schema) OVER (PARTITION BY f.rel, f.from_col) AS any_at_home

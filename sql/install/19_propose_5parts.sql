@@ -27,6 +27,7 @@ DECLARE
 	asked oid := (m -> 'wanted' ->> (role || 's'))::oid;
 	w record;
 	seen record;
+	found boolean := false;
 BEGIN
 	FOR w IN
 		SELECT CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS at, k AS link, k.how AS means, t.named AS leads_to, c.col,
@@ -63,6 +64,30 @@ BEGIN
 			evidence := format('no foreign key; name leads to %s', w.leads_to) || CASE WHEN seen.asked > 0 THEN format(', where %s of %s values are found', seen.hits, seen.asked) ELSE '' END;
 			score := score + CASE WHEN seen.hits < seen.asked THEN -1 WHEN seen.asked > 0 THEN 0.5 ELSE 0 END;
 		END IF;
+		RETURN NEXT;
+		found := true;
+	END LOOP;
+	IF found OR role = 'rep' THEN
+		RETURN;
+	END IF;
+	-- no name leads there: values may, where they are too long to agree by chance
+	FOR w IN
+		SELECT CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS at, (k.rel, ARRAY[k.col], t.rel, t.key, 'name', 0)::agentcrm.propose_link AS link, t.named AS leads_to, k.col
+		FROM unnest(columns) k JOIN unnest(tables) t ON cardinality(t.key) = 1 AND t.rel <> k.rel JOIN unnest(columns) f ON f.rel = t.rel AND f.is_key AND f.family = k.family,
+			LATERAL (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS p
+		WHERE k.rel = CASE WHEN role = 'client' AND o IS NOT NULL OR l IS NULL THEN o ELSE l END AND k.family IN ('text', 'uuid') AND NOT k.is_key AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND (v -> k.col ->> 'distinct')::int > 2
+			AND role::text = ANY (t.words) AND NOT t.words && '{other,order,invoice}' AND t.barred IS NULL ORDER BY length(t.plain), k.attnum LIMIT 20
+	LOOP
+		SELECT * INTO seen FROM agentcrm.propose_overlap(tables, w.link);
+		CONTINUE WHEN seen.asked IS NULL OR seen.hits < 0.6 * seen.asked OR seen.hits < 3;
+		alias := w.at;
+		rel := (w.link).rel;
+		cols := (w.link).cols;
+		target := (w.link).target;
+		target_cols := (w.link).target_cols;
+		how := 'name';
+		score := 2;
+		evidence := format('%s of %s values are keys of %s', seen.hits, seen.asked, w.leads_to);
 		RETURN NEXT;
 	END LOOP;
 END $$;
@@ -219,12 +244,12 @@ BEGIN
 			-- 0 or an empty text that leads nowhere stands for nobody
 			nobody := CASE WHEN m -> 'profiles' -> w.alias -> w.cols[1] ->> 'min' = '0' THEN '0' WHEN m -> 'profiles' -> w.alias -> w.cols[1] ->> 'sample' = '' THEN '''''' END;
 			IF w.how <> 'foreign key' AND nobody IS NOT NULL THEN
-				seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''known'', EXISTS (SELECT FROM %s WHERE %I = %s), ''share'', (SELECT avg((%I = %3$s)::int) FROM %s))',
+				seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''known'', EXISTS (SELECT FROM %1$s WHERE %2$I = %3$s), ''share'', (SELECT avg((%4$I = %3$s)::int) FROM %5$s))',
 					agentcrm.relation_name(w.target), w.target_cols[1], nobody, w.cols[1], agentcrm.propose_from(tables, w.rel, 's', 60)));
 				IF seen ->> 'known' = 'false' THEN
 					empty := empty + (seen ->> 'share')::numeric;
 					expression := format('nullif(%s, %s)', expression, nobody);
-					m := agentcrm.propose_add(m || jsonb_build_object('client_expression', expression, 'client_link', expression), jsonb_build_object('client', expression, 'client_link', expression),
+					m := agentcrm.propose_add(m || jsonb_build_object('client_expression', expression), jsonb_build_object('client', expression),
 						agentcrm.propose_role('client', w.rel, expression, w.score + 0.3, format('%s stands for nobody in %s %% of rows', nobody, round(100 * (seen ->> 'share')::numeric, 1))));
 				END IF;
 			END IF;
@@ -289,6 +314,9 @@ BEGIN
 		expression := agentcrm.sql_key(w.alias, w.cols);
 		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('product', w.rel, expression, w.score, w.evidence, m -> 'profiles' -> w.alias -> w.cols[1] ->> 'min', n));
 		CONTINUE WHEN n > 1;
+		IF cardinality(w.cols) = 1 AND w.how <> 'foreign key' AND m -> 'profiles' -> w.alias -> w.cols[1] ->> 'sample' = '' THEN
+			expression := format('nullif(%s, '''')', expression);
+		END IF;
 		m := m || jsonb_build_object('product_column', expression, 'product_score', w.score);
 		-- line -> stock item -> product: what stands at a place is not what is sold
 		SELECT k.*, t.named AS tab, array_position(w.target_cols, k.cols[1]) AS shared INTO next FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(tables) s ON s.rel = k.rel

@@ -64,6 +64,7 @@ BEGIN
 	RETURN (SELECT coalesce(jsonb_agg(v || jsonb_build_object('label', labels ->> (v ->> 'value'), 'reading', CASE
 			WHEN v ->> 'value' IS NULL THEN 'unknown'
 			WHEN labels IS NULL AND c.plain ~ '^doc_?status$' AND v ->> 'value' ~ '^[012]$' THEN ('{draft,sale,cancelled}'::text[])[1 + (v ->> 'value')::int]
+			WHEN labels IS NOT NULL AND v ->> 'value' = '0' AND NOT labels ? '0' THEN 'draft'	-- none yet
 			WHEN labels IS NULL AND v ->> 'value' ~ '^-\d+$' THEN 'cancelled'
 			WHEN labels IS NULL AND v ->> 'value' ~ '^\d+$' THEN CASE WHEN several AND (v ->> 'value' = '0' OR v ->> 'value' = c.preset) THEN 'draft' WHEN (v ->> 'dated')::int = 0 AND (v ->> 'orders')::int > 0 OR (v ->> 'confirmed')::int = 0 AND (v ->> 'orders')::int > 0 THEN 'draft' ELSE 'unknown' END
 			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) IN ('unknown', 'open') AND 0 IN ((v ->> 'dated')::int, (v ->> 'confirmed')::int) AND (v ->> 'orders')::int > 0 THEN 'draft'
@@ -282,7 +283,7 @@ BEGIN
 	IF m ->> 'l' IS NULL OR m ->> 'source' IS NULL THEN
 		RETURN m;
 	END IF;
-	IF m ->> 'product_column' ~ '^l\.' THEN
+	IF m ->> 'product_column' ~ '^(nullif\()?l\.' THEN
 		bare := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''bare'', count(*) FILTER (WHERE none), ''amount'', sum(amount) FILTER (WHERE none), ''total'', sum(abs(amount))) FROM (SELECT %s IS NULL AS none, %s AS amount FROM %s WHERE %s) AS s', m ->> 'product_column', m ->> 'amount', m ->> 'source', sales));
 		IF (bare ->> 'bare')::bigint > 0 AND (bare ->> 'bare')::bigint < (bare ->> 'n')::bigint THEN
 			condition := (m ->> 'product_column') || ' IS NOT NULL';
