@@ -149,13 +149,14 @@ while ($gallery =~ /```sql\n(SELECT \* FROM agentcrm\.attach(?:_query)?\('(\w+)'
 	is($node->safe_psql('applications', qq{SELECT string_agg(DISTINCT table_name, ', ' ORDER BY table_name) FROM agentcrm.source_watch JOIN agentcrm.source USING (source_id) WHERE name = '$name'}), $watched, "$name: what is watched");
 }
 cmp_ok(scalar keys %shown, '>=', $shapes ? 13 : 9, 'calls of the document were run: ' . join(', ', sort keys %shown));
-# whom the document does not show is tried by the call of the dry run
-foreach my $row (split /\n/, $node->safe_psql('applications', q{SELECT app || '|' || coalesce(', schemas => ' || quote_literal(schemas), ', schemas => ' || quote_literal(ARRAY[app])) FROM expected.mapping WHERE clients IS NOT NULL ORDER BY 1}))
+# whom the document does not show is tried by the call that answers the questions
+foreach my $row (split /\n/, $node->safe_psql('applications', q{SELECT app || '|' || agentcrm.attach_call(app, m -> 'options') FROM best JOIN expected.mapping USING (app) WHERE clients IS NOT NULL ORDER BY app COLLATE "C"}))
 {
-	my ($app, $schemas) = split /\|/, $row;
+	my ($app, $call) = split /\|/, $row, 2;
 	next if $shown{$app};
-	is($node->safe_psql('applications', qq{SELECT string_agg(trim_scale(detail::numeric)::text, '|' ORDER BY array_position('{clients,orders,lines,amount}', item))
-		FROM agentcrm.attach('$app'$schemas, dry_run => true) WHERE item IN ('clients', 'orders', 'lines', 'amount')}), expected('applications', $app), "$app: figures of a dry run");
+	$call =~ s/^SELECT \* FROM (.*)\)$/$1, dry_run => true)/s;
+	is($node->safe_psql('applications', qq{SELECT string_agg(trim_scale(detail::numeric)::text, '|' ORDER BY array_position('{clients,orders,lines,amount}', item)) FROM $call
+		WHERE item IN ('clients', 'orders', 'lines', 'amount')}), expected('applications', $app), "$app: figures of a dry run");
 }
 clean($node, 'applications', 'the gallery');
 
