@@ -101,13 +101,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		SELECT rel, schema, col, family, plain, name, max(weight) AS weight FROM (
 			SELECT k.*, agentcrm.propose_root(n.name) AS name, n.weight
 			FROM keyed k, LATERAL (VALUES (k.plain, 0.75), (regexp_replace(k.plain, '^[^_]+_', ''), 0.7), (regexp_replace(k.plain, '^.*_', ''), 0.65), (regexp_replace(k.plain, '^(t|tb|tbl|tab)_?', ''), 0.72),
-				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm|dim|dimension)$', ''), 0.68), (regexp_replace(k.plain, '^[^_]+_|_(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', '', 'g'), 0.66)) AS n(name, weight)
+				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm|mst|mstr|dim|dimension)$', ''), 0.68), (regexp_replace(k.plain, '^[^_]+_|_(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', '', 'g'), 0.66)) AS n(name, weight)
 			UNION ALL
 			SELECT k.*, 'key ' || agentcrm.propose_root(k.key_plain), 0.8 FROM keyed k WHERE k.key_plain !~ '^(id|code|name|no|nr|number|key|ref|rowid|uuid|guid|oid|pk|email|num|line_?no|line)$') AS n
 		WHERE length(name) >= 3 GROUP BY 1, 2, 3, 4, 5, 6),
 	free AS MATERIALIZED (
 		SELECT c.*, t.plain AS table_plain, t.schema FROM c JOIN t ON t.rel = c.rel
-		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 3 AND NOT c.words && '{qty,price,total}' AND c.plain !~ '(^|_)(version|revision)(_|$)'
+		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 2 AND NOT c.words && '{qty,price,total}' AND c.plain !~ '(^|_)(version|revision)(_|$)'
 			AND NOT EXISTS (SELECT FROM (SELECT d.rel, unnest(d.cols) AS col FROM declared d) AS used WHERE used.rel = c.rel AND used.col = c.col)),
 	called AS MATERIALIZED (
 		SELECT DISTINCT plain, stem, 'key ' || agentcrm.propose_root(plain) AS whole, agentcrm.propose_stem(coalesce(substring(plain FROM '_([^_]+_(?:id|no|nr|key|num|code|uuid|sk))$'), substring(plain FROM '^(?:current|present|actual|last|main|primary)_(.+)$'))) AS tail FROM (SELECT DISTINCT plain, stem FROM free) AS f),

@@ -214,7 +214,7 @@ BEGIN
 		role := CASE WHEN f.alias = m ->> 'base' THEN 'is_sale' ELSE 'line_ok' END;
 		condition := NULL;
 		yes := CASE WHEN f.family = 'text' THEN format('%s = %L', named, translate(f.profile ->> 'sample', 'NnFf0', 'YyTt1')) WHEN f.family = 'bool' THEN named ELSE format('%s = 1', named) END;
-		IF f.plain ~ '(^|_)(is_)?(deleted?|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
+		IF f.plain ~ '(^|_)(is_)?(deleted?|del_fla?g|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
 			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;

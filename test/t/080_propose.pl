@@ -127,7 +127,7 @@ is(figures('kinds', 'again'), '5|25|50|350', 'and the answer counts');
 
 new_database('applications');
 load('applications', getcwd() . '/test/propose/applications.sql');
-cmp_ok($all = judge('applications'), '>=', 30, "$all applications");
+cmp_ok($all = judge('applications'), '>=', 34, "$all applications");
 is($node->safe_psql('applications', q{SELECT string_agg(app, ', ') FROM best
 	WHERE (SELECT count(DISTINCT q ->> 'argument') FROM jsonb_array_elements(m -> 'questions') q WHERE (q ->> 'open')::boolean) > 2}), '', 'none asks more than two questions');
 my $document = slurp_file('doc/attach.md');
