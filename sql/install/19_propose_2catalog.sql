@@ -37,7 +37,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			CASE WHEN divided THEN (SELECT sum(pg_relation_size(t.member)) FROM agentcrm.relation_tree(h.oid) t) ELSE pg_relation_size(h.oid) END / current_setting('block_size')::int AS pages
 		FROM here h)
 	SELECT array_agg((h.oid, format('%I.%I', h.nspname, h.relname), h.nspname, h.plain, coalesce(k.words, '{}'), s.n_rows, s.pages, agentcrm.propose_key(h.oid),
-		CASE WHEN k.words && '{archive}' THEN 'archive, log or staging' WHEN k.words && '{vendor}' THEN 'purchase' WHEN k.words && '{quote}' THEN 'quote or cart'
+		CASE WHEN k.words && '{archive}' THEN 'archive, log or staging' WHEN k.words && '{vendor}' AND NOT k.words && '{rep}' THEN 'purchase' WHEN k.words && '{quote}' THEN 'quote or cart'
 			WHEN schemas IS NULL AND z.words && '{archive,vendor}' THEN 'schema ' || h.nspname END)::agentcrm.propose_table ORDER BY h.oid)
 	FROM here h JOIN size s USING (oid) LEFT JOIN known k ON k.name = h.plain LEFT JOIN known z ON z.name = h.space
 $$;
@@ -51,8 +51,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		FROM unnest(tables) t JOIN pg_attribute a ON a.attrelid = t.rel AND a.attnum > 0 AND NOT a.attisdropped
 		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		WHERE has_column_privilege(t.rel, a.attnum, 'SELECT')),
+	marked AS (	-- l_orderkey, l_quantity, ...: letters that nearly all columns of a table begin with say nothing
+		SELECT rel, min(mark) AS mark FROM (SELECT rel, substring(lower(col) FROM '^([a-z]{1,3}_)..') AS mark, count(*) AS n FROM here GROUP BY 1, 2) AS m
+		WHERE mark NOT IN ('id_', 'fk_', 'is_', 'no_', 'nr_', 'cod_', 'num_') AND n >= 3 AND n >= 0.8 * (SELECT count(*) FROM here h WHERE h.rel = m.rel) GROUP BY rel),
+	bare AS MATERIALIZED (
+		SELECT h.rel, h.attnum, CASE WHEN m.mark IS NOT NULL AND starts_with(lower(h.col), m.mark) THEN substr(h.col, length(m.mark) + 1) ELSE h.col END AS bare FROM here h LEFT JOIN marked m USING (rel)),
 	named AS MATERIALIZED (	-- each name and each type but once
-		SELECT col, plain, agentcrm.propose_stem(plain) AS stem FROM (SELECT col, agentcrm.propose_plain(col) AS plain FROM (SELECT DISTINCT col FROM here) AS d) AS p),
+		SELECT bare, plain, agentcrm.propose_stem(plain) AS stem FROM (SELECT bare, agentcrm.propose_plain(bare) AS plain FROM (SELECT DISTINCT bare FROM bare) AS d) AS p),
 	typed AS MATERIALIZED (
 		SELECT atttypid, agentcrm.base_type(atttypid) AS type FROM (SELECT DISTINCT atttypid FROM here) AS d),
 	known AS MATERIALIZED (
@@ -64,7 +69,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			WHEN y.oid IN ('json'::regtype, 'jsonb'::regtype) THEN 'json' WHEN y.typtype = 'e' THEN 'enum' WHEN y.typcategory = 'S' THEN 'text' ELSE 'other' END,
 		format_type(y.oid, NULL), coalesce(k.words, '{}'), h.attnotnull, coalesce(h.col = ANY (h.key), false), coalesce(h.key = ARRAY[h.col], false),
 		substring(h.preset FROM '^\(?''?([^'']*?)''?(?:\)|::.*)?$'))::agentcrm.propose_column ORDER BY h.rel, h.attnum)
-	FROM here h JOIN named n USING (col) JOIN typed b USING (atttypid) JOIN pg_type y ON y.oid = b.type LEFT JOIN known k ON k.name = n.plain
+	FROM here h JOIN bare r USING (rel, attnum) JOIN named n USING (bare) JOIN typed b USING (atttypid) JOIN pg_type y ON y.oid = b.type LEFT JOIN known k ON k.name = n.plain
 $$;
 COMMENT ON FUNCTION agentcrm.propose_columns(agentcrm.propose_table[]) IS 'Internal: columns of tables, with what their names may mean';
 
@@ -96,16 +101,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		SELECT rel, schema, col, family, plain, name, max(weight) AS weight FROM (
 			SELECT k.*, agentcrm.propose_root(n.name) AS name, n.weight
 			FROM keyed k, LATERAL (VALUES (k.plain, 0.75), (regexp_replace(k.plain, '^[^_]+_', ''), 0.7), (regexp_replace(k.plain, '^.*_', ''), 0.65), (regexp_replace(k.plain, '^(t|tb|tbl|tab)_?', ''), 0.72),
-				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', ''), 0.68)) AS n(name, weight)
+				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm|mst|mstr|dim|dimension)$', ''), 0.68), (regexp_replace(k.plain, '^[^_]+_|_(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', '', 'g'), 0.66)) AS n(name, weight)
 			UNION ALL
 			SELECT k.*, 'key ' || agentcrm.propose_root(k.key_plain), 0.8 FROM keyed k WHERE k.key_plain !~ '^(id|code|name|no|nr|number|key|ref|rowid|uuid|guid|oid|pk|email|num|line_?no|line)$') AS n
 		WHERE length(name) >= 3 GROUP BY 1, 2, 3, 4, 5, 6),
 	free AS MATERIALIZED (
 		SELECT c.*, t.plain AS table_plain, t.schema FROM c JOIN t ON t.rel = c.rel
-		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 3
+		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 2 AND NOT c.words && '{qty,price,total}' AND c.plain !~ '(^|_)(version|revision)(_|$)'
 			AND NOT EXISTS (SELECT FROM (SELECT d.rel, unnest(d.cols) AS col FROM declared d) AS used WHERE used.rel = c.rel AND used.col = c.col)),
 	called AS MATERIALIZED (
-		SELECT DISTINCT plain, stem, 'key ' || agentcrm.propose_root(plain) AS whole, agentcrm.propose_stem(substring(plain FROM '_([^_]+_(?:id|no|nr|key|num|code|uuid))$')) AS tail FROM (SELECT DISTINCT plain, stem FROM free) AS f),
+		SELECT DISTINCT plain, stem, 'key ' || agentcrm.propose_root(plain) AS whole, agentcrm.propose_stem(coalesce(substring(plain FROM '_([^_]+_(?:id|no|nr|key|num|code|uuid|sk))$'), substring(plain FROM '^(?:current|present|actual|last|main|primary)_(.+)$'))) AS tail FROM (SELECT DISTINCT plain, stem FROM free) AS f),
 	asks AS MATERIALIZED (
 		SELECT f.rel, f.col, f.schema, f.family, split_part(f.table_plain, '_', 1) AS prefix, a.name, a.penalty FROM free f JOIN called USING (plain, stem), LATERAL (VALUES (f.stem, 0.0), (whole, 0.0), (tail, 0.1)) AS a(name, penalty)
 		WHERE a.name IS NOT NULL AND (a.penalty = 0 OR a.name <> f.stem)),
@@ -121,10 +126,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		WHERE k.rel <> f.rel
 		UNION ALL	-- "parent" of a table that is named after its header
 		SELECT f.rel, f.col, k.rel, k.col, 0.7 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
-		WHERE k.rel <> f.rel AND f.plain ~ '^(parent|header|head|hdr|master|doc|document|kopf)(_?(id|no|name|key))?$' AND k.is_key AND starts_with(f.table_plain, k.plain || '_')
+		WHERE k.rel <> f.rel AND f.plain ~ '^(parent|header|head|hdr|master|doc|document|kopf)(_?(id|no|name|key))?$' AND k.is_key AND starts_with(f.table_plain, regexp_replace(k.plain, '_?(header|head|hdr|kopf)$', '') || '_')
 		UNION ALL	-- salesperson_id, seller: of users or employees
 		SELECT f.rel, f.col, k.rel, k.col, 0.4 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
-		WHERE k.rel <> f.rel AND f.words && '{rep}' AND k.words && '{rep,user}' AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice,line}' AND f.plain ~ '(id|no|nr|key|code|user|rep|author)$'),
+		WHERE k.rel <> f.rel AND f.words && '{rep}' AND k.words && '{rep,user}' AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,invoice,line}' AND (k.words && '{rep}' OR NOT k.words && '{order}') AND f.plain ~ '(id|no|nr|key|code|user|rep|author)$'),
 	ranked AS (
 		SELECT *, row_number() OVER (PARTITION BY rel, from_col ORDER BY weight DESC, target) AS rank
 		FROM (SELECT DISTINCT ON (f.rel, f.from_col, f.target) f.*, x.schema = y.schema AS at_home, bool_or(x.schema = y.schema) OVER (PARTITION BY f.rel, f.from_col) AS any_at_home
@@ -139,7 +144,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		UNION ALL	-- a key of several columns that another table has by the same names
 		SELECT (x.rel, y.key, y.rel, y.key, 'name', 0.75)::agentcrm.propose_link
 		FROM t y JOIN t x ON x.schema = y.schema AND x.rel <> y.rel JOIN holds h ON h.rel = x.rel
-		WHERE x.words && '{line,order,invoice}' AND x.barred IS NULL AND y.barred IS NULL AND cardinality(y.key) BETWEEN 2 AND 3 AND y.words && '{order,invoice,doc}' AND y.key <@ h.cols AND NOT y.key @> coalesce(x.key, '{}')
+		WHERE x.words && '{line,order,invoice}' AND x.barred IS NULL AND y.barred IS NULL AND cardinality(y.key) BETWEEN 2 AND 3 AND y.words && '{order,invoice,doc,client,product}' AND NOT y.words && '{other,line}' AND y.key <@ h.cols AND NOT y.key @> coalesce(x.key, '{}')
 			AND NOT EXISTS (SELECT FROM declared d WHERE d.rel = x.rel AND d.target = y.rel)) AS all_links
 $$;
 COMMENT ON FUNCTION agentcrm.propose_links(agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: references between tables, declared or supposed';

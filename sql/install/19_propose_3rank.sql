@@ -41,15 +41,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			+ CASE WHEN lf.has_qty THEN 2 ELSE 0 END + CASE WHEN lf.has_money THEN 2 ELSE 0 END
 			+ CASE WHEN lk.to_product THEN 2.5 WHEN lf.names_product THEN 1.5 ELSE 0 END
 			+ CASE WHEN o.to_client THEN 3 WHEN o.names_client THEN 2 WHEN o.to_client2 THEN 1.5 WHEN lk.to_client OR o.by_role THEN 1 ELSE 0 END
+			- CASE WHEN o.named_order <= 0 AND NOT (o.to_client OR o.names_client OR o.to_client2 OR o.by_role) THEN 4 ELSE 0 END	-- a calendar, a shop
 			+ CASE WHEN o.has_order_date THEN 2 WHEN o.has_date THEN 1.5 ELSE 0 END
 			+ CASE k.how WHEN 'foreign key' THEN 1 ELSE 3 * (k.score - 0.75) END
 			+ CASE WHEN l.n_rows > 0 AND o.n_rows > 0 THEN 1 ELSE 0 END + CASE WHEN l.n_rows > 0 AND o.n_rows > 0 AND l.n_rows >= 0.7 * o.n_rows AND l.n_rows <= 60 * o.n_rows THEN 0.5 ELSE 0 END
 			+ least(ln(1 + o.n_rows) / 10, 1) AS score
-		FROM k JOIN t l ON l.rel = k.rel JOIN o ON o.rel = k.target AND o.rel <> l.rel JOIN f lf ON lf.rel = l.rel
+		FROM k JOIN unnest(columns) kc ON kc.rel = k.rel AND kc.col = k.cols[1] JOIN t l ON l.rel = k.rel JOIN o ON o.rel = k.target AND o.rel <> l.rel JOIN f lf ON lf.rel = l.rel
 		LEFT JOIN (SELECT rel, bool_or(to_product) AS to_product, bool_or(to_client) AS to_client FROM k GROUP BY rel) AS lk ON lk.rel = l.rel
-		WHERE (lf.has_qty OR lf.has_money) AND o.has_date AND (o.to_client OR o.to_client2 OR o.names_client OR o.by_role OR lk.to_client OR lf.names_client)
+		WHERE (k.how = 'foreign key' OR l.schema = o.schema) AND (lf.has_qty OR lf.has_money) AND o.has_date AND (o.to_client OR o.to_client2 OR o.names_client OR o.by_role OR lk.to_client OR lf.names_client)
 			AND (NOT o.words && '{client,product}' OR o.words && '{order,invoice,doc}')
-		ORDER BY l.rel, o.rel, (k.how = 'foreign key') DESC, k.score DESC),
+		ORDER BY l.rel, o.rel, (k.how = 'foreign key') DESC, k.score DESC, kc.plain ~ 'old|orig|prev|copy|copied|source|link|relat|return|refund|against|replac|merge|parent', kc.required DESC, kc.attnum),
 	flat AS (
 		SELECT t.rel, 5 + CASE WHEN t.words && '{order,invoice}' THEN 3 WHEN t.words && '{doc}' THEN 1.5 ELSE 0 END + CASE WHEN t.words && '{line}' THEN 1 ELSE 0 END - CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END
 			+ CASE WHEN f.has_price THEN 1 ELSE 0 END + CASE WHEN t.n_rows > 0 THEN 1 ELSE 0 END + CASE WHEN f.has_order_date THEN 1 ELSE 0 END + least(ln(1 + t.n_rows) / 10, 1) AS score
@@ -57,7 +58,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	heads AS (
 		SELECT o.rel, o.named_order + CASE WHEN o.to_client THEN 3 WHEN o.names_client THEN 2 ELSE 0.5 END + CASE WHEN o.has_order_date THEN 2 ELSE 1 END + CASE WHEN o.n_rows > 0 THEN 1 ELSE 0 END + least(ln(1 + o.n_rows) / 10, 1) AS score
 		FROM o WHERE o.named_order >= 1 AND o.has_date AND o.has_money AND (o.to_client OR o.names_client OR o.to_client2 AND o.words && '{order}') AND NOT o.words && '{line}'
-			AND NOT EXISTS (SELECT FROM pair p WHERE p.o = o.rel AND p.score >= 9)),
+			AND NOT EXISTS (SELECT FROM pair p WHERE p.o = o.rel AND p.score >= 9) AND NOT EXISTS (SELECT FROM flat WHERE flat.rel = o.rel)),
 	everything AS (
 		SELECT jsonb_build_object('kind', 'pair', 'o', o, 'l', l, 'cols', cols, 'target_cols', target_cols, 'how', how) AS found, score, l AS first FROM pair WHERE score >= 9
 		UNION ALL

@@ -27,6 +27,7 @@ DECLARE
 	asked oid := (m -> 'wanted' ->> (role || 's'))::oid;
 	w record;
 	seen record;
+	found boolean := false;
 BEGIN
 	FOR w IN
 		SELECT CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS at, k AS link, k.how AS means, t.named AS leads_to, c.col,
@@ -37,16 +38,16 @@ BEGIN
 					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to' THEN 2.5 WHEN c.plain ~ 'bill_to' THEN 0.5 ELSE 0 END
 					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib|contact' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
 					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
-					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
+					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'location|address|contact|(^|_)site' THEN 1.5 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
 					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
 				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
 					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
-				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
+				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 WHEN t.plain ~ 'person|people|contact|part(y|ner)$' AND c.words && '{rep}' THEN 1 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
 					+ CASE WHEN c.plain ~ 'sales|rep|seller|verkauf|vertret|vend|commerc|agent' THEN 1 ELSE 0 END - CASE WHEN c.plain ~ 'creat|author|updat|modif|write|approv|cancel|valid|pack|pick|driver|cashier|cloture' THEN 2.5 ELSE 0 END
 			END AS points
 		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)],
 			LATERAL (SELECT (v ->> 'n')::numeric AS n, (v -> c.col ->> 'distinct')::numeric AS different, (v -> c.col ->> 'filled')::numeric AS filled FROM (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS y) AS p
-		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC LIMIT 6
+		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC, k.how = 'foreign key' DESC, c.attnum, k.target LIMIT 6
 	LOOP
 		CONTINUE WHEN w.points < CASE role WHEN 'client' THEN 1 WHEN 'product' THEN 1.5 ELSE 2.5 END;
 		alias := w.at;
@@ -61,8 +62,32 @@ BEGIN
 			SELECT * INTO seen FROM agentcrm.propose_overlap(tables, w.link);
 			CONTINUE WHEN seen.hits < 0.6 * seen.asked OR role = 'rep' AND coalesce(seen.asked, 0) = 0;
 			evidence := format('no foreign key; name leads to %s', w.leads_to) || CASE WHEN seen.asked > 0 THEN format(', where %s of %s values are found', seen.hits, seen.asked) ELSE '' END;
-			score := score + CASE WHEN seen.asked > 0 THEN 0.5 ELSE 0 END;
+			score := score + CASE WHEN seen.hits < seen.asked THEN -1 WHEN seen.asked > 0 THEN 0.5 ELSE 0 END;
 		END IF;
+		RETURN NEXT;
+		found := true;
+	END LOOP;
+	IF found OR role = 'rep' THEN
+		RETURN;
+	END IF;
+	-- no name leads there: values may, where they are too long to agree by chance
+	FOR w IN
+		SELECT CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS at, (k.rel, ARRAY[k.col], t.rel, t.key, 'name', 0)::agentcrm.propose_link AS link, t.named AS leads_to, k.col
+		FROM unnest(columns) k JOIN unnest(tables) t ON cardinality(t.key) = 1 AND t.rel <> k.rel JOIN unnest(columns) f ON f.rel = t.rel AND f.is_key AND f.family = k.family,
+			LATERAL (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS p
+		WHERE k.rel = CASE WHEN role = 'client' AND o IS NOT NULL OR l IS NULL THEN o ELSE l END AND k.family IN ('text', 'uuid') AND NOT k.is_key AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND (v -> k.col ->> 'distinct')::int > 2
+			AND role::text = ANY (t.words) AND NOT t.words && '{other,order,invoice}' AND t.barred IS NULL ORDER BY length(t.plain), k.attnum LIMIT 20
+	LOOP
+		SELECT * INTO seen FROM agentcrm.propose_overlap(tables, w.link);
+		CONTINUE WHEN seen.asked IS NULL OR seen.hits < 0.6 * seen.asked OR seen.hits < 3;
+		alias := w.at;
+		rel := (w.link).rel;
+		cols := (w.link).cols;
+		target := (w.link).target;
+		target_cols := (w.link).target_cols;
+		how := 'name';
+		score := 2;
+		evidence := format('%s of %s values are keys of %s', seen.hits, seen.asked, w.leads_to);
 		RETURN NEXT;
 	END LOOP;
 END $$;
@@ -81,7 +106,7 @@ BEGIN
 		FROM unnest(columns) a WHERE a.rel = relation AND a.family IN ('text', 'json')));
 	SELECT a.* INTO c FROM unnest(columns) a
 	WHERE coalesce((filled ->> a.col)::numeric >= 0.5 * (filled ->> 'n')::numeric, true) AND a.rel = relation AND a.family IN ('text', 'json') AND NOT a.plain ~ 'file|user_?name|login|nick|host|contact|short|search|sort|vor_?name|first|last|middle|sur_?name|maiden|path|image|lang'
-		AND a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie|title|titel|titulo|label|libelle|company|firma|razon_social|raison_sociale|ragione_sociale|description|descripcion|bezeichnung|descrip|designation|descr|opis|denominazione|descricao|email|e_mail|mail|number|code|sku|ref|reference|codigo)[0-9]?(_|$)|name[0-9]?$'
+		AND a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie|title|titel|titulo|label|libelle|company|firma|razon_social|raison_sociale|ragione_sociale|description|descripcion|bezeichnung|descrip|designation|descr|opis|denominazione|descricao|email|e_mail|mail|number|code|sku|ref|reference|codigo)[0-9]?(_|$)|name[0-9]?$|(^|_)nm[0-9]?$'
 	ORDER BY CASE WHEN a.plain ~ 'company_?name|firma|razon|raison|ragione|display_?name|full_?name|(customer|client|product|item|partner|kunden|artikel|customer)_?name' THEN 1
 		WHEN a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie)[0-9]?$|name[0-9]?$' THEN 2 WHEN a.plain ~ 'company|label|libelle|bezeichnung|titel|title|titulo|denominaz|designation' THEN 3
 		WHEN a.plain ~ '(^|_)(descr|opis)' THEN 4 WHEN a.plain ~ 'mail' THEN 5 ELSE 6 END, a.attnum LIMIT 1;
@@ -113,14 +138,20 @@ DECLARE
 	named text := agentcrm.propose_name(columns, relation, alias, tables);
 	key_family text := (SELECT c.family FROM unnest(columns) c WHERE c.rel = relation AND c.col = key);
 	template record;
+	translated text;
 	c agentcrm.propose_column;
 BEGIN
 	IF what = 'product' THEN	-- a variant is named and grouped by its template
 		SELECT t.rel, t.named AS tab, k.cols[1] AS col, k.target_cols[1] AS target INTO template FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target
 		WHERE k.rel = relation AND cardinality(k.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order}' AND k.target <> relation AND (k.how = 'foreign key' OR k.score >= 0.6) ORDER BY k.score DESC LIMIT 1;
-		IF template.rel IS NOT NULL AND (named IS NULL OR named ~ 'code|sku|ref|number|desc') AND agentcrm.propose_name(columns, template.rel, 't', tables) IS NOT NULL THEN
+		IF template.rel IS NOT NULL AND (named IS NULL OR named ~ 'code|sku|ref|number|desc' OR (SELECT t.plain ~ 'variant' FROM unnest(tables) t WHERE t.rel = relation)) AND agentcrm.propose_name(columns, template.rel, 't', tables) IS NOT NULL THEN
 			named := format('(SELECT %s FROM %s AS t WHERE t.%I = p.%I)', agentcrm.propose_name(columns, template.rel, 't', tables), template.tab, template.target, template.col);
 		END IF;
+	END IF;
+	IF named IS NULL OR named ~ 'code|sku|ref|number|mail' THEN	-- the name stands in a table of translations
+		SELECT format('(SELECT min(t.%I) FROM %s AS t WHERE t.%I = %s.%I)', a.col, t.named, k.cols[1], alias, propose_attributes.m ->> (alias || 'key')) INTO translated FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.rel JOIN unnest(columns) a ON a.rel = k.rel
+		WHERE k.target = relation AND k.target_cols = ARRAY[propose_attributes.m ->> (alias || 'key')] AND t.plain ~ 'lang$|transl|trl$|i18n' AND a.family = 'text' AND a.plain ~ '^(name|title|label|nom|nombre|bezeichnung)$' ORDER BY a.attnum LIMIT 1;
+		named := coalesce(translated, named);
 	END IF;
 	m := agentcrm.propose_add(m, jsonb_build_object(what || '_name', named), CASE WHEN named IS NOT NULL THEN agentcrm.propose_role(what || '_name', relation, named, 2, 'name') END);
 	SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND (a.family = 'bool' AND a.plain ~ '^(is_)?(active|enabled|aktiv|activo|actif)$' OR a.family IN ('bool', 'int') AND a.plain ~ '^(is_)?(discontinued|obsolete|inactive|blocked|gesperrt|disabled|baja)$'
@@ -198,6 +229,9 @@ DECLARE
 	root agentcrm.propose_column;
 	c agentcrm.propose_column;
 	empty numeric;
+	nobody text;
+	bare text;
+	seen jsonb;
 BEGIN
 	FOR w IN SELECT * FROM agentcrm.propose_ways(m, 'client', tables, columns, links) ORDER BY score DESC LOOP
 		n := n + 1;
@@ -207,12 +241,25 @@ BEGIN
 		m := agentcrm.propose_add(m || jsonb_build_object('client_score', w.score, 'client_expression', expression), jsonb_build_object('client', expression));
 		IF cardinality(w.cols) = 1 THEN
 			empty := 1 - (m -> 'profiles' -> w.alias -> w.cols[1] ->> 'filled')::numeric / nullif((m -> 'profiles' -> w.alias ->> 'n')::numeric, 0);
+			-- 0 or an empty text that leads nowhere stands for nobody
+			nobody := CASE WHEN m -> 'profiles' -> w.alias -> w.cols[1] ->> 'min' = '0' THEN '0' WHEN m -> 'profiles' -> w.alias -> w.cols[1] ->> 'sample' = '' THEN '''''' END;
+			IF w.how <> 'foreign key' AND nobody IS NOT NULL THEN
+				seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''known'', EXISTS (SELECT FROM %1$s WHERE %2$I = %3$s), ''share'', (SELECT avg((%4$I = %3$s)::int) FROM %5$s))',
+					agentcrm.relation_name(w.target), w.target_cols[1], nobody, w.cols[1], agentcrm.propose_from(tables, w.rel, 's', 60)));
+				IF seen ->> 'known' = 'false' THEN
+					empty := empty + (seen ->> 'share')::numeric;
+					expression := format('nullif(%s, %s)', expression, nobody);
+					m := agentcrm.propose_add(m || jsonb_build_object('client_expression', expression), jsonb_build_object('client', expression),
+						agentcrm.propose_role('client', w.rel, expression, w.score + 0.3, format('%s stands for nobody in %s %% of rows', nobody, round(100 * (seen ->> 'share')::numeric, 1))));
+				END IF;
+			END IF;
 			SELECT a.* INTO guest FROM unnest(columns) a WHERE a.rel = w.rel AND a.family = 'text' AND a.plain ~ '(^|_)e?_?mail(_address)?$' ORDER BY a.plain ~ 'customer|buyer|guest|client' DESC, a.attnum LIMIT 1;
 			IF empty > 0 AND guest.col IS NOT NULL THEN
-				expression := format('coalesce(%s::text, lower(%s.%I))', expression, w.alias, guest.col);
+				bare := expression;
+				expression := format(CASE WHEN guest.required AND guest.preset = '' THEN 'coalesce(%s::text, nullif(lower(%s.%I), ''''))' ELSE 'coalesce(%s::text, lower(%s.%I))' END, bare, w.alias, guest.col);
 				m := agentcrm.propose_add(m || jsonb_build_object('client_expression', expression), jsonb_build_object('client', expression),
 					agentcrm.propose_role('client', w.rel, expression, w.score + 0.5, format('%s %% of orders have no client but an e-mail address: guests', round(100 * empty, 1)), NULL, 1));
-				m := m || jsonb_build_object('guests', jsonb_build_object('share', empty, 'with', expression, 'without', agentcrm.sql_key(w.alias, w.cols), 'clients', agentcrm.relation_name(w.target)));
+				m := m || jsonb_build_object('guests', jsonb_build_object('share', empty, 'with', expression, 'without', bare, 'clients', agentcrm.relation_name(w.target)));
 				CONTINUE;
 			ELSIF empty > 0 THEN
 				m := m || jsonb_build_object('no_client', empty);
@@ -270,12 +317,26 @@ BEGIN
 		expression := agentcrm.sql_key(w.alias, w.cols);
 		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('product', w.rel, expression, w.score, w.evidence, m -> 'profiles' -> w.alias -> w.cols[1] ->> 'min', n));
 		CONTINUE WHEN n > 1;
+		IF cardinality(w.cols) = 1 AND w.how <> 'foreign key' AND m -> 'profiles' -> w.alias -> w.cols[1] ->> 'sample' = '' THEN
+			expression := format('nullif(%s, '''')', expression);
+		END IF;
 		m := m || jsonb_build_object('product_column', expression, 'product_score', w.score);
 		-- line -> stock item -> product: what stands at a place is not what is sold
-		SELECT k.*, t.named AS tab INTO next FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(tables) s ON s.rel = k.rel
-		WHERE k.rel = w.target AND cardinality(k.cols) = 1 AND cardinality(w.cols) = 1 AND t.words && '{product}' AND NOT t.words && '{other,order}' AND t.barred IS NULL AND k.target <> w.target AND s.plain ~ 'stock|site|inventor|warehouse|store_item|lot|batch|location|listing|offer|lager|magas'
+		SELECT k.*, t.named AS tab, array_position(w.target_cols, k.cols[1]) AS shared INTO next FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(tables) s ON s.rel = k.rel
+		WHERE k.rel = w.target AND cardinality(k.cols) = 1 AND (cardinality(w.cols) = 1 OR k.cols <@ w.target_cols) AND t.words && '{product}' AND NOT t.words && '{other,order}' AND t.barred IS NULL AND k.target <> w.target
+			AND (s.plain ~ 'stock|site|inventor|warehouse|store_item|lot|batch|location|listing|offer|lager|magas' OR s.words && '{line}' AND s.words && '{order,invoice,doc}')
 		ORDER BY k.how = 'foreign key' DESC, k.score DESC LIMIT 1;
-		IF next.rel IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN
+		IF next.shared IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN	-- the line holds the product's key itself, as part of the other
+			expression := agentcrm.sql_key(w.alias, ARRAY[w.cols[next.shared]]);
+			m := agentcrm.propose_add(m || jsonb_build_object('product_column', expression), jsonb_build_object('product', expression), agentcrm.propose_role('product', w.rel, expression, w.score + 0.5, format('part of a reference to %s, and there to %s', agentcrm.relation_name(w.target), next.tab)));
+			w.cols := ARRAY[w.cols[next.shared]];
+			w.target := next.target;
+			w.target_cols := next.target_cols;
+			w.how := 'name';
+		ELSIF next.rel IS NOT NULL AND m -> 'wanted' ->> 'products' IS NULL THEN
+			IF w.alias = 'l' AND (SELECT s.words && '{line}' FROM unnest(tables) s WHERE s.rel = w.target) THEN
+				m := m || jsonb_build_object('twin', w.target, 'twin_key', w.target_cols[1], 'twin_column', w.cols[1]);
+			END IF;
 			expression := format('(SELECT s.%I FROM %s AS s WHERE s.%I = %s)', next.cols[1], agentcrm.relation_name(w.target), w.target_cols[1], expression);
 			IF m ->> 'o' IS NOT NULL AND NOT m -> 'options' ? 'watch' THEN
 				m := agentcrm.propose_add(m, jsonb_build_object('watch', jsonb_build_object(agentcrm.relation_name(w.target), jsonb_build_object('key', w.target_cols, 'orders', format('SELECT %s FROM %s WHERE %I = ANY ($1)',
@@ -333,19 +394,24 @@ END $$;
 COMMENT ON FUNCTION agentcrm.propose_rep(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the rep of a mapping';
 
 -- When an order was made: the name says most; a column that updates move, or that few rows have, is not it.
-CREATE FUNCTION agentcrm.propose_at(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+CREATE FUNCTION agentcrm.propose_at(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d record;
+	day record;
 	n int := 0;
 	expression text;
 BEGIN
 	SELECT format('%s.%I', m ->> 'base', c.col) INTO expression FROM unnest(columns) c, LATERAL (SELECT m -> 'profiles' -> (m ->> 'base') AS p) AS v
 	WHERE c.rel = CASE m ->> 'base' WHEN 'o' THEN (m ->> 'o')::oid ELSE (m ->> 'l')::oid END AND c.family = 'time' AND c.plain ~ 'confirm|valida|complet|placed|submitted|bestatig|approv|posted' AND (p -> c.col ->> 'filled')::bigint BETWEEN 1 AND (p ->> 'n')::bigint - 1 ORDER BY c.attnum LIMIT 1;
 	m := m || jsonb_build_object('confirmed', expression);
+	-- a key of a table of days, as stars of facts have
+	SELECT k.rel, k.cols[1] AS col, t.named, k.target_cols[1] AS key, c.col AS day INTO day FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.target AND c.family = 'time' JOIN unnest(columns) f ON f.rel = k.rel AND f.col = k.cols[1]
+	WHERE k.rel = coalesce(m ->> 'o', m ->> 'l')::oid AND cardinality(k.cols) = 1 AND t.plain ~ '(^|_)(date|calendar|day|dates|days|kalender|fecha|datum|zeit)(_|$)' AND NOT t.words && '{order,invoice,client,product}'
+	ORDER BY f.words && '{late}', f.plain ~ 'sold|sale|order|invoice|purchase' DESC, f.attnum, c.plain ~ '(^|_)date$' DESC, c.attnum LIMIT 1;
 	FOR d IN
 		SELECT c.*, v.profile, v.filled, v.alias,
-			CASE WHEN c.words && '{ordered}' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed') THEN CASE WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
+			CASE WHEN c.words && '{ordered}' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed') THEN CASE WHEN (m ->> 'ordered')::boolean AND c.plain ~ 'invoice|facture|rechnung' THEN 2 WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
 				WHEN c.words && '{created}' AND NOT c.words && '{late}' THEN 2.5 WHEN c.words && '{late}' THEN -3 ELSE 1 END
 			+ CASE WHEN c.family = 'time' THEN 1 ELSE 0 END + CASE WHEN v.filled > 0.9 THEN 1 WHEN v.filled > 0.3 THEN 0.3 WHEN v.n > 0 THEN -3 ELSE 0 END
 			+ CASE WHEN v.n > 20 AND (v.profile ->> 'distinct')::numeric <= 1 THEN -3 ELSE 0 END + CASE WHEN c.plain ~ 'created|time$' AND c.type = 'date' THEN 0.2 ELSE 0 END + CASE WHEN v.alias = m ->> 'base' THEN 0.5 ELSE -1 END AS points
@@ -358,6 +424,7 @@ BEGIN
 			OR c.family = 'text' AND (c.words && '{ordered,created}' OR c.plain ~ 'date|datum') AND v.profile ->> 'sample' ~ '^\s*(19|20)\d\d-?[01]\d-?[0-3]\d')
 		ORDER BY points DESC, c.attnum LIMIT 5
 	LOOP
+		EXIT WHEN n = 0 AND d.points < 5 AND day.rel IS NOT NULL;
 		n := n + 1;
 		expression := format('%s.%I', d.alias, d.col);
 		expression := CASE WHEN d.family = 'time' THEN expression WHEN d.family = 'text' THEN format('nullif(%s, '''')::timestamp', expression)
@@ -366,6 +433,10 @@ BEGIN
 		m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('at', expression, 'at_score', d.points) ELSE '{}' END, CASE WHEN n = 1 THEN jsonb_build_object('at', expression) ELSE '{}' END,
 			agentcrm.propose_role('at', d.rel, expression, d.points, format('name; type %s; filled in %s %% of sampled rows; %s to %s', d.type, round(100 * coalesce(d.filled, 0)), d.profile ->> 'min', d.profile ->> 'max'), d.profile ->> 'max', n));
 	END LOOP;
+	IF n = 0 AND day.rel IS NOT NULL THEN
+		expression := format('(SELECT d.%I FROM %s AS d WHERE d.%I = %s.%I)', day.day, day.named, day.key, m ->> 'base', day.col);
+		m := agentcrm.propose_add(m || jsonb_build_object('at', expression, 'at_score', 5), jsonb_build_object('at', expression), agentcrm.propose_role('at', day.rel, expression, 5, format('%I leads to the calendar %s', day.col, day.named)));
+	END IF;
 	RETURN m;
 END $$;
-COMMENT ON FUNCTION agentcrm.propose_at(jsonb, agentcrm.propose_column[]) IS 'Internal: the time of a mapping';
+COMMENT ON FUNCTION agentcrm.propose_at(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the time of a mapping';

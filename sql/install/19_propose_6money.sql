@@ -17,12 +17,15 @@ DECLARE
 	rest text;
 BEGIN
 	SELECT a.* INTO c FROM unnest(columns) a
-	WHERE a.rel = (m ->> 'l')::oid AND a.words && '{qty}' AND a.plain ~ 'cancel|storn|annul|(^|_)anul' AND a.family IN ('int', 'num', 'float') AND a.col IS DISTINCT FROM m ->> 'quantity_column' AND NOT a.words && '{price,total}'
+	WHERE a.rel = (m ->> 'l')::oid AND a.words && '{qty}' AND a.plain ~ 'cancel|storn|annul|(^|_)anul|void' AND a.family IN ('int', 'num', 'float') AND a.col IS DISTINCT FROM m ->> 'quantity_column' AND NOT a.words && '{price,total}'
 	ORDER BY a.attnum LIMIT 1;
 	IF c.col IS NULL OR NOT m ? 'quantity_column' THEN
 		RETURN m;
 	END IF;
 	cancelled := format('coalesce(%s, 0)', agentcrm.propose_number('l', c));
+	IF agentcrm.propose_ask(format('SELECT to_jsonb(bool_or(%s > %s)) FROM %s', cancelled, ordered, m ->> 'source')) = 'true' THEN	-- what is left, not what was ordered
+		RETURN m;
+	END IF;
 	rest := format('(%s - %s)', ordered, cancelled);
 	RETURN agentcrm.propose_add(agentcrm.propose_and(m || jsonb_build_object('quantity', rest, 'ordered_quantity', ordered, 'cancelled', cancelled), format('(%s <> 0 AND %s = %1$s) IS NOT TRUE', cancelled, ordered), 'line_ok'),
 		jsonb_build_object('quantity', rest), agentcrm.propose_role('quantity', c.rel, rest, 4.5, format('name; %I is what was cancelled of it', c.col)));
@@ -71,23 +74,33 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		WHERE k.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND k.family IN ('int', 'num', 'float', 'money') AND NOT k.in_key AND k.plain !~ '(^|_)id$|_id$|percent|pct' AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}'))
 			AND k.col IS DISTINCT FROM m ->> 'quantity_column'),
 	total AS (
-		SELECT 'total' AS kind, expression, col, 3.5 + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.2 ELSE 0 END
+		SELECT 'total' AS kind, expression, col, CASE WHEN is_price THEN 0 ELSE 3.5 END + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.2 ELSE 0 END
 				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END - CASE WHEN words && '{discount}' THEN 1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
-		FROM c WHERE words && '{total}' AND NOT is_price AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less')
+		FROM c WHERE (words && '{total}' AND NOT is_price OR words @> '{price,net}' AND plain !~ 'unit|einzel|stuck') AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less')
 			AND coalesce((profile ->> 'filled')::numeric, 1) > 0.5 * coalesce(n, 0) ORDER BY prior DESC, attnum LIMIT 5),
 	price AS (
-		SELECT *, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}' ORDER BY worth DESC, words && '{net}' DESC, attnum LIMIT 2),
+		SELECT * FROM (
+			SELECT expression, col, words, family, plain, is_price, attnum::int, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END - CASE WHEN plain ~ 'initial|original' THEN 0.3 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}'
+			UNION ALL	-- what the line refers to holds the price
+			SELECT format('(SELECT x.%I FROM %s AS x WHERE x.%I = l.%I)', k.col, agentcrm.relation_name(k.rel), m ->> 'twin_key', m ->> 'twin_column'), k.col, k.words, k.family, k.plain, true, 1000 + k.attnum, 0.2 - CASE WHEN k.words && '{price_bad}' THEN 1.5 ELSE 0 END
+			FROM unnest(columns) k WHERE k.rel = (m ->> 'twin')::oid AND k.family IN ('int', 'num', 'float', 'money') AND k.words && '{price}' AND NOT k.words && '{qty,tax,discount}') AS p
+		ORDER BY worth DESC, words && '{net}' DESC, attnum LIMIT 2 + (m ? 'twin')::int),
 	rebate AS (
 		SELECT d.*, agentcrm.propose_number(a.alias, d) AS expression, (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric AS most
 		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) d
-		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
+		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
 	computed AS (
 		SELECT 'product' AS kind, CASE WHEN m ->> 'quantity' = '1' THEN p.expression ELSE format('%s * %s', m ->> 'quantity', p.expression) END AS expression, p.col, 2.2 + p.worth AS prior, p.words, p.family, p.plain, p.is_price, p.attnum FROM price p
 		UNION ALL
 		SELECT 'product', CASE WHEN r.most <= 1 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' THEN format('%s * %s * (1 - coalesce(%s, 0))', m ->> 'quantity', p.expression, r.expression)
 				WHEN r.plain ~ 'amount|amt|value|betrag|montant|total|importe' OR r.most > 100 THEN format('%s * %s - coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)
 				ELSE format('%s * %s * (1 - coalesce(%s, 0) / 100.0)', m ->> 'quantity', p.expression, r.expression) END, p.col, 2.5 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
-		FROM price p, rebate r),
+		FROM price p, rebate r
+		UNION ALL	-- no column is called a price: one of two totals may be one
+		SELECT 'product', format('%s * %s', m ->> 'quantity', t.expression), t.col, 1, t.words, t.family, t.plain, true, t.attnum FROM total t WHERE m ->> 'quantity' <> '1' AND NOT EXISTS (SELECT FROM price)),
+	reduced AS (	-- a total that its own discount comes off
+		SELECT 'reduced' AS kind, format(CASE WHEN r.most <= 1 THEN '%s * (1 - coalesce(%s, 0))' ELSE '%s * (1 - coalesce(%s, 0) / 100.0)' END, t.expression, r.expression) AS expression, t.col, t.prior - 0.7 AS prior, t.words, t.family, t.plain, t.is_price, t.attnum
+		FROM total t, rebate r WHERE NOT t.words && '{net,discount}' AND r.most <= 100 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' LIMIT 2),
 	heads AS (
 		SELECT h.col, agentcrm.propose_number('o', h) AS expression, CASE WHEN h.words && '{net}' THEN 2 WHEN h.words && '{gross}' THEN 0.5 ELSE 1 END AS weight
 		FROM unnest(columns) h WHERE m ->> 'l' IS NOT NULL AND h.rel = (m ->> 'o')::oid AND h.family IN ('int', 'num', 'float', 'money') AND h.words && '{total,net}' AND NOT h.words && '{money_bad,qty}' AND NOT (h.words && '{tax}' AND NOT h.words && '{net,gross}') AND NOT (h.words && '{discount}')
@@ -95,8 +108,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	tax AS (
 		SELECT t.expression FROM c t WHERE t.words && '{tax}' AND NOT t.words && '{net,gross,money_bad,rate}' AND t.plain !~ 'code|class|percent' AND t.words && '{total,price}' ORDER BY t.attnum LIMIT 1)
 	SELECT jsonb_build_object('amounts', coalesce((SELECT jsonb_agg(jsonb_build_object('kind', kind, 'expression', expression, 'col', col, 'prior', prior, 'family', family, 'net', words && '{net}', 'gross', words && '{gross}', 'base', words && '{base}', 'plain', plain) ORDER BY prior DESC, attnum)
-			FROM (SELECT * FROM total UNION ALL SELECT * FROM computed) AS e), '[]'),
-		'heads', coalesce((SELECT jsonb_agg(jsonb_build_object('expression', expression, 'col', col, 'weight', weight)) FROM heads), '[]'), 'tax', (SELECT expression FROM tax))
+			FROM (SELECT * FROM total UNION ALL SELECT * FROM computed UNION ALL SELECT * FROM reduced) AS e), '[]'),
+		'heads', coalesce((SELECT jsonb_agg(jsonb_build_object('expression', expression, 'col', col, 'weight', weight)) FROM heads), '[]'), 'tax', (SELECT expression FROM tax),
+		'taxed', (SELECT format(CASE WHEN (profile ->> 'max')::numeric <= 1 THEN '(1 + coalesce(%s, 0))' ELSE '(1 + coalesce(%s, 0) / 100.0)' END, expression) FROM c
+			WHERE words && '{tax}' AND NOT words && '{net,gross,total,price}' AND family IN ('num', 'float') AND (profile ->> 'max')::numeric BETWEEN 0.001 AND 100 ORDER BY attnum LIMIT 1))
 $$;
 COMMENT ON FUNCTION agentcrm.propose_amounts(jsonb, agentcrm.propose_column[]) IS 'Internal: expressions that could be the net amount, totals of the header, and the tax of a line';
 
@@ -130,12 +145,12 @@ BEGIN
 		seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s FROM %s LIMIT 20000) AS s',
 			(SELECT string_agg(format('jsonb_build_object(''e%1$s'', jsonb_build_object(''some'', count(*) FILTER (WHERE e%1$s <> 0), ''size'', avg(abs(e%1$s)), ''least'', min(abs(e%1$s)) FILTER (WHERE e%1$s <> 0), ''whole'', bool_and(e%1$s = trunc(e%1$s)) %2$s))', i,
 					(SELECT string_agg(format(', ''as%s'', count(*) FILTER (WHERE %s), ''over%1$s'', count(*) FILTER (WHERE %3$s > e%1$s * 1.01)', j, format(near, 'e' || i, 'e' || j), 'e' || i), '') FROM generate_series(1, n) j
-						WHERE j <> i AND amounts -> (j - 1) ->> 'kind' = 'product')), ' || ') FROM generate_series(1, n) i),
+						WHERE j <> i AND amounts -> (j - 1) ->> 'kind' = 'product' AND amounts -> (j - 1) -> 'col' <> amounts -> (i - 1) -> 'col')), ' || ') FROM generate_series(1, n) i),
 			(SELECT string_agg(format('(%s)::numeric AS e%s', a ->> 'expression', i), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)), m ->> 'source')), '{}');
 		IF (m ->> 'whole')::boolean AND jsonb_array_length(heads) > 0 THEN
 			sums := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s, %s FROM %s GROUP BY %s) AS s',
-				(SELECT string_agg(format('jsonb_build_object(''h%1$s_%2$s'', count(*) FILTER (WHERE %3$s))', j, i, format(near, 'e' || i, 'h' || j)), ' || ') FROM generate_series(1, n) i, generate_series(1, jsonb_array_length(heads)) j),
-				(SELECT string_agg(format('sum((%s)::numeric) AS e%s', a ->> 'expression', i), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)),
+				(SELECT string_agg(format('jsonb_build_object(''h%1$s_%2$s'', count(*) FILTER (WHERE %3$s))', j, i, concat_ws(' OR ', format(near, 'e' || i, 'h' || j), CASE WHEN found ->> 'taxed' IS NOT NULL THEN format(near, 'g' || i, 'h' || j) END)), ' || ') FROM generate_series(1, n) i, generate_series(1, jsonb_array_length(heads)) j),
+				(SELECT string_agg(format('sum((%s)::numeric) AS e%s', a ->> 'expression', i) || coalesce(format(', sum((%s) * %s) AS g%s', a ->> 'expression', found ->> 'taxed', i), ''), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)),
 				(SELECT string_agg(format('min((%s)::numeric) AS h%s', h ->> 'expression', j), ', ') FROM jsonb_array_elements(heads) WITH ORDINALITY AS x(h, j)), m ->> 'source', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')))), '{}');
 		END IF;
 	END IF;
@@ -149,7 +164,7 @@ BEGIN
 		ORDER BY points DESC, i
 	LOOP
 		rank := rank + 1;
-		evidence := concat_ws('; ', CASE WHEN e.a ->> 'kind' = 'total' THEN 'name' ELSE 'quantity x price' END || CASE WHEN e.a ->> 'net' = 'true' THEN ' (net)' WHEN e.a ->> 'gross' = 'true' THEN ' (gross)' ELSE '' END,
+		evidence := concat_ws('; ', CASE WHEN e.a ->> 'kind' = 'total' THEN 'name' WHEN e.a ->> 'kind' = 'reduced' THEN 'name, less its discount' ELSE 'quantity x price' END || CASE WHEN e.a ->> 'net' = 'true' THEN ' (net)' WHEN e.a ->> 'gross' = 'true' THEN ' (gross)' ELSE '' END,
 			CASE WHEN e.a ->> 'kind' = 'total' THEN round(100 * e.agrees) || ' % of lines agree with quantity x price' END, 'its sum is ' || e.head || ' of the order in ' || round(100 * e.share) || ' %');
 		IF rank = 1 THEN
 			chosen := e.a || jsonb_build_object('i', e.i);

@@ -28,8 +28,12 @@ BEGIN
 	LOOP
 		SELECT quote_ident(a.col) INTO label FROM unnest(columns) a WHERE a.rel = k.target AND a.family IN ('text', 'json') AND a.col <> ALL (k.target_cols)
 		ORDER BY a.plain ~ '(^|_)(code|name|key|slug|identifier|machine)' DESC, a.plain ~ 'name|label|title|nom|bezeich|descr' DESC, a.attnum LIMIT 1;
+		IF label IS NULL OR label ~ 'colou?r|icon|css|style|template' THEN	-- what it is called stands in a table of translations
+			SELECT format('(SELECT l.%I FROM %s AS l WHERE l.%I = s.%I ORDER BY 1 LIMIT 1)', a.col, t.named, l.cols[1], l.target_cols[1]) INTO label FROM unnest(links) l JOIN unnest(tables) t ON t.rel = l.rel JOIN unnest(columns) a ON a.rel = l.rel
+			WHERE l.target = k.target AND l.target_cols = k.target_cols AND t.plain ~ 'lang|transl|trl$|i18n|local|label|text' AND a.family = 'text' AND a.col <> ALL (l.cols) AND a.plain ~ 'name|label|title|text|descr' ORDER BY a.attnum LIMIT 1;
+		END IF;
 		IF label IS NOT NULL THEN
-			RETURN agentcrm.propose_ask(format('SELECT jsonb_object_agg(%I::text, left(%s::text, 80)) FROM %s WHERE %1$I IS NOT NULL', k.target_cols[1], label, k.named));
+			RETURN agentcrm.propose_ask(format('SELECT jsonb_object_agg(%I::text, left(%s::text, 80)) FROM %s AS s WHERE %1$I IS NOT NULL', k.target_cols[1], label, k.named));
 		END IF;
 	END LOOP;
 	RETURN NULL;
@@ -47,10 +51,11 @@ BEGIN
 	IF m ->> 'source' IS NULL THEN
 		RETURN '[]';
 	END IF;
-	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed FROM %5$s GROUP BY 1 LIMIT 41) AS v',
-		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'))), '[]');
+	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
+		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'))), '[]');
 	SELECT seen || coalesce(jsonb_agg(jsonb_build_object('value', u.value, 'orders', NULL)), '[]') INTO seen FROM (
-		SELECT k AS value FROM jsonb_object_keys(labels) k
+		SELECT k AS value FROM jsonb_object_keys(labels) k	-- where all kinds of things have their statuses in one table, those of the same beginning
+		WHERE c.family = 'enum' OR (SELECT count(*) FROM jsonb_object_keys(labels)) <= 12 OR split_part(k, '_', 1) IN (SELECT split_part(s ->> 'value', '_', 1) FROM jsonb_array_elements(seen) s WHERE s ->> 'value' ~ '^[A-Za-z]+_')
 		UNION
 		SELECT unnest(s.most_common_vals::text::text[]) FROM pg_stats s JOIN pg_class r ON r.relname = s.tablename JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = s.schemaname
 		WHERE r.oid = c.rel AND s.attname = c.col AND s.n_distinct BETWEEN 1 AND 40) AS u
@@ -58,6 +63,8 @@ BEGIN
 	SELECT array_agg(agentcrm.propose_plain(coalesce(labels ->> (v ->> 'value'), v ->> 'value'))), count(*) FILTER (WHERE v ->> 'value' ~ '^\d+$' AND v ->> 'value' <> '0') > 0 INTO company, several FROM jsonb_array_elements(seen) v;
 	RETURN (SELECT coalesce(jsonb_agg(v || jsonb_build_object('label', labels ->> (v ->> 'value'), 'reading', CASE
 			WHEN v ->> 'value' IS NULL THEN 'unknown'
+			WHEN labels IS NULL AND c.plain ~ '^doc_?status$' AND v ->> 'value' ~ '^[012]$' THEN ('{draft,sale,cancelled}'::text[])[1 + (v ->> 'value')::int]
+			WHEN labels IS NOT NULL AND v ->> 'value' = '0' AND NOT labels ? '0' THEN 'draft'	-- none yet
 			WHEN labels IS NULL AND v ->> 'value' ~ '^-\d+$' THEN 'cancelled'
 			WHEN labels IS NULL AND v ->> 'value' ~ '^\d+$' THEN CASE WHEN several AND (v ->> 'value' = '0' OR v ->> 'value' = c.preset) THEN 'draft' WHEN (v ->> 'dated')::int = 0 AND (v ->> 'orders')::int > 0 OR (v ->> 'confirmed')::int = 0 AND (v ->> 'orders')::int > 0 THEN 'draft' ELSE 'unknown' END
 			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) IN ('unknown', 'open') AND 0 IN ((v ->> 'dated')::int, (v ->> 'confirmed')::int) AND (v ->> 'orders')::int > 0 THEN 'draft'
@@ -156,6 +163,9 @@ BEGIN
 	LOOP
 		named := format('%s.%I', m ->> 'base', c.col);
 		seen := agentcrm.propose_values(m, c, agentcrm.propose_labels(m, c, tables, columns, links));
+		IF jsonb_array_length(seen) > 12 OR m -> 'options' ? 'is_sale' THEN	-- what no order has need not be left out once more
+			SELECT jsonb_agg(v) INTO seen FROM jsonb_array_elements(seen) v WHERE v ->> 'orders' IS NOT NULL;
+		END IF;
 		IF c.plain ~ 'so_?trx|is_?sale' THEN
 			SELECT jsonb_agg(v || jsonb_build_object('reading', CASE WHEN lower(v ->> 'value') IN ('y', '1', 't', 'yes', 'true') THEN 'sale' ELSE 'purchase' END)) INTO seen FROM jsonb_array_elements(seen) v;
 		ELSIF (SELECT bool_and(upper(v ->> 'value') IN ('S', 'P', 'R', 'Q', 'I', 'O', 'C', 'V', 'E', 'A')) AND bool_or(upper(v ->> 'value') IN ('S', 'V')) AND bool_or(upper(v ->> 'value') IN ('P', 'E', 'A', 'C')) FROM jsonb_array_elements(seen) v) THEN
@@ -170,7 +180,7 @@ BEGIN
 			m := agentcrm.propose_and(m, condition);
 		END IF;
 		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('type', c.rel, named, 2, 'name; values: ' || (SELECT string_agg(format('%s (%s)', coalesce(v ->> 'value', 'NULL'), v ->> 'reading'), ', ' ORDER BY i) FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i))));
-		m := agentcrm.propose_ask_question(m, 'which documents are sales?', 'is_sale', true, named, 'purchases, quotes or returns stand in the same table', condition, seen => seen);
+		m := agentcrm.propose_ask_question(m, 'which documents are sales?', 'is_sale', c.plain !~ 'so_?trx|is_?sale', named, 'purchases, quotes or returns stand in the same table', condition, seen => seen);
 		IF returned IS NOT NULL AND NOT m -> 'options' ? 'kind' THEN
 			condition := agentcrm.propose_in(named, c, returned);
 			m := agentcrm.propose_add(m, jsonb_build_object('kind', format('CASE WHEN %s THEN ''return'' ELSE ''sale'' END', condition)), agentcrm.propose_role('kind', c.rel, format('CASE WHEN %s THEN ''return'' ELSE ''sale'' END', condition), 2, 'values that read as returns'));
@@ -191,31 +201,35 @@ DECLARE
 	f record;
 	named text;
 	condition text;
+	yes text;
 	role text;
 	fraction numeric;
 BEGIN
 	FOR f IN SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n
 		FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
-		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
-			AND (c.family <> 'int' OR (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0)
+		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
+			AND (c.family = 'text' AND (m -> 'profiles' -> x.alias -> c.col ->> 'long')::int = 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int <= 2 AND m -> 'profiles' -> x.alias -> c.col ->> 'sample' ~* '^[ynft01]$' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0 OR c.family IN ('bool', 'time'))
 	LOOP
 		named := format('%s.%I', f.alias, f.col);
 		role := CASE WHEN f.alias = m ->> 'base' THEN 'is_sale' ELSE 'line_ok' END;
 		condition := NULL;
-		IF f.plain ~ '(^|_)(is_)?(deleted?|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
-			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;
+		yes := CASE WHEN f.family = 'text' THEN format('%s = %L', named, translate(f.profile ->> 'sample', 'NnFf0', 'YyTt1')) WHEN f.family = 'bool' THEN named ELSE format('%s = 1', named) END;
+		IF f.plain ~ '(^|_)(is_)?(deleted?|del_fla?g|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
+			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
-			condition := CASE f.family WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;
+			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		ELSIF f.family <> 'time' AND f.alias = m ->> 'base' AND f.plain ~ '^(is_)?(posted|confirmed|validated|submitted|completed|finali[sz]ed|placed|booked|so_?trx|sales?|sold|confirme|valide|confirmado|bestatigt|gebucht|proveden|is_sales_order)(_flag|_transaction)?$' THEN
-			condition := CASE f.family WHEN 'bool' THEN named ELSE format('%s = 1', named) END;
+			condition := yes;
 			fraction := (agentcrm.propose_ask(format('SELECT to_jsonb(avg(CASE WHEN %s THEN 1.0 ELSE 0 END)) FROM %s', condition, m ->> 'source')) #>> '{}')::numeric;
 			IF fraction IS NULL OR fraction < 0.3 THEN
 				condition := NULL;
 			ELSIF fraction < 1 THEN
 				m := agentcrm.propose_ask_question(m, 'which orders are sales?', 'is_sale', true, named, format('%s %% of sampled lines meet it', round(100 * fraction, 1)), condition);
 			END IF;
-		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_)?(comment|text|note|section|header|title|subtotal|display_only)(_line|_only)?$' THEN
-			condition := CASE f.family WHEN 'bool' THEN named || ' IS NOT TRUE' ELSE format('coalesce(%s, 0) = 0', named) END;
+		ELSIF f.family <> 'time' AND f.plain ~ '^(is_?)?(current|latest)(_version)?$' THEN
+			condition := yes;
+		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_?)?(comment|text|note|section|header|title|subtotal|display_only|description)(_line|_only)?$' THEN
+			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		END IF;
 		IF condition IS NOT NULL THEN
 			m := agentcrm.propose_add(agentcrm.propose_and(m, condition, role), '{}', agentcrm.propose_role(role, f.rel, condition, 2, 'name and type ' || f.type));
@@ -243,6 +257,35 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_version(jsonb, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: which version of a line counts';
 
+/*
+ * Lines within lines: the parts of a set, the variant below what was put into the
+ * cart.  Where the outer line has their money, or they have none, they would
+ * count twice.
+ */
+CREATE FUNCTION agentcrm.propose_lines_within(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	key text[] := agentcrm.propose_key((m ->> 'l')::oid);
+	outer_line text;
+	seen jsonb;
+	condition text;
+BEGIN
+	SELECT c.col INTO outer_line FROM unnest(columns) c JOIN unnest(columns) k ON k.rel = c.rel AND k.col = key[1] AND k.family = c.family
+	WHERE cardinality(key) = 1 AND c.rel = (m ->> 'l')::oid AND c.col <> key[1] AND c.plain ~ '(^|_)(parent|outer|bundle|master|kit|set)(_?(line|item|row|pos|position|detail))?(_?id)?$' AND c.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}'))
+		AND (m -> 'profiles' -> 'l' -> c.col ->> 'filled')::bigint > 0 ORDER BY c.plain ~ 'parent' DESC, c.attnum LIMIT 1;
+	IF outer_line IS NULL THEN
+		RETURN m;
+	END IF;
+	seen := agentcrm.propose_ask(format('WITH s AS (SELECT l.%I AS k, l.%I AS p, %s AS a FROM %s WHERE %s LIMIT 20000) SELECT jsonb_build_object(''n'', count(*), ''doubled'', count(*) FILTER (WHERE i.a = 0 OR abs(i.a - s.a) <= 0.011)) FROM (SELECT p, sum(a) AS a FROM s WHERE p IS NOT NULL GROUP BY p) AS i JOIN s ON s.k = i.p',
+		key[1], outer_line, m ->> 'amount', m ->> 'source', coalesce(m -> 'options' ->> 'is_sale', 'true')));
+	IF (seen ->> 'n')::bigint > 0 AND (seen ->> 'doubled')::bigint >= 0.9 * (seen ->> 'n')::bigint THEN
+		condition := format('l.%I IS NULL', outer_line);
+		m := agentcrm.propose_add(agentcrm.propose_and(m, condition, 'line_ok'), '{}', agentcrm.propose_role('line_ok', (m ->> 'l')::oid, condition, 2, format('lines within lines: in %s of %s the outer line has the amount', seen ->> 'doubled', seen ->> 'n')));
+	END IF;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_lines_within(jsonb, agentcrm.propose_column[]) IS 'Internal: lines that are part of others';
+
 -- Lines that are no sale of a product: without one (sections, freight), or cancelled by themselves.
 CREATE FUNCTION agentcrm.propose_line_ok(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -253,11 +296,12 @@ DECLARE
 	out_values text[];
 	condition text;
 	sales text := coalesce(m -> 'options' ->> 'is_sale', 'true');
+	versions record;
 BEGIN
 	IF m ->> 'l' IS NULL OR m ->> 'source' IS NULL THEN
 		RETURN m;
 	END IF;
-	IF m ->> 'product_column' ~ '^l\.' THEN
+	IF m ->> 'product_column' ~ '^(nullif\()?l\.' THEN
 		bare := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''bare'', count(*) FILTER (WHERE none), ''amount'', sum(amount) FILTER (WHERE none), ''total'', sum(abs(amount))) FROM (SELECT %s IS NULL AS none, %s AS amount FROM %s WHERE %s) AS s', m ->> 'product_column', m ->> 'amount', m ->> 'source', sales));
 		IF (bare ->> 'bare')::bigint > 0 AND (bare ->> 'bare')::bigint < (bare ->> 'n')::bigint THEN
 			condition := (m ->> 'product_column') || ' IS NOT NULL';
@@ -266,8 +310,17 @@ BEGIN
 				format('%s of %s sampled lines name none, amount %s: texts, freight or charges', bare ->> 'bare', bare ->> 'n', round((bare ->> 'amount')::numeric, 2)), condition, '{true}');
 		END IF;
 	END IF;
+	m := agentcrm.propose_lines_within(m, columns);
 	IF m ->> 'o' IS NULL THEN
 		RETURN m;
+	END IF;
+	-- lines that are kept with each version of their order: those of the present one count
+	SELECT x.col AS line, y.col AS head INTO versions FROM unnest(columns) x JOIN unnest(columns) y ON y.rel = (m ->> 'o')::oid AND y.plain = x.plain AND y.family = 'int'
+	WHERE x.rel = (m ->> 'l')::oid AND x.family = 'int' AND x.plain ~ '^(order_?)?(version|revision|rev|ver)(_?(no|nr|num|number))?$' AND x.col <> ALL (agentcrm.part_array(m, 'lkey')) LIMIT 1;
+	IF versions.line IS NOT NULL AND agentcrm.propose_ask(format('SELECT to_jsonb(bool_and(newest = present) AND bool_or(oldest < present)) FROM (SELECT max(l.%I) AS newest, min(l.%1$I) AS oldest, max(o.%I) AS present FROM %s GROUP BY %s) AS s',
+			versions.line, versions.head, m ->> 'source', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')))) = 'true' THEN
+		condition := format('l.%I = o.%I', versions.line, versions.head);
+		m := agentcrm.propose_add(agentcrm.propose_and(m, condition, 'line_ok'), '{}', agentcrm.propose_role('line_ok', (m ->> 'l')::oid, condition, 2, 'each order has lines of its own version, and some of older ones'));
 	END IF;
 	FOR c IN SELECT a.* FROM unnest(columns) a WHERE a.rel = (m ->> 'l')::oid AND a.words && '{status}' AND NOT a.words && '{status_bad,total,qty,price,tax}' AND a.family IN ('text', 'enum') AND (m -> 'profiles' -> 'l' -> a.col ->> 'distinct')::int BETWEEN 1 AND 20 ORDER BY a.attnum LIMIT 2 LOOP
 		seen := agentcrm.propose_ask(format('SELECT jsonb_agg(v) FROM (SELECT l.%I::text AS value, count(*) AS lines FROM %s WHERE %s GROUP BY 1) AS v', c.col, m ->> 'source', sales));

@@ -151,10 +151,10 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	SELECT * INTO joined FROM agentcrm.propose_joined(tables, o, l, agentcrm.part_array(m, 'okey'), agentcrm.part_array(m, 'lkey'));
-	m := m || jsonb_build_object('ordered', (SELECT t.words && '{order}' FROM unnest(tables) t WHERE t.rel = coalesce(o, l)), 'source', joined.source, 'whole', joined.whole);
+	m := m || jsonb_build_object('ordered', (SELECT t.words && '{order}' AND NOT t.words && '{invoice}' FROM unnest(tables) t WHERE t.rel = coalesce(o, l)), 'source', joined.source, 'whole', joined.whole);
 	m := agentcrm.propose_client(m, tables, columns, links);
 	m := agentcrm.propose_product(m, tables, columns, links);
-	m := agentcrm.propose_at(m, columns);
+	m := agentcrm.propose_at(m, tables, columns, links);
 	IF m ->> 'client_expression' IS NULL OR m ->> 'at' IS NULL OR l IS NOT NULL AND m ->> 'product_column' IS NULL THEN
 		RETURN NULL;
 	END IF;
@@ -218,8 +218,12 @@ BEGIN
 			SELECT r AS rel, 0 AS hops FROM unnest(ARRAY[(candidate ->> 'o')::oid, (candidate ->> 'l')::oid]) r WHERE r IS NOT NULL
 			UNION
 			SELECT CASE WHEN k.rel = n.rel THEN k.target ELSE k.rel END, n.hops + 1 FROM near n JOIN unnest(links) k ON k.rel = n.rel
-				OR k.target = n.rel AND n.hops = 0 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'role|party|parties|partner|contact|involve') WHERE n.hops < 2)
-		SELECT array_agg(DISTINCT rel) INTO reach FROM near;
+				OR k.target = n.rel AND n.hops = 0 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'role|party|parties|partner|contact|involve|customer|client' AND NOT t.words && '{line}')
+				OR k.target = n.rel AND n.hops = 1 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'lang$|transl|trl$|i18n') WHERE n.hops < 2)
+		SELECT array_agg(DISTINCT rel) INTO reach FROM (SELECT rel FROM near
+			UNION ALL	-- and what may be clients or products, though no name leads there
+			(SELECT t.rel FROM unnest(tables) t WHERE t.words && '{client,product}' AND NOT t.words && '{other,order,invoice}' AND t.barred IS NULL AND cardinality(t.key) = 1
+				AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid) ORDER BY length(t.plain), t.rel LIMIT 12)) AS r;
 		m := agentcrm.propose_build(candidate, wanted, ARRAY(SELECT t FROM unnest(tables) t WHERE t.rel = ANY (reach)), ARRAY(SELECT c FROM unnest(columns) c WHERE c.rel = ANY (reach)),
 			ARRAY(SELECT k FROM unnest(links) k WHERE k.rel = ANY (reach) AND k.target = ANY (reach)));
 		IF m IS NOT NULL THEN

@@ -45,6 +45,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT r FROM jsonb_array_elements(mappings - 0) r, LATERAL (SELECT mappings -> 0 AS best) AS b
 	WHERE r -> 'near' = best -> 'near' AND r -> 'kind' = best -> 'kind' AND (r ->> 'score')::numeric >= (best ->> 'score')::numeric - CASE
 		WHEN split_part(coalesce(r -> 'options' ->> 'orders', r -> 'options' ->> 'lines'), '.', 1) <> split_part(coalesce(best -> 'options' ->> 'orders', best -> 'options' ->> 'lines'), '.', 1) THEN 5 ELSE 0.7 END
+	AND NOT ((best ->> 'ordered')::boolean AND NOT (r ->> 'ordered')::boolean)	-- invoices are an alternative to orders, no rival
 	AND coalesce(r -> 'options' ->> 'orders', r -> 'options' ->> 'lines') <> coalesce(best -> 'options' ->> 'orders', best -> 'options' ->> 'lines') AND (r -> 'facts' ->> 'lines')::bigint > 0
 	LIMIT 1
 $$;
@@ -77,7 +78,7 @@ BEGIN
 			'alternatives', jsonb_build_array(agentcrm.attach_call(source_name, (rival -> 'options') || (given - 'schemas')))));
 	END IF;
 	IF asked <> '[]' AND NOT dry_run THEN
-		PERFORM agentcrm.refuse(format('attach: %s open: %s', CASE jsonb_array_length(asked) WHEN 1 THEN 'a question is' ELSE jsonb_array_length(asked) || ' questions are' END,
+		PERFORM agentcrm.refuse(format('attach: %s open: %s', CASE (SELECT count(DISTINCT q ->> 'argument') FROM jsonb_array_elements(asked) q) WHEN 1 THEN 'a question is' ELSE (SELECT count(DISTINCT q ->> 'argument') FROM jsonb_array_elements(asked) q) || ' questions are' END,
 				(SELECT string_agg(format('%s (%s: %s)', q ->> 'question', q ->> 'subject', q ->> 'remark'), '; ' ORDER BY i) FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))),
 			call, detail => agentcrm.attach_answers(asked));
 	END IF;

@@ -2,7 +2,7 @@
 -- mapping is: tables and columns as attach takes them, and the figures it must give.
 -- wanted holds only arguments that have one right answer.
 CREATE SCHEMA expected;
-CREATE TABLE expected.mapping (app text PRIMARY KEY, wanted jsonb NOT NULL, clients int, orders int, lines int, net numeric);
+CREATE TABLE expected.mapping (app text PRIMARY KEY, wanted jsonb NOT NULL, clients int, orders int, lines int, net numeric, schemas name[]);
 
 -- uuid keys, timestamptz, soft delete, line total beside price, sessions and carts around it
 CREATE SCHEMA uuids; SET search_path = uuids;

@@ -63,30 +63,45 @@ sub figures
 		FROM agentcrm.compare('$name') WHERE item IN ('clients', 'orders', 'lines', 'amount')});
 }
 
+# Compares the best mapping of each application with the right one, argument by argument.
+sub judge
+{
+	my ($database) = @_;
+	my $wrong = $node->safe_psql($database, q{
+		CREATE TABLE best AS SELECT e.app, agentcrm.propose_mappings(coalesce(e.schemas, ARRAY[e.app::name])) -> 0 AS m FROM expected.mapping e;
+		CREATE TABLE judged AS
+		SELECT e.app, w.key, w.value AS wanted, CASE WHEN w.value LIKE '[%' THEN (b.m -> 'options' -> w.key)::text ELSE b.m -> 'options' ->> w.key END AS got
+		FROM expected.mapping e JOIN best b USING (app), jsonb_each_text(e.wanted) w;
+		SELECT string_agg(format('%s.%s is %s, not %s', app, key, got, wanted), E'\n') FROM judged WHERE got IS DISTINCT FROM wanted});
+	my ($tables, $columns, $whole, $all) = split /\|/, $node->safe_psql($database, q{
+		SELECT round(100.0 * count(*) FILTER (WHERE key = ANY (tables) AND got = wanted) / count(*) FILTER (WHERE key = ANY (tables))),
+			round(100.0 * count(*) FILTER (WHERE key <> ALL (tables) AND got = wanted) / count(*) FILTER (WHERE key <> ALL (tables))),
+			(SELECT count(*) FROM (SELECT FROM judged GROUP BY app HAVING bool_and(got IS NOT DISTINCT FROM wanted)) AS w), count(DISTINCT app)
+		FROM judged, (SELECT '{orders,lines,clients,products}'::text[] AS tables) AS t});
+	note "$database: right tables $tables %, right columns $columns %, right whole mappings $whole of $all";
+	is($wrong, '', "$database: every table and expression is the right one");
+	return $all;
+}
+
+sub expected
+{
+	my ($database, $name) = @_;
+	return $node->safe_psql($database, "SELECT concat_ws('|', clients, orders, lines, trim_scale(net)) FROM expected.mapping WHERE app = '$name'");
+}
+
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 
 # ---- small schemas of many kinds ----
 
 new_database('kinds');
 load('kinds', getcwd() . '/test/propose/schemas.sql');
-my $wrong = $node->safe_psql('kinds', q{
-	CREATE TABLE judged AS
-	SELECT m.app, w.key, w.value AS wanted, CASE WHEN w.value LIKE '[%' THEN (best -> w.key)::text ELSE best ->> w.key END AS got
-	FROM expected.mapping m, LATERAL (SELECT agentcrm.propose_mappings(ARRAY[m.app::name]) -> 0 -> 'options' AS best) AS p, jsonb_each_text(m.wanted) w;
-	SELECT string_agg(format('%s.%s is %s, not %s', app, key, got, wanted), E'\n') FROM judged WHERE got IS DISTINCT FROM wanted});
-my ($tables, $columns, $whole, $all) = split /\|/, $node->safe_psql('kinds', q{
-	SELECT round(100.0 * count(*) FILTER (WHERE key = ANY (tables) AND got = wanted) / count(*) FILTER (WHERE key = ANY (tables))),
-		round(100.0 * count(*) FILTER (WHERE key <> ALL (tables) AND got = wanted) / count(*) FILTER (WHERE key <> ALL (tables))),
-		(SELECT count(*) FROM (SELECT FROM judged GROUP BY app HAVING bool_and(got IS NOT DISTINCT FROM wanted)) AS w), count(DISTINCT app)
-	FROM judged, (SELECT '{orders,lines,clients,products}'::text[] AS tables) AS t});
-note "right tables $tables %, right columns $columns %, right whole mappings $whole of $all";
-is($wrong, '', 'every table and expression is the right one');
+my $all = judge('kinds');
 cmp_ok($all, '>=', 14, "$all schemas");
 foreach my $app (split /\n/, $node->safe_psql('kinds', 'SELECT app FROM expected.mapping ORDER BY app COLLATE "C"'))
 {
 	my $open = attach_by_name('kinds', $app);
 	ok(defined $open, "$app attaches by its name" . (defined $open ? ", $open questions" : ''));
-	is(figures('kinds', $app), $node->safe_psql('kinds', "SELECT concat_ws('|', clients, orders, lines, trim_scale(net)) FROM expected.mapping WHERE app = '$app'"), "$app: figures");
+	is(figures('kinds', $app), expected('kinds', $app), "$app: figures");
 }
 # a stock item that lines look their product up by is followed
 $node->safe_psql('kinds', q{UPDATE chained.itemsite SET itemsite_item_id = 6 WHERE itemsite_id = 1; CALL agentcrm.run()});
@@ -107,6 +122,43 @@ is($stdout, "call\nopen", 'a dry run tells the question and the call');
 ($status, $stdout, $stderr) = $node->psql('kinds', q{SELECT * FROM agentcrm.attach('again', schemas => '{espanol}', is_sale => 'o.id_estado = 3')});
 is($status, 0, 'a question is answered by its argument') or diag($stderr);
 is(figures('kinds', 'again'), '5|25|50|350', 'and the answer counts');
+
+# ---- the tables of known applications: by propose alone, and as the document says ----
+
+new_database('applications');
+load('applications', getcwd() . '/test/propose/applications.sql');
+cmp_ok($all = judge('applications'), '>=', 34, "$all applications");
+is($node->safe_psql('applications', q{SELECT string_agg(app, ', ') FROM best
+	WHERE (SELECT count(DISTINCT q ->> 'argument') FROM jsonb_array_elements(m -> 'questions') q WHERE (q ->> 'open')::boolean) > 2}), '', 'none asks more than two questions');
+my $document = slurp_file('doc/attach.md');
+my ($gallery) = $document =~ /^## Gallery\n(.*?)^## /ms;
+my %shown;
+my $shapes = -f "$shared/shapes/shapes.sql";
+load('applications', "$shared/shapes/shapes.sql") if $shapes;
+while ($gallery =~ /```sql\n(SELECT \* FROM agentcrm\.attach(?:_query)?\('(\w+)'.*?)```\nWatched: (.*?)\./sg)
+{
+	my ($call, $name, $watched) = ($1, $2, join(', ', sort split /,\s+/, $3));
+	(my $app = $name) =~ s/_meta$//;
+	my $figures = expected('applications', $app);
+	$figures = $node->safe_psql('applications', "SELECT concat_ws('|', clients, orders, lines, trim_scale(net)) FROM shapes.expect WHERE app = '$app'") if !$figures && $shapes;
+	next unless $figures;
+	$shown{$name} = 1;
+	my ($status, $stdout, $stderr) = $node->psql('applications', $call);
+	is($status, 0, "$name attaches as the document says") or diag($stderr);
+	is(figures('applications', $name), $figures, "$name: figures");
+	is($node->safe_psql('applications', qq{SELECT string_agg(DISTINCT table_name, ', ' ORDER BY table_name) FROM agentcrm.source_watch JOIN agentcrm.source USING (source_id) WHERE name = '$name'}), $watched, "$name: what is watched");
+}
+cmp_ok(scalar keys %shown, '>=', $shapes ? 13 : 9, 'calls of the document were run: ' . join(', ', sort keys %shown));
+# whom the document does not show is tried by the call that answers the questions
+foreach my $row (split /\n/, $node->safe_psql('applications', q{SELECT app || '|' || agentcrm.attach_call(app, m -> 'options') FROM best JOIN expected.mapping USING (app) WHERE clients IS NOT NULL ORDER BY app COLLATE "C"}))
+{
+	my ($app, $call) = split /\|/, $row, 2;
+	next if $shown{$app};
+	$call =~ s/^SELECT \* FROM (.*)\)$/$1, dry_run => true)/s;
+	is($node->safe_psql('applications', qq{SELECT string_agg(trim_scale(detail::numeric)::text, '|' ORDER BY array_position('{clients,orders,lines,amount}', item)) FROM $call
+		WHERE item IN ('clients', 'orders', 'lines', 'amount')}), expected('applications', $app), "$app: figures of a dry run");
+}
+clean($node, 'applications', 'the gallery');
 
 # ---- a database of 500 tables, one of them large ----
 
