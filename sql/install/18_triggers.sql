@@ -11,11 +11,11 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH s AS (SELECT split_part(e, ' ', 1) AS number, split_part(e, ' ', 2) AS fires FROM unnest(seen) e),
 	f AS (SELECT split_part(e, ' ', 1) AS number, split_part(e, ' ', 2) AS fires FROM unnest(found) e)
 	SELECT string_agg(reason || named, ', ') FROM (
-		SELECT 'rows came with tables to ' AS reason WHERE EXISTS (SELECT FROM f WHERE number = '?')
-		UNION ALL SELECT 'rows went with tables from ' WHERE EXISTS (SELECT FROM s WHERE number <> '?' AND number NOT IN (SELECT number FROM f))
-		UNION ALL SELECT 'triggers were absent on ' WHERE EXISTS (SELECT FROM f LEFT JOIN s USING (number) WHERE number <> '?' AND f.fires ~ '-' AND s.fires IS DISTINCT FROM f.fires)
+		SELECT 'tables without triggers in ' AS reason WHERE EXISTS (SELECT FROM f WHERE number = '?')
+		UNION ALL SELECT 'tables gone from ' WHERE EXISTS (SELECT FROM s WHERE number <> '?' AND number NOT IN (SELECT number FROM f))
+		UNION ALL SELECT 'triggers absent on ' WHERE EXISTS (SELECT FROM f LEFT JOIN s USING (number) WHERE number <> '?' AND f.fires ~ '-' AND s.fires IS DISTINCT FROM f.fires)
 		-- one that is off now is still missing changes: they are read when it is on again
-		UNION ALL SELECT 'triggers were off on ' WHERE EXISTS (SELECT FROM f JOIN s USING (number), generate_series(1, 2) i
+		UNION ALL SELECT 'triggers off on ' WHERE EXISTS (SELECT FROM f JOIN s USING (number), generate_series(1, 2) i
 			WHERE substr(s.fires, i, 1) || substr(f.fires, i, 1) IN ('AO', 'AR', 'OR', 'DA', 'DO', 'DR', 'RA', 'RO', '-A', '-O', '-R'))) AS reasons
 $$;
 COMMENT ON FUNCTION agentcrm.missed_by(text[], text[], text) IS 'Internal: why triggers as found mean that changes were missed since they were last seen';

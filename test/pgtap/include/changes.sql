@@ -32,8 +32,8 @@ RESET ROLE;
 CALL agentcrm.run();
 SELECT is(pg_temp.state('shop'), '0 0 live', 'a partition with rows is attached');
 SELECT is((SELECT count(*)::int FROM agentcrm.ledger WHERE source_id = 1 AND order_id = 301), 1, 'its lines are counted');
-SELECT matches(pg_temp.cause(), '^tables changed: rows came with tables to shop\.line$', 'the log of reconciles says why it was read again');
-SELECT matches((SELECT reconcile_found FROM agentcrm.status WHERE name = 'shop'), 'order: 1 missing, .*rows came with tables to shop\.line', 'and status what was found');
+SELECT matches(pg_temp.cause(), '^tables changed: tables without triggers in shop\.line$', 'the log of reconciles says why it was read again');
+SELECT matches((SELECT reconcile_found FROM agentcrm.status WHERE name = 'shop'), 'order: 1 missing, .*tables without triggers in shop\.line', 'and status what was found');
 
 -- and go
 SET ROLE regress_changes_app;
@@ -43,7 +43,7 @@ CALL agentcrm.run();
 SELECT is(pg_temp.state('shop'), '0 0 live', 'a partition is detached');
 SELECT is((SELECT count(*)::int FROM agentcrm.ledger WHERE source_id = 1 AND order_id = 301), 0, 'its lines are gone');
 SELECT is(pg_temp.triggers('shop.line_4'), 0, 'and so is its trigger');
-SELECT matches(pg_temp.cause(), 'rows went with tables from shop\.line', 'the log says why');
+SELECT matches(pg_temp.cause(), 'tables gone from shop\.line', 'the log says why');
 SET ROLE regress_changes_app;
 UPDATE shop.line_4 SET qty = 7;
 ALTER TABLE shop.line ATTACH PARTITION shop.line_4 FOR VALUES FROM (300) TO (400);
@@ -99,7 +99,7 @@ SELECT isnt(pg_temp.fires('shop.line'), 'A', 'DISABLE and ENABLE TRIGGER ALL los
 CALL agentcrm.run();
 SELECT is(pg_temp.state('shop'), '0 0 live', 'triggers were off for a moment');
 SELECT is(pg_temp.fires('shop.line') || pg_temp.fires('shop.line_1'), 'AA', 'they fire always again');
-SELECT matches(pg_temp.cause(), 'triggers were off on shop\.line', 'the log says why it was read again');
+SELECT matches(pg_temp.cause(), 'triggers off on shop\.line', 'the log says why it was read again');
 SET session_replication_role = replica;
 UPDATE shop.line SET qty = qty + 1 WHERE order_id = 2;
 RESET session_replication_role;
