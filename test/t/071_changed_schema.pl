@@ -210,6 +210,39 @@ wait_until($node, $db, q{SELECT failed = 1 AND state = 'live' FROM agentcrm.stat
 sql(q{UPDATE shop.orders SET "Pace" = 1 WHERE order_id = '9'});
 well('division by zero', 'shop');
 
+# ---- nobody waits ----
+
+# A trigger to be put back on a table that is written to all the time: the application's next writer passes.
+my $open = open_psql($node, $db, 'app');
+say_psql($open, q{BEGIN; UPDATE shop.lines SET qty = qty WHERE order_id = '1'});
+my $gone = sql(q{SELECT tgname FROM pg_trigger WHERE tgrelid = 'shop.clients'::regclass AND tgname ~ '^agentcrm.*[0-9]$'});
+sql(qq{DROP TRIGGER "$gone" ON shop.clients; UPDATE shop.clients SET full_name = 'unseen' WHERE client_id = 4});
+wait_until($node, $db, q{SELECT name = 'unseen' FROM agentcrm.client WHERE client_id = 4}, 'a trigger of another table is put back beside an open transaction');
+say_psql($open, q{ROLLBACK; BEGIN; UPDATE shop.clients SET full_name = full_name WHERE client_id = 5});
+$gone = sql(q{SELECT tgname FROM pg_trigger WHERE tgrelid = 'shop.lines'::regclass AND tgname ~ '^agentcrm.*[0-9]$'});
+sql(qq{DROP TRIGGER "$gone" ON shop.lines});
+wait_until($node, $db, q{SELECT count(*) = 2 FROM pg_trigger WHERE tgrelid = 'shop.lines'::regclass AND tgname ~ '^agentcrm'}, 'and one of a table that is free');
+say_psql($open, q{ROLLBACK; BEGIN; UPDATE shop.lines SET qty = qty WHERE order_id = '1'});
+sql(q{SET session_replication_role = replica; UPDATE pg_trigger SET tgenabled = 'O' WHERE tgrelid = 'shop.lines'::regclass AND tgname ~ '^agentcrm'; SELECT agentcrm.wake()});
+sql(q{SET statement_timeout = '5s'; UPDATE shop.lines SET qty = qty + 1 WHERE order_id = '2'});
+pass('writers pass while a trigger cannot be put right');
+is(sql(q{SELECT string_agg(tgenabled::text, '') FROM pg_trigger WHERE tgrelid = 'shop.lines'::regclass AND tgname ~ '^agentcrm'}), 'OO', 'for the table is locked');
+say_psql($open, 'COMMIT');
+wait_until($node, $db, q{SELECT bool_and(tgenabled = 'A') FROM pg_trigger WHERE tgrelid = 'shop.lines'::regclass AND tgname ~ '^agentcrm'}, 'it is when the table is free');
+well('triggers beside open transactions', 'shop');
+
+# The application's DDL neither waits nor fails, whatever is the matter with agentcrm's tables.
+say_psql($open, 'ROLLBACK');
+close_psql($open);
+$open = open_psql($node, $db, sql('SELECT current_user'));
+say_psql($open, 'BEGIN; LOCK TABLE agentcrm.source_watch');
+my (undef, undef, $ddl) = $node->psql($db, q{SET statement_timeout = '5s'; CREATE TABLE shop.lines_child () INHERITS (shop.lines); ALTER TABLE shop.lines ADD remark text}, extra_params => [ '-U', 'app' ]);
+is($ddl, '', 'DDL passes');
+say_psql($open, 'ROLLBACK');
+close_psql($open);
+sql(q{INSERT INTO shop.lines_child (order_id, line_no, product_id, qty, price) VALUES ('3', 77, 1, 1, '1')});
+well('a child made meanwhile', 'shop');
+
 # renamed again and again: followed, or broken and back, but never lost
 sql(q{ALTER TABLE shop.orders RENAME client_id TO c_1; UPDATE shop.orders SET c_1 = 4 WHERE order_id = '10'});
 sql(q{ALTER TABLE shop.orders RENAME c_1 TO c_2; UPDATE shop.orders SET c_2 = 5 WHERE order_id = '11'});
