@@ -146,7 +146,7 @@ followed('ENABLE TRIGGER ALL');
 $publisher->safe_psql('shop', q{UPDATE shop.lines SET quantity = 6 WHERE line_no = 2});
 followed('triggers that fire always again');
 # A table is made again.
-$subscriber->safe_psql('shop', q{BEGIN; CREATE TABLE shop.new (LIKE shop.lines INCLUDING ALL); INSERT INTO shop.new SELECT * FROM shop.lines; DROP TABLE shop.lines; ALTER TABLE shop.new RENAME TO lines; COMMIT});
+$subscriber->safe_psql('shop', q{SET ROLE app; BEGIN; CREATE TABLE shop.new (LIKE shop.lines INCLUDING ALL); INSERT INTO shop.new SELECT * FROM shop.lines; DROP TABLE shop.lines; ALTER TABLE shop.new RENAME TO lines; COMMIT});
 $subscriber->safe_psql('shop', 'ALTER SUBSCRIPTION sub REFRESH PUBLICATION WITH (copy_data = off)');
 $publisher->safe_psql('shop', q{INSERT INTO shop.lines VALUES (1, 3, 2, 5)});
 followed('a table made again');
