@@ -72,15 +72,15 @@ COMMENT ON FUNCTION agentcrm.attach_truncate_trigger(regclass, int, int) IS 'Int
 -- The tables of a watch and what triggers they have now; entry is as source_watch.triggers has it.
 CREATE FUNCTION agentcrm.watched_triggers(source_id int, watch int) RETURNS TABLE (member regclass, own_rows boolean, row_trigger name, truncate_trigger name, entry text)
 LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
-	SELECT m.member, m.own_rows, r.tgname, t.tgname,
-		format('%s %s%s', coalesce(substring(t.tgname FROM '([0-9]+)_truncate$'), CASE WHEN m.own_rows THEN substring(r.tgname FROM '[0-9]+$') END, '?'), coalesce(r.tgenabled, '-'), coalesce(t.tgenabled, '-'))
+	SELECT m.member, m.own_rows, g.rows, g.truncates,
+		format('%s %s%s', coalesce(split_part(g.truncates, '_', 4), CASE WHEN m.own_rows THEN split_part(g.rows, '_', 4) END, '?'), coalesce(g.rows_fire, '-'), coalesce(g.truncates_fire, '-'))
 	FROM agentcrm.source_watch w JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
 	CROSS JOIN LATERAL agentcrm.relation_tree(c.oid) m
-	LEFT JOIN LATERAL (SELECT g.tgname, g.tgenabled FROM pg_trigger g WHERE g.tgrelid = m.member AND g.tgname ~ format('^agentcrm_%s_%s_[0-9]+$', w.source_id, w.watch)
-		ORDER BY g.tgname LIMIT 1) AS r ON true
-	LEFT JOIN LATERAL (SELECT g.tgname, g.tgenabled FROM pg_trigger g WHERE g.tgrelid = m.member AND g.tgname ~ format('^agentcrm_%s_%s_[0-9]+_truncate$', w.source_id, w.watch)
-		ORDER BY g.tgname LIMIT 1) AS t ON true
-	WHERE w.source_id = watched_triggers.source_id AND w.watch = watched_triggers.watch
+	-- all at once, and without patterns: a table may have a thousand partitions; bit 5 of the type is TRUNCATE
+	LEFT JOIN (SELECT t.tgrelid, min(t.tgname::text) FILTER (WHERE t.tgtype & 32 = 0)::name AS rows, min(t.tgname::text) FILTER (WHERE t.tgtype & 32 <> 0)::name AS truncates,
+			min(t.tgenabled::text) FILTER (WHERE t.tgtype & 32 = 0) AS rows_fire, min(t.tgenabled::text) FILTER (WHERE t.tgtype & 32 <> 0) AS truncates_fire
+		FROM pg_trigger t WHERE t.tgfoid = 'agentcrm.capture'::regproc AND starts_with(t.tgname::text, format('agentcrm_%s_%s_', $1, $2)) GROUP BY t.tgrelid) AS g ON g.tgrelid = m.member
+	WHERE w.source_id = $1 AND w.watch = $2
 $$;
 COMMENT ON FUNCTION agentcrm.watched_triggers(int, int) IS 'Internal: tables of a watch with their triggers';
 
@@ -113,7 +113,7 @@ COMMENT ON FUNCTION agentcrm.attach_triggers(int, int) IS 'Internal: makes the t
 CREATE FUNCTION agentcrm.source_triggers(source int) RETURNS TABLE (relation regclass, trigger_name name)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.tgrelid::regclass, t.tgname FROM pg_trigger t
-	WHERE t.tgfoid = 'agentcrm.capture'::regproc AND t.tgparentid = 0 AND t.tgname ~ format('^agentcrm_%s_', source)
+	WHERE t.tgfoid = 'agentcrm.capture'::regproc AND t.tgparentid = 0 AND starts_with(t.tgname::text, format('agentcrm_%s_', source))
 	ORDER BY t.tgrelid, t.tgname
 $$;
 COMMENT ON FUNCTION agentcrm.source_triggers(int) IS 'Internal: triggers of a source';

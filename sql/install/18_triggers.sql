@@ -24,8 +24,8 @@ COMMENT ON FUNCTION agentcrm.missed_by(text[], text[], text) IS 'Internal: why t
 CREATE FUNCTION agentcrm.left_triggers(source_id int, watch int) RETURNS TABLE (relation regclass, trigger_name name)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.relation, t.trigger_name FROM agentcrm.source_triggers(source_id) t
-	WHERE t.trigger_name ~ format('^agentcrm_%s_%s_', source_id, watch) AND agentcrm.owns_relation(t.relation)
-	AND t.relation NOT IN (SELECT m.member FROM agentcrm.watched_triggers(source_id, watch) m)
+	WHERE starts_with(t.trigger_name::text, format('agentcrm_%s_%s_', source_id, watch))
+	AND t.relation NOT IN (SELECT m.member FROM agentcrm.watched_triggers(source_id, watch) m) AND agentcrm.owns_relation(t.relation)
 $$;
 COMMENT ON FUNCTION agentcrm.left_triggers(int, int) IS 'Internal: triggers left behind on tables that were detached or replaced';
 
@@ -93,12 +93,13 @@ COMMENT ON FUNCTION agentcrm.follow_watch(agentcrm.source_watch) IS 'Internal: p
 CREATE FUNCTION agentcrm.follow_triggers() RETURNS text
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	WITH changed AS MATERIALIZED (
-		SELECT w FROM agentcrm.source_watch w JOIN agentcrm.source s USING (source_id) CROSS JOIN LATERAL agentcrm.trigger_entries(w.source_id, w.watch) AS e(found)
+		SELECT w FROM agentcrm.source_watch w JOIN agentcrm.source s USING (source_id) CROSS JOIN LATERAL (
+			SELECT coalesce(array_agg(m.entry ORDER BY m.entry), '{}') AS found,
+				bool_or(CASE WHEN m.entry ~ CASE WHEN m.own_rows THEN '-' ELSE '-$' END THEN has_table_privilege(m.member, 'TRIGGER')
+					WHEN m.entry ~ '[OR]' THEN agentcrm.owns_relation(m.member) END) AS mendable
+			FROM agentcrm.watched_triggers(w.source_id, w.watch) m) AS t
 		WHERE s.state <> 'detaching' AND NOT s.unfit AND agentcrm.relation_named(w.schema_name, w.table_name) IS NOT NULL
-		AND (e.found <> w.triggers OR EXISTS (SELECT FROM agentcrm.watched_triggers(w.source_id, w.watch) m
-				WHERE m.entry ~ CASE WHEN m.own_rows THEN '-' ELSE '-$' END AND has_table_privilege(m.member, 'TRIGGER')
-				OR m.entry ~ '[OR]' AND agentcrm.owns_relation(m.member))
-			OR EXISTS (SELECT FROM agentcrm.left_triggers(w.source_id, w.watch))))
+		AND (t.found <> w.triggers OR t.mendable OR EXISTS (SELECT FROM agentcrm.left_triggers(w.source_id, w.watch))))
 	SELECT max(agentcrm.follow_watch(w)) FROM changed
 $$;
 COMMENT ON FUNCTION agentcrm.follow_triggers() IS 'Internal: puts triggers of all sources right; followed: something was done, busy: a table was locked, NULL: nothing to do';
@@ -126,6 +127,7 @@ COMMENT ON FUNCTION agentcrm.trigger_problem(agentcrm.source) IS 'Internal: trig
 CREATE FUNCTION agentcrm.follow_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '10ms' AS $$
 DECLARE
+	c record;
 	t record;
 BEGIN
 	IF TG_EVENT = 'sql_drop' THEN
@@ -134,22 +136,25 @@ BEGIN
 		END IF;
 		RETURN;
 	END IF;
-	IF TG_TAG = 'CREATE TABLE' THEN
-		FOR t IN SELECT DISTINCT c.objid::regclass AS relation, r.relispartition, split_part(g.tgname, '_', 2)::int AS source_id, split_part(g.tgname, '_', 3)::int AS watch
-				FROM pg_event_trigger_ddl_commands() c JOIN pg_inherits i ON i.inhrelid = c.objid JOIN pg_class r ON r.oid = c.objid
-				JOIN pg_trigger g ON g.tgrelid = i.inhparent AND g.tgfoid = 'agentcrm.capture'::regproc AND g.tgname ~ '^agentcrm_[0-9]+_[0-9]+_[0-9]+$'
-				WHERE c.object_type = 'table' AND r.relkind IN ('r', 'p') AND r.relpersistence <> 't' LOOP
-			IF NOT t.relispartition THEN
-				PERFORM agentcrm.attach_row_trigger(t.relation, t.source_id, t.watch);
-			END IF;
-			PERFORM agentcrm.attach_truncate_trigger(t.relation, t.source_id, t.watch);
-		END LOOP;
-	END IF;
-	IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c JOIN pg_class r ON c.classid = 'pg_class'::regclass AND r.oid = c.objid JOIN pg_namespace n ON n.oid = r.relnamespace
-			WHERE EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = r.oid AND g.tgfoid = 'agentcrm.capture'::regproc)
-			OR EXISTS (SELECT FROM agentcrm.source_watch w WHERE w.schema_name = n.nspname AND w.table_name = r.relname)) THEN
-		PERFORM agentcrm.wake();
-	END IF;
+	-- one by one, so that indexes serve
+	FOR c IN SELECT d.objid, r.relname, n.nspname, r.relispartition, TG_TAG = 'CREATE TABLE' AND r.relkind IN ('r', 'p') AND r.relpersistence <> 't' AS made
+			FROM pg_event_trigger_ddl_commands() d JOIN pg_class r ON r.oid = d.objid JOIN pg_namespace n ON n.oid = r.relnamespace
+			WHERE d.classid = 'pg_class'::regclass LOOP
+		IF c.made THEN
+			FOR t IN SELECT DISTINCT split_part(g.tgname, '_', 2)::int AS source_id, split_part(g.tgname, '_', 3)::int AS watch
+					FROM pg_inherits i JOIN pg_trigger g ON g.tgrelid = i.inhparent
+					WHERE i.inhrelid = c.objid AND g.tgfoid = 'agentcrm.capture'::regproc AND g.tgname ~ '^agentcrm_[0-9]+_[0-9]+_[0-9]+$' LOOP
+				IF NOT c.relispartition THEN
+					PERFORM agentcrm.attach_row_trigger(c.objid, t.source_id, t.watch);
+				END IF;
+				PERFORM agentcrm.attach_truncate_trigger(c.objid, t.source_id, t.watch);
+			END LOOP;
+		END IF;
+		IF EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.objid AND g.tgfoid = 'agentcrm.capture'::regproc)
+			OR EXISTS (SELECT FROM agentcrm.source_watch w WHERE w.schema_name = c.nspname AND w.table_name = c.relname) THEN
+			PERFORM agentcrm.wake();
+		END IF;
+	END LOOP;
 EXCEPTION WHEN OTHERS THEN
 	RAISE LOG 'agentcrm: % is followed later: %', TG_TAG, SQLERRM;
 END $$;

@@ -21,13 +21,15 @@
 #include "engine/mapping.h"
 #include "engine/step.h"
 
-/* Sources are looked at when any table has changed, but no sooner than this after the last time ... */
+/* Sources are looked at when any table has changed, but no sooner than this after the last time, nor for more of the time than this ... */
 #define LOOK_AGAIN_MS 250
+#define LOOK_SHARE 0.05
 /* ... and as often as this, for rights and functions. */
 #define LOOK_MS 30000
 
 static bool tables_changed = false;
 static TimestampTz looked_at = DT_NOBEGIN;
+static int	look_again_ms = LOOK_AGAIN_MS;
 
 static void
 note_change(Datum arg, Oid relid)
@@ -141,7 +143,7 @@ is_time_to_look(void)
 
 	watch_tables();
 	if (looked_at != DT_NOBEGIN && clock >= looked_at &&
-		!TimestampDifferenceExceeds(looked_at, clock, tables_changed ? LOOK_AGAIN_MS : LOOK_MS))
+		!TimestampDifferenceExceeds(looked_at, clock, tables_changed ? look_again_ms : LOOK_MS))
 		return false;
 	looked_at = clock;
 	tables_changed = false;
@@ -218,5 +220,7 @@ mapping_step(TimestampTz now)
 		else if (source->state == SOURCE_LOADING || source->state == SOURCE_SHADOW || source->state == SOURCE_LIVE)
 			any |= look_at_working(source, now);
 	}
-	return look_at_triggers() || any;
+	any |= look_at_triggers();
+	look_again_ms = Max(LOOK_AGAIN_MS, TimestampDifferenceMilliseconds(looked_at, GetCurrentTimestamp()) / LOOK_SHARE);
+	return any;
 }
