@@ -157,7 +157,7 @@ COMMENT ON FUNCTION agentcrm.columns_by_number(regclass) IS 'Internal: columns o
 
 CREATE FUNCTION agentcrm.types_by_number(relation regclass) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT array_agg(CASE WHEN NOT attisdropped THEN format_type(atttypid, -1) END ORDER BY attnum) FROM pg_attribute WHERE attrelid = relation AND attnum > 0
+	SELECT array_agg(CASE WHEN NOT attisdropped THEN format_type(atttypid, atttypmod) END ORDER BY attnum) FROM pg_attribute WHERE attrelid = relation AND attnum > 0
 $$;
 COMMENT ON FUNCTION agentcrm.types_by_number(regclass) IS 'Internal: types of the columns of a table by their numbers';
 

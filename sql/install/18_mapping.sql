@@ -74,7 +74,7 @@ BEGIN
 			FROM (VALUES ('orders', 'o'), ('lines', 'l'), ('clients', 'c'), ('products', 'p'), ('reps', 'r')) AS t(argument, alias)
 			JOIN agentcrm.watched_tables(source) w ON options ->> t.argument = agentcrm.relation_name(w.relation)
 			JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped
-			WHERE w.column_types[a.attnum] <> format_type(a.atttypid, -1) LOOP
+			WHERE w.column_types[a.attnum] <> format_type(a.atttypid, a.atttypmod) LOOP
 		sql := agentcrm.replace_name(sql, r.alias || '\s*\.\s*', r.attname, r.attname, '::' || r.was);
 	END LOOP;
 	RETURN sql;

@@ -29,6 +29,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.left_triggers(int, int) IS 'Internal: triggers left behind on tables that were detached or replaced';
 
+-- ALTER COLUMN ... TYPE writes all rows anew, and no trigger sees it.
+CREATE FUNCTION agentcrm.is_retyped(w agentcrm.source_watch) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM unnest(w.column_types) WITH ORDINALITY AS k(type, number)
+		JOIN unnest(agentcrm.types_by_number(agentcrm.relation_named(w.schema_name, w.table_name))) WITH ORDINALITY AS n(type, number) USING (number) WHERE k.type <> n.type)
+$$;
+COMMENT ON FUNCTION agentcrm.is_retyped(agentcrm.source_watch) IS 'Internal: whether a column of a watched table has another type than when it was last seen';
+
 -- What is missing is made, what fires no longer as a replica does so again; what somebody has switched off stays off.
 CREATE FUNCTION agentcrm.mend_triggers(source_id int, watch int) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -60,14 +68,16 @@ CREATE FUNCTION agentcrm.follow_watch(w agentcrm.source_watch) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '10ms' AS $$
 DECLARE
 	found text[] := agentcrm.trigger_entries(w.source_id, w.watch);
-	reason text := agentcrm.missed_by(w.triggers, found, format('%I.%I', w.schema_name, w.table_name));
+	named text := format('%I.%I', w.schema_name, w.table_name);
+	retyped boolean := agentcrm.is_retyped(w);
+	reason text := nullif(concat_ws(', ', agentcrm.missed_by(w.triggers, found, named), CASE WHEN retyped THEN 'columns of another type in ' || named END), '');
 	relation regclass := agentcrm.relation_named(w.schema_name, w.table_name);
 	another boolean := EXISTS (SELECT FROM agentcrm.watched_triggers(w.source_id, w.watch) m WHERE m.member = relation AND m.row_trigger IS NULL);
 BEGIN
 	PERFORM agentcrm.mend_triggers(w.source_id, w.watch);
 	UPDATE agentcrm.source_watch u SET triggers = agentcrm.trigger_entries(w.source_id, w.watch),
 		columns = CASE WHEN another THEN agentcrm.columns_by_number(relation) ELSE u.columns END,
-		column_types = CASE WHEN another THEN agentcrm.types_by_number(relation) ELSE u.column_types END
+		column_types = CASE WHEN another OR retyped THEN agentcrm.types_by_number(relation) ELSE u.column_types END
 	WHERE u.source_id = w.source_id AND u.watch = w.watch;
 	IF reason IS NOT NULL THEN
 		PERFORM agentcrm.start_load(s, p.name, NULL, 'tables changed: ' || reason, true)
@@ -99,7 +109,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 					WHEN m.entry ~ '[OR]' THEN agentcrm.owns_relation(m.member) END) AS mendable
 			FROM agentcrm.watched_triggers(w.source_id, w.watch) m) AS t
 		WHERE s.state <> 'detaching' AND NOT s.unfit AND agentcrm.relation_named(w.schema_name, w.table_name) IS NOT NULL
-		AND (t.found <> w.triggers OR t.mendable OR EXISTS (SELECT FROM agentcrm.left_triggers(w.source_id, w.watch))))
+		AND (t.found <> w.triggers OR t.mendable OR agentcrm.is_retyped(w) OR EXISTS (SELECT FROM agentcrm.left_triggers(w.source_id, w.watch))))
 	SELECT max(agentcrm.follow_watch(w)) FROM changed
 $$;
 COMMENT ON FUNCTION agentcrm.follow_triggers() IS 'Internal: puts triggers of all sources right; followed: something was done, busy: a table was locked, NULL: nothing to do';

@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 
 #include "agentcrm.h"
@@ -150,23 +151,6 @@ is_time_to_look(void)
 	return true;
 }
 
-/* Let a source go on that fits again, or can be followed now. */
-static bool
-look_at_broken(Source *source)
-{
-	ErrorData  *error = source_try(source);
-	char	   *problem = error ? mend(source, error) : NULL;
-
-	if (problem)
-	{
-		write_problem(source, problem, true);
-		return false;
-	}
-	call_for_source("SELECT agentcrm.mapping_fits($1) WHERE $2 IS NOT NULL", source->source_id, "");
-	ereport(LOG, (errmsg("agentcrm: source \"%s\" goes on", source->name)));
-	return true;
-}
-
 /* An error that comes and goes is left to the reads that meet it. */
 static bool
 will_pass(const ErrorData *error)
@@ -181,6 +165,27 @@ will_pass(const ErrorData *error)
 			return true;
 	}
 	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+/* Let a source go on that fits again, or can be followed now. */
+static bool
+look_at_broken(Source *source)
+{
+	ErrorData  *error = source_try(source);
+	char	   *problem = NULL;
+
+	if (error && will_pass(error))
+		return false;
+	if (error)
+		problem = mend(source, error);
+	if (problem)
+	{
+		write_problem(source, problem, true);
+		return false;
+	}
+	call_for_source("SELECT agentcrm.mapping_fits($1) WHERE $2 IS NOT NULL", source->source_id, "");
+	ereport(LOG, (errmsg("agentcrm: source \"%s\" goes on", source->name)));
+	return true;
 }
 
 /* A mapping that fits no longer is found before a changed row meets it. */
@@ -208,9 +213,13 @@ bool
 mapping_step(TimestampTz now)
 {
 	bool		any = false;
+	int			level;
 
 	if (source_count() == 0 || !is_time_to_look())
 		return false;
+	/* a table that is locked for long must not keep all sources waiting */
+	level = NewGUCNestLevel();
+	set_config_option("lock_timeout", "10ms", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	for (int i = 0; i < source_count(); i++)
 	{
 		Source	   *source = source_nth(i);
@@ -221,6 +230,7 @@ mapping_step(TimestampTz now)
 			any |= look_at_working(source, now);
 	}
 	any |= look_at_triggers();
+	AtEOXact_GUC(true, level);
 	look_again_ms = Max(LOOK_AGAIN_MS, TimestampDifferenceMilliseconds(looked_at, GetCurrentTimestamp()) / LOOK_SHARE);
 	return any;
 }

@@ -42,7 +42,7 @@ CREATE FUNCTION pg_temp.remark(source_name text) RETURNS text LANGUAGE sql AS $$
 CREATE FUNCTION pg_temp.call(source_name text) RETURNS text LANGUAGE sql AS $$
 	SELECT substring(pg_temp.remark(source_name) FROM 'SELECT agentcrm\..*') $$;
 
-SELECT plan(123);
+SELECT plan(127);
 SELECT is(pg_temp.state('shop') || pg_temp.state('till'), '0 0 live0 0 live', 'loaded');
 \set events true
 \ir include/changes.sql

@@ -243,6 +243,18 @@ close_psql($open);
 sql(q{INSERT INTO shop.lines_child (order_id, line_no, product_id, qty, price) VALUES ('3', 77, 1, 1, '1')});
 well('a child made meanwhile', 'shop');
 
+# A table that is locked for long keeps the other sources' orders waiting no more than the application's.
+$open = open_psql($node, $db, 'app');
+sql('ALTER TABLE shop.extra OWNER TO app');
+well('an owner', 'extra');
+say_psql($open, 'BEGIN; LOCK TABLE shop.extra');
+sql('ALTER TABLE shop.lines ADD looked_at int');
+$id = order_written('a locked table', "shop.orders (order_id, client_id, ordered_at) VALUES ('7003', 3, '2026-02-20')", q{shop.lines (order_id, line_no, product_id, qty, price) VALUES ('7003', 1, 1, 2, '3')});
+wait_until($node, $db, q{SELECT count(*) = 1 FROM agentcrm.ledger l JOIN agentcrm.order_ref r USING (source_id, order_id) WHERE r.order_key = '7003'}, 'a locked table: the other source goes on');
+say_psql($open, 'ROLLBACK');
+close_psql($open);
+well('a locked table', 'extra');
+
 # renamed again and again: followed, or broken and back, but never lost
 sql(q{ALTER TABLE shop.orders RENAME client_id TO c_1; UPDATE shop.orders SET c_1 = 4 WHERE order_id = '10'});
 sql(q{ALTER TABLE shop.orders RENAME c_1 TO c_2; UPDATE shop.orders SET c_2 = 5 WHERE order_id = '11'});

@@ -221,6 +221,13 @@ SELECT pg_temp.call('shop') AS call \gset
 CALL agentcrm.run();
 SELECT is(pg_temp.state('shop'), '0 0 live', 'the call as it was given');
 SET ROLE regress_changes_app;
+ALTER TABLE shop.line ALTER qty TYPE bigint USING qty + 1;
+RESET ROLE;
+CALL agentcrm.run();
+SELECT is(pg_temp.state('shop'), '0 0 live', 'a column has another type, under which the mapping fits: read again');
+SELECT is(pg_temp.cause(), 'tables changed: columns of another type in shop.line', 'as the log says');
+SET ROLE regress_changes_app;
+ALTER TABLE shop.line ALTER qty TYPE int;
 ALTER TABLE shop.client DROP region;
 ALTER TABLE shop.client ADD note text;
 RESET ROLE;
