@@ -97,6 +97,8 @@ CREATE TABLE agentcrm.source_watch (
 	table_name		text NOT NULL,
 	key_columns		text[] NOT NULL,
 	columns			text[] NOT NULL,
+	column_types	text[] NOT NULL DEFAULT '{}',
+	triggers		text[] NOT NULL DEFAULT '{}',
 	PRIMARY KEY (source_id, watch),
 	FOREIGN KEY (source_id, part) REFERENCES agentcrm.source_part ON DELETE CASCADE
 );
@@ -108,6 +110,8 @@ COMMENT ON COLUMN agentcrm.source_watch.schema_name IS 'Schema of the watched ta
 COMMENT ON COLUMN agentcrm.source_watch.table_name IS 'Watched table';
 COMMENT ON COLUMN agentcrm.source_watch.key_columns IS 'Columns of the watched table that hold the key, in the order of the part''s key columns';
 COMMENT ON COLUMN agentcrm.source_watch.columns IS 'All columns of the table as they were called at attach, by their numbers; tells what a column that is gone is called now';
+COMMENT ON COLUMN agentcrm.source_watch.column_types IS 'Their types, likewise; tells what a column of another type is to be cast to';
+COMMENT ON COLUMN agentcrm.source_watch.triggers IS 'Triggers as last seen, by table of the tree: number in their names, then whether row and TRUNCATE trigger fire (A always, O not as a replica, R only then, D never, - absent); tells what was missed';
 
 CREATE TABLE agentcrm.source_load (
 	source_id		int NOT NULL REFERENCES agentcrm.source ON DELETE CASCADE,
@@ -141,7 +145,7 @@ COMMENT ON COLUMN agentcrm.source_load.again IS 'True: asked for again meanwhile
 COMMENT ON COLUMN agentcrm.source_load.at IS 'When this step ended';
 COMMENT ON COLUMN agentcrm.source_load.started_at IS 'When the phase began';
 COMMENT ON COLUMN agentcrm.source_load.reconcile IS 'True: gives way to events, and looks only at keys that no waiting event explains, so that what it finds was missed';
-COMMENT ON COLUMN agentcrm.source_load.cause IS 'Why all is read: attach, alter_source, resync, reconcile, go_live, schedule, server start, capture off, lost keys, other server, tables changed or adopt; or detach';
+COMMENT ON COLUMN agentcrm.source_load.cause IS 'Why all is read: attach, alter_source, resync, reconcile, go_live, schedule, server start, capture off, lost keys, other server, tables changed (and how) or adopt; or detach';
 COMMENT ON COLUMN agentcrm.source_load.begun_at IS 'When it was asked for';
 COMMENT ON COLUMN agentcrm.source_load.looked IS 'Keys of the application compared so far';
 COMMENT ON COLUMN agentcrm.source_load.missing IS 'Keys found so far that were not stored';
@@ -167,7 +171,7 @@ COMMENT ON TABLE agentcrm.reconcile_log IS 'What each complete reading of a part
 COMMENT ON COLUMN agentcrm.reconcile_log.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.reconcile_log.part IS 'Part that was read';
 COMMENT ON COLUMN agentcrm.reconcile_log.reading IS 'Number of the reading of this part; grows';
-COMMENT ON COLUMN agentcrm.reconcile_log.cause IS 'Why: attach, alter_source, resync, reconcile, schedule, server start, capture off, lost keys, other server, tables changed, adopt or detach (of the source that gave the rows so far)';
+COMMENT ON COLUMN agentcrm.reconcile_log.cause IS 'Why: attach, alter_source, resync, reconcile, schedule, server start, capture off, lost keys, other server, tables changed (and how: what of their triggers was put back), adopt or detach (of the source that gave the rows so far)';
 COMMENT ON COLUMN agentcrm.reconcile_log.reconcile IS 'True: what it found had been missed; false: it may count keys whose change was still waiting in the queue';
 COMMENT ON COLUMN agentcrm.reconcile_log.at IS 'When it ended, by the engine''s clock; the next scheduled one counts from here';
 COMMENT ON COLUMN agentcrm.reconcile_log.took IS 'Time from its being asked for to its end';

@@ -13,7 +13,7 @@ CREATE FUNCTION agentcrm.relation_tree(relation regclass) RETURNS TABLE (member 
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH RECURSIVE tree AS (
 		SELECT relation::oid AS oid UNION SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)
-	SELECT c.oid::regclass, c.oid = relation OR NOT c.relispartition FROM tree t JOIN pg_class c USING (oid) WHERE c.relkind IN ('r', 'p') ORDER BY c.oid
+	SELECT c.oid::regclass, c.oid = relation OR NOT c.relispartition FROM tree t JOIN pg_class c USING (oid) WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' ORDER BY c.oid
 $$;
 COMMENT ON FUNCTION agentcrm.relation_tree(regclass) IS 'Internal: a table with its partitions and children; own_rows: needs a row trigger of its own (a partition gets its parent''s)';
 
@@ -57,23 +57,55 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_trigger(regclass, text, text, int, int) IS 'Internal: makes a trigger that also fires on a subscriber and goes with the extension';
 
+CREATE FUNCTION agentcrm.attach_row_trigger(relation regclass, source_id int, watch int) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT agentcrm.attach_trigger(relation, format('agentcrm_%s_%s_%s', source_id, watch, relation::oid), 'INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW', source_id, watch)
+$$;
+COMMENT ON FUNCTION agentcrm.attach_row_trigger(regclass, int, int) IS 'Internal: makes a trigger for changed rows';
+
+CREATE FUNCTION agentcrm.attach_truncate_trigger(relation regclass, source_id int, watch int) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT agentcrm.attach_trigger(relation, format('agentcrm_%s_%s_%s_truncate', source_id, watch, relation::oid), 'TRUNCATE ON %s FOR EACH STATEMENT', source_id, watch)
+$$;
+COMMENT ON FUNCTION agentcrm.attach_truncate_trigger(regclass, int, int) IS 'Internal: makes a trigger for TRUNCATE';
+
+-- The tables of a watch and what triggers they have now; entry is as source_watch.triggers has it.
+CREATE FUNCTION agentcrm.watched_triggers(source_id int, watch int) RETURNS TABLE (member regclass, own_rows boolean, row_trigger name, truncate_trigger name, entry text)
+LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+	SELECT m.member, m.own_rows, g.rows, g.truncates,
+		format('%s %s%s', coalesce(split_part(g.truncates, '_', 4), CASE WHEN m.own_rows THEN split_part(g.rows, '_', 4) END, '?'), coalesce(g.rows_fire, '-'), coalesce(g.truncates_fire, '-'))
+	FROM agentcrm.source_watch w JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
+	CROSS JOIN LATERAL agentcrm.relation_tree(c.oid) m
+	-- all at once, and without patterns: a table may have a thousand partitions; bit 5 of the type is TRUNCATE
+	LEFT JOIN (SELECT t.tgrelid, min(t.tgname::text) FILTER (WHERE t.tgtype & 32 = 0)::name AS rows, min(t.tgname::text) FILTER (WHERE t.tgtype & 32 <> 0)::name AS truncates,
+			min(t.tgenabled::text) FILTER (WHERE t.tgtype & 32 = 0) AS rows_fire, min(t.tgenabled::text) FILTER (WHERE t.tgtype & 32 <> 0) AS truncates_fire
+		FROM pg_trigger t WHERE t.tgfoid = 'agentcrm.capture'::regproc AND starts_with(t.tgname::text, format('agentcrm_%s_%s_', $1, $2)) GROUP BY t.tgrelid) AS g ON g.tgrelid = m.member
+	WHERE w.source_id = $1 AND w.watch = $2
+$$;
+COMMENT ON FUNCTION agentcrm.watched_triggers(int, int) IS 'Internal: tables of a watch with their triggers';
+
+CREATE FUNCTION agentcrm.trigger_entries(source_id int, watch int) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(array_agg(t.entry ORDER BY t.entry), '{}') FROM agentcrm.watched_triggers(source_id, watch) t
+$$;
+COMMENT ON FUNCTION agentcrm.trigger_entries(int, int) IS 'Internal: what source_watch.triggers should say now';
+
 CREATE FUNCTION agentcrm.attach_triggers(source int, after_watch int DEFAULT 0) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t record;
-	trigger_name text;
 BEGIN
 	FOR t IN
 		SELECT w.watch, m.member, m.own_rows
 		FROM agentcrm.source_watch w, to_regclass(format('%I.%I', w.schema_name, w.table_name)) r, agentcrm.relation_tree(r) m
 		WHERE w.source_id = source AND w.watch > after_watch ORDER BY r::oid, m.member::oid, w.watch
 	LOOP
-		trigger_name := format('agentcrm_%s_%s_%s', source, t.watch, t.member::oid);
 		IF t.own_rows THEN
-			PERFORM agentcrm.attach_trigger(t.member, trigger_name, 'INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW', source, t.watch);
+			PERFORM agentcrm.attach_row_trigger(t.member, source, t.watch);
 		END IF;
-		PERFORM agentcrm.attach_trigger(t.member, trigger_name || '_truncate', 'TRUNCATE ON %s FOR EACH STATEMENT', source, t.watch);
+		PERFORM agentcrm.attach_truncate_trigger(t.member, source, t.watch);
 	END LOOP;
+	UPDATE agentcrm.source_watch w SET triggers = agentcrm.trigger_entries(w.source_id, w.watch) WHERE w.source_id = source AND w.watch > after_watch;
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_triggers(int, int) IS 'Internal: makes the triggers of a source';
 
@@ -81,7 +113,7 @@ COMMENT ON FUNCTION agentcrm.attach_triggers(int, int) IS 'Internal: makes the t
 CREATE FUNCTION agentcrm.source_triggers(source int) RETURNS TABLE (relation regclass, trigger_name name)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.tgrelid::regclass, t.tgname FROM pg_trigger t
-	WHERE t.tgfoid = 'agentcrm.capture'::regproc AND t.tgparentid = 0 AND t.tgname ~ format('^agentcrm_%s_', source)
+	WHERE t.tgfoid = 'agentcrm.capture'::regproc AND t.tgparentid = 0 AND starts_with(t.tgname::text, format('agentcrm_%s_', source))
 	ORDER BY t.tgrelid, t.tgname
 $$;
 COMMENT ON FUNCTION agentcrm.source_triggers(int) IS 'Internal: triggers of a source';
@@ -123,6 +155,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.columns_by_number(regclass) IS 'Internal: columns of a table by their numbers; NULL for dropped ones';
 
+CREATE FUNCTION agentcrm.types_by_number(relation regclass) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(CASE WHEN NOT attisdropped THEN format_type(atttypid, atttypmod) END ORDER BY attnum) FROM pg_attribute WHERE attrelid = relation AND attnum > 0
+$$;
+COMMENT ON FUNCTION agentcrm.types_by_number(regclass) IS 'Internal: types of the columns of a table by their numbers';
+
 -- The part numbers of an altered source stay with their names: unread events hold them.  Gives the last watch before the new ones.
 CREATE FUNCTION agentcrm.attach_rows(source int, spec jsonb) RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -138,8 +176,9 @@ BEGIN
 	ON CONFLICT (source_id, name) DO UPDATE SET kind = excluded.kind, query = excluded.query,
 		key_schema = excluded.key_schema, key_table = excluded.key_table, key_columns = excluded.key_columns, key_classes = excluded.key_classes, touches = excluded.touches;
 
-	INSERT INTO agentcrm.source_watch (source_id, watch, part, schema_name, table_name, key_columns, columns)
-	SELECT source, last_watch + row_number() OVER (ORDER BY i), p.part, n.nspname, c.relname, agentcrm.part_array(w, 'key'), agentcrm.columns_by_number(c.oid)
+	INSERT INTO agentcrm.source_watch (source_id, watch, part, schema_name, table_name, key_columns, columns, column_types)
+	SELECT source, last_watch + row_number() OVER (ORDER BY i), p.part, n.nspname, c.relname, agentcrm.part_array(w, 'key'), agentcrm.columns_by_number(c.oid),
+		agentcrm.types_by_number(c.oid)
 	FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i)
 	JOIN agentcrm.source_part p ON p.source_id = source AND p.name = w ->> 'part'
 	JOIN pg_class c ON c.oid = (w ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace;

@@ -9,21 +9,25 @@ COMMENT ON FUNCTION agentcrm.relation_named(text, text) IS 'Internal: a relation
 
 -- What watched tables and their columns are called now that are no longer called as at attach.  Column numbers and the trigger's
 -- place are good only in the database of the attach, where the trigger's name still has its table's oid.
+CREATE FUNCTION agentcrm.watched_tables(source int) RETURNS TABLE (relation oid, schema_name text, table_name text, columns text[], column_types text[], named oid)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT DISTINCT c.oid, w.schema_name, w.table_name, w.columns, w.column_types, agentcrm.relation_named(w.schema_name, w.table_name)
+	FROM agentcrm.source_watch w JOIN pg_trigger t ON t.tgname = format('agentcrm_%s_%s_%s', w.source_id, w.watch, t.tgrelid) AND t.tgfoid = 'agentcrm.capture'::regproc
+	JOIN pg_class c ON c.oid = t.tgrelid
+	-- its partitions have such triggers, too
+	WHERE w.source_id = source AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_trigger p ON p.tgrelid = i.inhparent WHERE i.inhrelid = c.oid
+		AND p.tgname = format('agentcrm_%s_%s_%s', w.source_id, w.watch, p.tgrelid))
+$$;
+COMMENT ON FUNCTION agentcrm.watched_tables(int) IS 'Internal: tables of a source wherever they are now, and which one has their name';
+
 CREATE FUNCTION agentcrm.renamed(source int) RETURNS TABLE (relation regclass, schema_name text, table_name text, was text, becomes text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH watched AS (
-		SELECT DISTINCT c.oid, w.schema_name, w.table_name, w.columns, agentcrm.relation_named(w.schema_name, w.table_name) AS named
-		FROM agentcrm.source_watch w JOIN pg_trigger t ON t.tgname = format('agentcrm_%s_%s_%s', w.source_id, w.watch, t.tgrelid) AND t.tgfoid = 'agentcrm.capture'::regproc
-		JOIN pg_class c ON c.oid = t.tgrelid
-		-- its partitions have such triggers, too
-		WHERE w.source_id = source AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_trigger p ON p.tgrelid = i.inhparent WHERE i.inhrelid = c.oid
-			AND p.tgname = format('agentcrm_%s_%s_%s', w.source_id, w.watch, p.tgrelid)))
-	SELECT w.oid::regclass, w.schema_name, w.table_name, k.name, a.attname::text
-	FROM watched w CROSS JOIN unnest(w.columns) WITH ORDINALITY AS k(name, number) JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum = k.number
-	WHERE k.name <> a.attname AND NOT a.attisdropped AND coalesce(w.named, w.oid) = w.oid
-	AND NOT EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = w.oid AND o.attname = k.name)
+	SELECT w.relation::regclass, w.schema_name, w.table_name, k.name, a.attname::text
+	FROM agentcrm.watched_tables(source) w CROSS JOIN unnest(w.columns) WITH ORDINALITY AS k(name, number) JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum = k.number
+	WHERE k.name <> a.attname AND NOT a.attisdropped AND coalesce(w.named, w.relation) = w.relation
+	AND NOT EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = w.relation AND o.attname = k.name)
 	UNION ALL
-	SELECT w.oid::regclass, w.schema_name, w.table_name, NULL, agentcrm.relation_name(w.oid) FROM watched w WHERE w.named IS NULL
+	SELECT w.relation::regclass, w.schema_name, w.table_name, NULL, agentcrm.relation_name(w.relation) FROM agentcrm.watched_tables(source) w WHERE w.named IS NULL
 $$;
 COMMENT ON FUNCTION agentcrm.renamed(int) IS 'Internal: columns (was) and tables (was is NULL) of a source that have another name than at attach, and that name';
 
@@ -34,13 +38,13 @@ $$;
 COMMENT ON FUNCTION agentcrm.renamed_column(int, text, text) IS 'Internal: what a column is called now';
 
 -- A name as a word of its own, quoted or not, with what must stand before it.
-CREATE FUNCTION agentcrm.replace_name(sql text, before text, was text, becomes text) RETURNS text
+CREATE FUNCTION agentcrm.replace_name(sql text, before text, was text, becomes text, after text DEFAULT '') RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT regexp_replace(sql, format('(?<![[:alnum:]_$"])(%s)(%s"%s"(?!")%s)', before, CASE WHEN was = lower(was) THEN p.name || '(?![[:alnum:]_$"])|' ELSE '' END, p.name, ''),
-		'\1' || replace(quote_ident(becomes), '\', '\\'), 'gi')
+		'\1' || replace(quote_ident(becomes) || after, '\', '\\'), 'gi')
 	FROM (SELECT regexp_replace(was, '([^[:alnum:]_])', '\\\1', 'g') AS name) AS p
 $$;
-COMMENT ON FUNCTION agentcrm.replace_name(text, text, text, text) IS 'Internal: replaces an identifier in a piece of SQL';
+COMMENT ON FUNCTION agentcrm.replace_name(text, text, text, text, text) IS 'Internal: replaces an identifier in a piece of SQL';
 
 -- The new names in one expression of attach (after their alias), or anywhere in a query.
 CREATE FUNCTION agentcrm.renamed_sql(source int, options jsonb, sql text) RETURNS text
@@ -59,6 +63,23 @@ BEGIN
 	RETURN sql;
 END $$;
 COMMENT ON FUNCTION agentcrm.renamed_sql(int, jsonb, text) IS 'Internal: an expression or query under the names of now, as far as they can be told';
+
+-- An expression of attach with columns that have another type now cast to the one they had.
+CREATE FUNCTION agentcrm.cast_sql(source int, options jsonb, sql text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r record;
+BEGIN
+	FOR r IN SELECT t.alias, a.attname, w.column_types[a.attnum] AS was
+			FROM (VALUES ('orders', 'o'), ('lines', 'l'), ('clients', 'c'), ('products', 'p'), ('reps', 'r')) AS t(argument, alias)
+			JOIN agentcrm.watched_tables(source) w ON options ->> t.argument = agentcrm.relation_name(w.relation)
+			JOIN pg_attribute a ON a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped
+			WHERE w.column_types[a.attnum] <> format_type(a.atttypid, a.atttypmod) LOOP
+		sql := agentcrm.replace_name(sql, r.alias || '\s*\.\s*', r.attname, r.attname, '::' || r.was);
+	END LOOP;
+	RETURN sql;
+END $$;
+COMMENT ON FUNCTION agentcrm.cast_sql(int, jsonb, text) IS 'Internal: an expression under the types of attach';
 
 CREATE FUNCTION agentcrm.renamed_table(source int, named text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -172,13 +193,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.argument_text(text, jsonb) IS 'Internal: an argument of a call, written out';
 
+-- What merely describes clients and products can be done without; conditions and figures cannot.
 CREATE FUNCTION agentcrm.mending_call(source agentcrm.source, suggested jsonb, unfit text[]) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT string_agg(c, '; ' ORDER BY i) FROM (
 		SELECT 0 AS i, format('SELECT agentcrm.alter_source(%s)', concat_ws(', ', quote_literal(source.name),
 			(SELECT string_agg(agentcrm.argument_text(a, CASE WHEN a <> ALL (unfit) THEN suggested -> a END), ', ' ORDER BY a)
 			FROM (SELECT k AS a FROM jsonb_object_keys(suggested) k WHERE k <> 'feeds' AND suggested -> k <> source.options -> k
-				UNION SELECT u FROM unnest(unfit) u WHERE u !~ '^feed ') AS s))) AS c
+				UNION SELECT u FROM unnest(unfit) u WHERE u !~ '^feed ') AS s WHERE a <> ALL (d.lost)),
+			CASE WHEN d.lost <> '{}' THEN 'reset => ' || quote_literal(d.lost::text) END)) AS c
+		FROM (SELECT ARRAY(SELECT u FROM unnest(unfit) u WHERE source.options ? u AND u IN ('margin', 'rep', 'client_name', 'client_parent', 'client_active', 'channel', 'territory',
+			'product_name', 'category', 'product_active', 'pack_qty') ORDER BY u) AS lost) AS d
 		WHERE suggested - 'feeds' <> source.options - 'feeds' OR unfit = '{}' AND suggested = source.options OR EXISTS (SELECT FROM unnest(unfit) u WHERE u !~ '^feed ')
 		UNION ALL
 		SELECT 1, format('SELECT agentcrm.attach_feed(%L, %L, %s)', source.name, f.key, (SELECT string_agg(
@@ -222,6 +247,8 @@ DECLARE
 	before record;
 	after record;
 	names text;
+	a text;
+	casted jsonb;
 	problem text := coalesce(agentcrm.reader_problem(source), agentcrm.class_problem(source));
 BEGIN
 	IF problem IS NOT NULL THEN
@@ -229,6 +256,14 @@ BEGIN
 	END IF;
 	before := agentcrm.unfit_arguments(source, source.options);
 	after := CASE WHEN suggested = source.options THEN before ELSE agentcrm.unfit_arguments(source, suggested) END;
+	FOREACH a IN ARRAY after.arguments LOOP
+		CONTINUE WHEN jsonb_typeof(suggested -> a) IS DISTINCT FROM 'string';
+		casted := suggested || jsonb_build_object(a, agentcrm.cast_sql(source.source_id, suggested, suggested ->> a));
+		IF casted <> suggested AND a <> ALL ((agentcrm.unfit_arguments(source, casted)).arguments) THEN
+			suggested := casted;
+			after.arguments := array_remove(after.arguments, a);
+		END IF;
+	END LOOP;
 	SELECT string_agg(format('%s is %s now', concat_ws('.', quote_ident(r.schema_name), quote_ident(r.table_name), quote_ident(r.was)), CASE WHEN r.was IS NULL THEN r.becomes ELSE quote_ident(r.becomes) END), ', ' ORDER BY r.was) INTO names
 	FROM (SELECT DISTINCT schema_name, table_name, was, becomes FROM agentcrm.renamed(source.source_id)) r;
 	RETURN coalesce(before.message, error) || coalesce(' (' || names || ')', '') || ': ' || agentcrm.mending_call(source, suggested, after.arguments);
@@ -257,7 +292,8 @@ BEGIN
 	END IF;
 	UPDATE agentcrm.source_part s SET query = p ->> 'query', key_columns = agentcrm.part_array(p, 'key')
 	FROM jsonb_array_elements(spec -> 'parts') p WHERE s.source_id = source.source_id AND s.name = p ->> 'name';
-	UPDATE agentcrm.source_watch s SET key_columns = agentcrm.part_array(w, 'key'), columns = agentcrm.columns_by_number((w ->> 'relation')::oid)
+	UPDATE agentcrm.source_watch s SET key_columns = agentcrm.part_array(w, 'key'), columns = agentcrm.columns_by_number((w ->> 'relation')::oid),
+		column_types = agentcrm.types_by_number((w ->> 'relation')::oid)
 	FROM jsonb_array_elements(spec -> 'watches') w JOIN agentcrm.source_part p ON p.source_id = source.source_id AND p.name = w ->> 'part'
 	WHERE s.source_id = p.source_id AND s.part = p.part AND format('%I.%I', s.schema_name, s.table_name) = agentcrm.relation_name((w ->> 'relation')::oid);
 	UPDATE agentcrm.source s SET options = mapping_rewrite.options, version = greatest(s.version + 1, pg_current_xact_id()::text::bigint * 1024) WHERE s.source_id = source.source_id;

@@ -148,9 +148,12 @@ LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 	JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
 	WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+$', w.source_id, w.watch))
 	OR NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+_truncate$', w.source_id, w.watch))
+	-- partitions and children that had triggers
+	OR EXISTS (SELECT FROM unnest(w.triggers) e WHERE e !~ '-$'
+		AND format('agentcrm_%s_%s_%s_truncate', w.source_id, w.watch, split_part(e, ' ', 1))::name NOT IN (SELECT t.tgname FROM pg_trigger t))
 	ORDER BY s.source_id, w.watch
 $$;
-COMMENT ON FUNCTION agentcrm.untriggered() IS 'Internal: watched tables that lack a trigger: a restore is not finished, or somebody dropped it';
+COMMENT ON FUNCTION agentcrm.untriggered() IS 'Internal: watched tables that lack a trigger they had: a restore is not finished';
 
 CREATE FUNCTION agentcrm.verify() RETURNS SETOF agentcrm.difference
 	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_verify';
@@ -282,8 +285,7 @@ CREATE VIEW agentcrm.status AS
 		CASE WHEN q.since IS NOT NULL OR NOT t.cut THEN coalesce(q.waiting, 0) END,
 		CASE WHEN q.since IS NOT NULL OR NOT t.cut THEN greatest(clock_timestamp() - q.since, agentcrm.clock() - q.parked_since, '0') END,
 		coalesce(q.failed, 0),
-		coalesce(s.problem, (SELECT 'a trigger is missing on ' || string_agg(DISTINCT u.relation, ', ') || ': changes there are not seen; SELECT agentcrm.alter_source('
-			|| quote_literal(s.name) || ') makes it again' FROM agentcrm.untriggered() u WHERE u.source = s.name HAVING count(*) > 0), CASE s.state
+		coalesce(s.problem, agentcrm.trigger_problem(s), CASE s.state
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
 			WHEN 'detaching' THEN (SELECT format('detaching: %s %%', trunc(p.percent)) FROM agentcrm.progress p WHERE p.source = s.name)
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p

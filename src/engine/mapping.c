@@ -1,29 +1,36 @@
 /*
  * mapping.c
- *		A mapping that no longer fits the application's tables: a renamed,
- *		retyped or dropped column, a table that is gone, a right that was
- *		revoked.
+ *		The application changes its tables.  A mapping that no longer fits: a
+ *		renamed, retyped or dropped column, a table that is gone, a right that
+ *		was revoked.  Triggers that are gone, off, or on tables that are not
+ *		watched any more.
  *
  * An error is the mapping's when reading no keys gives it, too.  Columns that
  * were merely renamed are followed; else the source is set aside, broken, with
  * the call that mends it, and its changes are kept.  It goes on by itself once
- * the mapping fits again.
+ * the mapping fits again.  What is done about triggers: 18_triggers.sql.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 
 #include "agentcrm.h"
 #include "engine/mapping.h"
 #include "engine/step.h"
 
-/* Broken sources are looked at when a table has changed, and as often as this, for rights and functions. */
-#define LOOK_SECONDS 30
+/* Sources are looked at when any table has changed, but no sooner than this after the last time, nor for more of the time than this ... */
+#define LOOK_AGAIN_MS 250
+#define LOOK_SHARE 0.05
+/* ... and as often as this, for rights and functions. */
+#define LOOK_MS 30000
 
-static bool tables_changed = true;
+static bool tables_changed = false;
+static TimestampTz looked_at = DT_NOBEGIN;
+static int	look_again_ms = LOOK_AGAIN_MS;
 
 static void
 note_change(Datum arg, Oid relid)
@@ -108,7 +115,6 @@ mapping_failed(Source *source, TimestampTz now)
 	ErrorData  *error = source_try(source);
 	char	   *problem;
 
-	watch_tables();
 	if (error == NULL)
 		return false;
 	problem = mend(source, error);
@@ -127,39 +133,104 @@ mapping_failed(Source *source, TimestampTz now)
 void
 mapping_look_again(void)
 {
-	tables_changed = true;
+	looked_at = DT_NOBEGIN;
+}
+
+/* By the real time: the engine's may be standing still. */
+static bool
+is_time_to_look(void)
+{
+	TimestampTz clock = GetCurrentTimestamp();
+
+	watch_tables();
+	if (looked_at != DT_NOBEGIN && clock >= looked_at &&
+		!TimestampDifferenceExceeds(looked_at, clock, tables_changed ? look_again_ms : LOOK_MS))
+		return false;
+	looked_at = clock;
+	tables_changed = false;
+	return true;
+}
+
+/* An error that comes and goes is left to the reads that meet it. */
+static bool
+will_pass(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+	}
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+}
+
+/* Let a source go on that fits again, or can be followed now. */
+static bool
+look_at_broken(Source *source)
+{
+	ErrorData  *error = source_try(source);
+	char	   *problem = NULL;
+
+	if (error && will_pass(error))
+		return false;
+	if (error)
+		problem = mend(source, error);
+	if (problem)
+	{
+		write_problem(source, problem, true);
+		return false;
+	}
+	call_for_source("SELECT agentcrm.mapping_fits($1) WHERE $2 IS NOT NULL", source->source_id, "");
+	ereport(LOG, (errmsg("agentcrm: source \"%s\" goes on", source->name)));
+	return true;
+}
+
+/* A mapping that fits no longer is found before a changed row meets it. */
+static bool
+look_at_working(Source *source, TimestampTz now)
+{
+	ErrorData  *error = source_try(source);
+
+	return error && !will_pass(error) && mapping_failed(source, now);
+}
+
+/* Put triggers back where they are missing. */
+static bool
+look_at_triggers(void)
+{
+	char	   *done = call_for_source("SELECT agentcrm.follow_triggers() WHERE $1 = 0 AND $2 = ''", 0, "");
+
+	if (done && strcmp(done, "busy") == 0)
+		tables_changed = true;
+	return done && strcmp(done, "followed") == 0;
 }
 
 /* See mapping.h. */
 bool
 mapping_step(TimestampTz now)
 {
-	static TimestampTz looked_at = DT_NOBEGIN;
-	bool		look = tables_changed || now < looked_at || now - looked_at >= LOOK_SECONDS * USECS_PER_SEC;
 	bool		any = false;
+	int			level;
 
+	if (source_count() == 0 || !is_time_to_look())
+		return false;
+	/* a table that is locked for long must not keep all sources waiting */
+	level = NewGUCNestLevel();
+	set_config_option("lock_timeout", "10ms", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	for (int i = 0; i < source_count(); i++)
 	{
 		Source	   *source = source_nth(i);
-		ErrorData  *error;
-		char	   *problem = NULL;
 
-		if (!source->unfit || source->state != SOURCE_BROKEN || !look)
-			continue;
-		watch_tables();
-		looked_at = now;
-		tables_changed = false;
-		error = source_try(source);
-		if (error)
-			problem = mend(source, error);
-		if (problem)
-			write_problem(source, problem, true);
-		else
-		{
-			call_for_source("SELECT agentcrm.mapping_fits($1) WHERE $2 IS NOT NULL", source->source_id, "");
-			ereport(LOG, (errmsg("agentcrm: source \"%s\" goes on", source->name)));
-			any = true;
-		}
+		if (source->state == SOURCE_BROKEN && source->unfit)
+			any |= look_at_broken(source);
+		else if (source->state == SOURCE_LOADING || source->state == SOURCE_SHADOW || source->state == SOURCE_LIVE)
+			any |= look_at_working(source, now);
 	}
+	any |= look_at_triggers();
+	AtEOXact_GUC(true, level);
+	look_again_ms = Max(LOOK_AGAIN_MS, TimestampDifferenceMilliseconds(looked_at, GetCurrentTimestamp()) / LOOK_SHARE);
 	return any;
 }

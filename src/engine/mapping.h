@@ -20,9 +20,13 @@ extern void mapping_break(Source *source, const ErrorData *error, const char *pr
 /* What is wrong with a mapping, and the call that mends it. */
 extern char *mapping_problem(Source *source, const ErrorData *error);
 
-/* Let sources go on whose mapping fits again; true when there was one. */
+/*
+ * Where tables have changed: set sources aside whose mapping does not fit any
+ * more, let those go on whose mapping fits again, put triggers right.  True
+ * when something was written.
+ */
 extern bool mapping_step(TimestampTz now);
-/* The next step looks at broken sources, whatever the clock says. */
+/* The next step looks at all sources, whatever the clock says. */
 extern void mapping_look_again(void);
 
 #endif

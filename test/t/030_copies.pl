@@ -150,11 +150,13 @@ ok($other->poll_query_until('plain', q{SELECT sum(quantity) = 100 FROM agentcrm.
 consumed($other, 'plain', 'and consumed');
 clean($other, 'plain', 'after a foreign cursor');
 
-# A trigger that is gone is named.
+# A trigger that is gone is named, until it is put back.
+$other->safe_psql('plain', q{SELECT agentcrm.pause()});
 $other->safe_psql('plain', q{DO $$ BEGIN EXECUTE (SELECT format('DROP TRIGGER %I ON shop.lines', tgname) FROM pg_trigger WHERE tgrelid = 'shop.lines'::regclass AND tgname ~ '^agentcrm_.*_\d+$'); END $$});
 like($other->safe_psql('plain', q{SELECT remark FROM agentcrm.status WHERE name = 'shop'}), qr/^a trigger is missing on shop\.lines/, 'status names a table without its trigger');
 $other->safe_psql('plain', q{SELECT agentcrm.alter_source('shop')});
 unlike($other->safe_psql('plain', q{SELECT remark FROM agentcrm.status WHERE name = 'shop'}), qr/trigger is missing/, 'alter_source makes it again');
+$other->safe_psql('plain', q{SELECT agentcrm.resume()});
 
 $origin->stop;
 $other->stop;

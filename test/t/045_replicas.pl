@@ -133,6 +133,24 @@ followed('updates and deletes');
 $publisher->safe_psql('shop', q{TRUNCATE shop.orders, shop.lines; INSERT INTO shop.orders VALUES (1, 1, '2026-02-01'); INSERT INTO shop.lines VALUES (1, 1, 1, 1)});
 followed('TRUNCATE');
 is($subscriber->safe_psql('shop', q{SELECT count(*) FROM agentcrm.reconcile_log WHERE missing + changed + surplus > 0 AND cause <> 'TRUNCATE'}), '0', 'nothing had to be found by a reconcile');
+
+# Triggers that no longer fire always see nothing of what is applied, until the next step finds them so.
+$subscriber->safe_psql('shop', 'SELECT agentcrm.pause()');
+$subscriber->safe_psql('shop', 'ALTER TABLE shop.lines DISABLE TRIGGER ALL; ALTER TABLE shop.lines ENABLE TRIGGER ALL');
+$publisher->safe_psql('shop', q{INSERT INTO shop.lines VALUES (1, 2, 2, 5)});
+$publisher->wait_for_catchup('sub');
+is($subscriber->safe_psql('shop', 'SELECT waiting FROM agentcrm.status WHERE what = $$source$$'), '0', 'after ENABLE TRIGGER ALL what is applied is not seen');
+$subscriber->safe_psql('shop', 'SELECT agentcrm.resume()');
+wait_until($subscriber, 'shop', q{SELECT changed = 1 FROM agentcrm.reconcile_log WHERE cause = 'tables changed: triggers off on shop.lines'}, 'the source is read again');
+followed('ENABLE TRIGGER ALL');
+$publisher->safe_psql('shop', q{UPDATE shop.lines SET quantity = 6 WHERE line_no = 2});
+followed('triggers that fire always again');
+# A table is made again.
+$subscriber->safe_psql('shop', q{SET ROLE app; BEGIN; CREATE TABLE shop.new (LIKE shop.lines INCLUDING ALL); INSERT INTO shop.new SELECT * FROM shop.lines; DROP TABLE shop.lines; ALTER TABLE shop.new RENAME TO lines; COMMIT});
+$subscriber->safe_psql('shop', 'ALTER SUBSCRIPTION sub REFRESH PUBLICATION WITH (copy_data = off)');
+$publisher->safe_psql('shop', q{INSERT INTO shop.lines VALUES (1, 3, 2, 5)});
+followed('a table made again');
+is($subscriber->safe_psql('shop', q{SELECT string_agg(DISTINCT tgenabled::text, '') FROM pg_trigger WHERE tgrelid = 'shop.lines'::regclass}), 'A', 'with its triggers');
 unlike(slurp_file($subscriber->logfile), qr/PANIC|TRAP|terminated by signal|WARNING:  agentcrm/, 'the log shows no crash and no lost keys');
 
 $subscriber->stop;
