@@ -50,8 +50,8 @@ read_texts(Datum array, int *n)
 static void
 read_part(SourcePart *part, HeapTuple tuple, TupleDesc desc)
 {
-	Datum		values[9];
-	bool		isnull[9];
+	Datum		values[10];
+	bool		isnull[10];
 	char	   *kind;
 	int			n_classes;
 
@@ -66,6 +66,7 @@ read_part(SourcePart *part, HeapTuple tuple, TupleDesc desc)
 	part->key_table = TextDatumGetCString(values[6]);
 	part->key_columns = read_texts(values[7], &part->n_columns);
 	part->key_classes = read_texts(values[8], &n_classes);
+	part->watermark = isnull[9] ? NULL : TextDatumGetCString(values[9]);
 	if (part->n_columns < 1 || part->n_columns > KEY_MAX_COLUMNS || n_classes != part->n_columns)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
