@@ -117,7 +117,7 @@ CREATE TABLE agentcrm.source_load (
 	source_id		int NOT NULL REFERENCES agentcrm.source ON DELETE CASCADE,
 	part			smallint NOT NULL,
 	load_no			bigint NOT NULL,
-	phase			text NOT NULL CHECK (phase IN ('read', 'sweep', 'watermark', 'months', 'ledger', 'compare', 'gaps', 'fold', 'assess', 'empty', 'done')),
+	phase			text NOT NULL CHECK (phase IN ('read', 'sweep', 'watermark', 'keys', 'months', 'ledger', 'compare', 'gaps', 'fold', 'assess', 'empty', 'done')),
 	position		text,
 	done			bigint NOT NULL,
 	total			bigint NOT NULL,
@@ -137,7 +137,7 @@ COMMENT ON TABLE agentcrm.source_load IS 'Steps of reading all keys of a part (a
 COMMENT ON COLUMN agentcrm.source_load.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.source_load.part IS 'Part being loaded';
 COMMENT ON COLUMN agentcrm.source_load.load_no IS 'Step number; grows';
-COMMENT ON COLUMN agentcrm.source_load.phase IS 'read: keys are read into the ledger; sweep: what is stored and gone is retracted; watermark: rows marked since the last look are read; months and ledger: orders of the application and stored ones are summed by month; compare: stored orders of months that differ are read again; gaps: orders of these months that are not stored are read; fold: profiles are built; assess: clients are judged; empty: stored orders are retracted, client by client; done';
+COMMENT ON COLUMN agentcrm.source_load.phase IS 'read: keys are read into the ledger; sweep: what is stored and gone is retracted; watermark: rows marked since the last look are read; keys: orders of a range of keys are summed on both sides, and read again where the sums differ; months and ledger: orders of the application and stored ones are summed by month; compare: stored orders of months that differ are read again; gaps: orders of these months that are not stored are read; fold: profiles are built; assess: clients are judged; empty: stored orders are retracted, client by client; done';
 COMMENT ON COLUMN agentcrm.source_load.position IS 'Last key (read, months), stored order (sweep, ledger), chunk with the key reached in it (compare, gaps) or client (fold, assess, empty) finished; the load goes on after it, emptying below it';
 COMMENT ON COLUMN agentcrm.source_load.done IS 'Keys, clients, chunks (compare, gaps) or lines (empty) finished in this phase';
 COMMENT ON COLUMN agentcrm.source_load.total IS 'Keys, clients, chunks or lines to do in this phase, as counted or estimated at its start';

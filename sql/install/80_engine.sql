@@ -231,7 +231,7 @@ CREATE VIEW agentcrm.progress AS
 COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is; or, of one that is being detached, the emptying';
 COMMENT ON COLUMN agentcrm.progress.source IS 'Source';
 COMMENT ON COLUMN agentcrm.progress.part IS 'Part of the source';
-COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, months, ledger, compare, gaps, fold, assess, empty or done: see source_load';
+COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, keys, months, ledger, compare, gaps, fold, assess, empty or done: see source_load';
 COMMENT ON COLUMN agentcrm.progress.done IS 'Keys, clients, chunks or lines finished in this phase';
 COMMENT ON COLUMN agentcrm.progress.total IS 'Keys, clients, chunks or lines to do in this phase';
 COMMENT ON COLUMN agentcrm.progress.percent IS 'Share done of this phase, per cent';

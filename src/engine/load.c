@@ -9,8 +9,8 @@
  *
  *		first load:		read -> fold -> assess -> done	(feed: read -> done)
  *		resync:			read -> sweep -> done
- *		reconcile:		months -> ledger -> compare -> gaps -> done, see months.c;
- *						feeds as a resync; only while no event waits, and without
+ *		reconcile:		keys -> done, or months -> ledger -> compare -> gaps ->
+ *						done, see months.c; feeds as a resync; only while no event waits, and without
  *						the keys of events that have come meanwhile
  *		watermark:		watermark -> done, see poll.c
  *		go_live:		assess -> done
@@ -57,7 +57,7 @@ static const char *
 phase_name(char phase)
 {
 	static const char *const names[] = {"read", "sweep", "fold", "assess", "empty", "months", "ledger", "compare", "gaps",
-	"watermark"};
+	"watermark", "keys"};
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 		if (names[i][0] == phase)
@@ -173,6 +173,13 @@ save(Load *load, TimestampTz now)
 		SPI_execute_with_args("DELETE FROM agentcrm.source_load WHERE source_id = $1 AND part = $2 AND load_no < $3"
 							  " AND ($4 = 'done' OR phase <> 'done')", 4, types, values, NULL, false, 0);
 	SPI_finish();
+}
+
+/* Where positions of loads live until the next step. */
+MemoryContext
+load_context(void)
+{
+	return loads_cxt;
 }
 
 /* Go on to another phase. */
@@ -496,7 +503,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	}
 	if (goes_by_months(part, load))
 	{
-		months_begin(load);
+		months_begin(source, part, load);
 		return;
 	}
 	last = n > 0 ? keys[n - 1] : NULL;
@@ -793,7 +800,7 @@ load_step(TimestampTz now, bool drained)
 
 		if (part == NULL || source->state == SOURCE_BROKEN || source->state == SOURCE_PAUSED)
 			continue;
-		if (load->reconcile && !drained && strchr("rsmlcgw", load->phase))
+		if (load->reconcile && !drained && strchr("rsmlcgwk", load->phase))
 			continue;
 		if (load_failures >= MAX_LOAD_FAILURES)
 		{
@@ -808,6 +815,9 @@ load_step(TimestampTz now, bool drained)
 				break;
 			case 's':
 				phase_sweep(source, part, load, now);
+				break;
+			case 'k':
+				phase_keys(source, part, load, now);
 				break;
 			case 'm':
 				phase_months(source, part, load, now);

@@ -34,14 +34,16 @@ typedef struct Load
 #define KEYS_PER_RECONCILE 1000
 
 /* What the phases of a load are made of. */
+extern MemoryContext load_context(void);	/* of positions */
 extern void load_begin_phase(Load *load, char phase, int64 total);
 extern void load_read_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n, TimestampTz now);
 extern bool load_key_is_blamed(Source *source, SourcePart *part, const char *key, TimestampTz now);
 extern void load_break_source(Source *source, const ErrorData *error, TimestampTz now);
 extern void load_end(Source *source, SourcePart *part, Load *load, TimestampTz now);
 
-/* months.c: chunks of a reconcile of orders */
-extern void months_begin(Load *load);
+/* months.c: a reconcile of orders by sums, a chunk of each phase */
+extern void months_begin(Source *source, SourcePart *part, Load *load);
+extern void phase_keys(Source *source, SourcePart *part, Load *load, TimestampTz now);
 extern void phase_months(Source *source, SourcePart *part, Load *load, TimestampTz now);
 extern void phase_ledger(Source *source, SourcePart *part, Load *load, TimestampTz now);
 extern void phase_compare(Source *source, SourcePart *part, Load *load, TimestampTz now);

@@ -1,7 +1,7 @@
 /*
  * months.c
- *		A reconcile of orders by months: both sides are summed, and only keys of
- *		months that differ are read again.
+ *		A reconcile of orders by sums: both sides are summed by month, and only
+ *		keys of months that differ are read again.
  *
  *		months:		the application's orders are summed, in order of keys
  *		ledger:		the stored ones, in order of ids; equal months are done with
@@ -12,6 +12,10 @@
  * over.  The sides are summed under many snapshots: a change between them makes
  * a month differ that need not, and is read again in vain.  An order that
  * differs all the while makes its month differ: no other can make up for it.
+ *
+ * Where keys are the ids, both sides come in one order, and a range of keys is
+ * summed on both sides, and compared, under one snapshot: phase keys is all
+ * there is.
  */
 #include "postgres.h"
 
@@ -23,6 +27,7 @@
 #include "utils/memutils.h"
 
 #include "agentcrm.h"
+#include "distinct.h"
 #include "engine/load.h"
 #include "engine/mapping.h"
 #include "engine/note.h"
@@ -30,6 +35,7 @@
 
 /* Sums are quick: a chunk of them takes no longer than one of keys that are compared. */
 #define ORDERS_PER_SUM 5000
+#define RANGES_PER_CHUNK (ORDERS_PER_SUM / KEYS_PER_RECONCILE)
 
 /* ---- sums that are kept ---- */
 
@@ -214,39 +220,171 @@ add_orders(MonthSums *sums, MappedLine *mapped, int n)
 	pfree(lines);
 }
 
+/* Leave out keys that crashed the server: who reads them must mean it. */
+static int
+leave_out_crashed(Load *load, const char **keys, int n)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	const char **crashed;
+	int			n_crashed;
+	int			kept = 0;
+
+	SPI_connect();
+	n_crashed = run_for_part("SELECT key FROM agentcrm.event_failed WHERE source_id = $1 AND part = $2 AND sqlstate = '57P02'", load, true);
+	crashed = MemoryContextAlloc(cxt, sizeof(char *) * Max(n_crashed, 1));
+	for (int i = 0; i < n_crashed; i++)
+		crashed[i] = MemoryContextStrdup(cxt, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+	SPI_finish();
+	if (n_crashed == 0)
+		return n;
+	n_crashed = distinct_keys(crashed, n_crashed);
+	for (int i = 0; i < n; i++)
+		if (!distinct_has_key(crashed, n_crashed, keys[i]))
+			keys[kept++] = keys[i];
+	return kept;
+}
+
+/* Read keys again that no waiting event explains; false when the chunk has to wait, or the source broke. */
+static bool
+read_again(Source *source, SourcePart *part, Load *load, const char **keys, int n, TimestampTz now)
+{
+	n = leave_out_crashed(load, keys, n);
+	if (n > 0 && !reconcile_leave_out_waiting(source, part, keys, &n))
+		return false;
+	load_read_keys(source, part, load, keys, n, now);
+	return source->state != SOURCE_BROKEN;
+}
+
 /* Sum orders; a key that cannot be read goes the way of all keys, and to event_failed. */
 static void
 sum_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n, bool whole, MonthSums *sums, TimestampTz now)
 {
-	const char **given = keys;
-	int			n_given = n;
+	const char **found = keys;
+	int			n_found = n;
 	MappedLine *lines;
 	int			n_lines;
 	ErrorData  *error;
 
 	if (n == 0 || (n == 1 && load_key_is_blamed(source, part, keys[0], now)))
 		return;
-	error = source_read_orders(source, part, &keys, &n, &lines, &n_lines);
+	error = source_read_orders(source, part, &found, &n_found, &lines, &n_lines);
 	if (error == NULL)
 		add_orders(sums, lines, n_lines);
 	else if (whole && mapping_failed(source, now))
 		return;
-	else if (n_given == 1)
-		load_read_keys(source, part, load, given, 1, now);
+	else if (n == 1)
+		load_read_keys(source, part, load, keys, 1, now);
 	else
 	{
-		sum_keys(source, part, load, given, n_given / 2, false, sums, now);
-		sum_keys(source, part, load, given + n_given / 2, n_given - n_given / 2, false, sums, now);
+		sum_keys(source, part, load, keys, n / 2, false, sums, now);
+		sum_keys(source, part, load, keys + n / 2, n - n / 2, false, sums, now);
 	}
+}
+
+/* Sum the orders of a chunk. */
+static void
+sum_chunk(Source *source, SourcePart *part, Load *load, const char **keys, int n, MonthSums *sums, TimestampTz now)
+{
+	const char **read = palloc(sizeof(char *) * Max(n, 1));
+
+	memcpy(read, keys, sizeof(char *) * n);
+	note_work(NOTE_LOAD, load->load_no, n);
+	sum_keys(source, part, load, read, leave_out_crashed(load, read, n), true, sums, now);
+}
+
+/* ---- ranges of keys that are ids ---- */
+
+/* Whether keys come in the order of their ids. */
+static bool
+keys_are_ids(Source *source, SourcePart *part)
+{
+	Oid			type = part->columns[0].type;
+
+	return source_keys_are_ids(source, part) && (type == INT2OID || type == INT4OID || type == INT8OID);
 }
 
 /* See load.h. */
 void
-months_begin(Load *load)
+months_begin(Source *source, SourcePart *part, Load *load)
 {
 	forget_sums(load);
-	load_begin_phase(load, 'm', load->total);
+	load_begin_phase(load, keys_are_ids(source, part) ? 'k' : 'm', load->total);
 }
+
+/* Read all keys of a range again, and what is stored in it and has no key; *upto comes down where much is stored. */
+static bool
+reread_range(Source *source, SourcePart *part, Load *load, const char **keys, int n, int64 after, int64 *upto, TimestampTz now)
+{
+	const char **all = palloc(sizeof(char *) * (n + KEYS_PER_RECONCILE));
+	int			n_all;
+
+	n_all = ledger_list_months(source->source_id, NULL, after, *upto, KEYS_PER_RECONCILE, all, upto);
+	while (n > 0 && pg_strtoint64(keys[n - 1]) > *upto)
+		n--;
+	memcpy(all + n_all, keys, sizeof(char *) * n);
+	n_all = distinct_keys(all, n_all + n);
+	if (!read_again(source, part, load, all, n_all, now))
+		return false;
+	load->looked += n;
+	return true;
+}
+
+/* Compare the next range of keys; whether to go on with another in this step. */
+static bool
+compare_range(Source *source, SourcePart *part, Load *load, int limit, TimestampTz now)
+{
+	MonthSums	given = {.from = archive_limit(source, load)};
+	MonthSums	stored = {.from = given.from};
+	int64		after = load->position ? pg_strtoint64(load->position) : PG_INT64_MIN;
+	int64		upto = PG_INT64_MAX;
+	int64		last;
+	const char **keys;
+	int			n;
+	bool		equal;
+	ErrorData  *error = source_list_keys(source, part, load->position, NULL, limit, &keys, &n);
+
+	if (error)
+	{
+		load_break_source(source, error, now);
+		return false;
+	}
+	sum_chunk(source, part, load, keys, n, &given, now);
+	if (source->state == SOURCE_BROKEN)
+		return false;
+	if (n == limit)
+		upto = pg_strtoint64(keys[n - 1]);
+	equal = ledger_sum_months(source->source_id, after, upto, n + 1, &stored, &last) <= n && months_equal(&given, &stored);
+	if (equal)
+		load->looked += n;
+	else if (!reread_range(source, part, load, keys, n, after, &upto, now))
+		return false;
+	load->done = load->looked;
+	if (upto == PG_INT64_MAX)
+		load_end(source, part, load, now);
+	else
+		load->position = MemoryContextStrdup(load_context(), psprintf("%lld", (long long) upto));
+	return equal && upto < PG_INT64_MAX;
+}
+
+/* See load.h. */
+void
+phase_keys(Source *source, SourcePart *part, Load *load, TimestampTz now)
+{
+	int			limit = note_limit(NOTE_LOAD, KEYS_PER_RECONCILE);
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm range", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	bool		more = true;
+
+	for (int i = 0; more && i < (limit < KEYS_PER_RECONCILE ? 1 : RANGES_PER_CHUNK); i++)
+	{
+		more = compare_range(source, part, load, limit, now);
+		if (more)
+			MemoryContextReset(cxt);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- months ---- */
 
 /* See load.h. */
 void
@@ -263,8 +401,7 @@ phase_months(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		load_break_source(source, error, now);
 		return;
 	}
-	note_work(NOTE_LOAD, load->load_no, n);
-	sum_keys(source, part, load, keys, n, true, &sums, now);
+	sum_chunk(source, part, load, keys, n, &sums, now);
 	if (source->state == SOURCE_BROKEN)
 		return;
 	keep_sums(load, "application", &sums, load->position, n > 0 ? keys[n - 1] : "");
@@ -284,7 +421,7 @@ phase_ledger(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	int64		after = load->position ? pg_strtoint64(load->position) : PG_INT64_MIN;
 	MonthSums	sums = {.from = archive_limit(source, load)};
 	int64		last;
-	int			n = ledger_sum_months(source->source_id, after, limit, &sums, &last);
+	int			n = ledger_sum_months(source->source_id, after, PG_INT64_MAX, limit, &sums, &last);
 
 	note_work(NOTE_LOAD, load->load_no, n);
 	keep_sums(load, "ledger", &sums, psprintf("%lld", (long long) after), psprintf("%lld", (long long) last));
@@ -310,7 +447,6 @@ phase_compare(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	char	   *reached;
 	int64		last;
 	int			n;
-	int			n_read;
 
 	if (!next_chunk(load, "ledger", position_chunk(load, &reached), &chunk))
 	{
@@ -320,12 +456,8 @@ phase_compare(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	months = differing_months(load);
 	n = ledger_list_months(source->source_id, &months, pg_strtoint64(reached ? reached : chunk.after),
 						   pg_strtoint64(chunk.upto), limit, keys, &last);
-	n_read = n;
-	if (n > 0 && !reconcile_leave_out_waiting(source, part, keys, &n_read))
-		return;
 	note_work(NOTE_LOAD, load->load_no, n);
-	load_read_keys(source, part, load, keys, n_read, now);
-	if (source->state != SOURCE_BROKEN)
+	if (read_again(source, part, load, keys, n, now))
 		set_position(load, &chunk, n == limit ? psprintf("%lld", (long long) last) : NULL);
 }
 
@@ -356,7 +488,6 @@ phase_gaps(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	Chunk		chunk;
 	char	   *reached;
 	int			n;
-	int			n_read;
 	ErrorData  *error;
 
 	if (!next_chunk(load, "application", position_chunk(load, &reached), &chunk))
@@ -372,11 +503,7 @@ phase_gaps(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		return;
 	}
 	last = n > 0 ? keys[n - 1] : NULL;
-	n_read = leave_out_stored(source, part, keys, n);
-	if (n_read > 0 && !reconcile_leave_out_waiting(source, part, keys, &n_read))
-		return;
 	note_work(NOTE_LOAD, load->load_no, n);
-	load_read_keys(source, part, load, keys, n_read, now);
-	if (source->state != SOURCE_BROKEN)
+	if (read_again(source, part, load, keys, leave_out_stored(source, part, keys, n), now))
 		set_position(load, &chunk, n == limit ? last : NULL);
 }

@@ -126,9 +126,10 @@ typedef struct MonthSums
 extern DateADT months_document(const LedgerLine *lines, int n);
 /* Add a document whose times are settled. */
 extern void months_add(MonthSums *sums, const LedgerLine *lines, int n);
-/* Sum stored documents of a source after an id, at most limit; how many, and the last id. */
-extern int	ledger_sum_months(int32 source_id, int64 after, int limit, MonthSums *sums, int64 *last);
-/* Keys of stored documents of some months after an id and up to another, at most limit; all up to *last were looked at. */
+extern bool months_equal(const MonthSums *a, const MonthSums *b);
+/* Sum stored documents of a source after an id and up to another, at most limit; how many, and the last id. */
+extern int	ledger_sum_months(int32 source_id, int64 after, int64 upto, int limit, MonthSums *sums, int64 *last);
+/* Keys of stored documents of some months (NULL: all) after an id and up to another, at most limit; all up to *last were looked at. */
 extern int	ledger_list_months(int32 source_id, const MonthSums *months, int64 after, int64 upto, int limit,
 							   const char **keys, int64 *last);
 

@@ -156,6 +156,7 @@ walk_documents(int32 source_id, int64 after, DocumentCallback callback, void *ar
 typedef struct SumWork
 {
 	MonthSums  *sums;
+	int64		upto;
 	int			limit;
 	int			n;
 	int64		last;
@@ -166,6 +167,8 @@ sum_document(const LedgerLine *lines, int n, void *arg)
 {
 	SumWork    *work = arg;
 
+	if (lines[0].order_id > work->upto)
+		return false;
 	months_add(work->sums, lines, n);
 	work->last = lines[0].order_id;
 	return ++work->n < work->limit;
@@ -173,13 +176,26 @@ sum_document(const LedgerLine *lines, int n, void *arg)
 
 /* See ledger.h. */
 int
-ledger_sum_months(int32 source_id, int64 after, int limit, MonthSums *sums, int64 *last)
+ledger_sum_months(int32 source_id, int64 after, int64 upto, int limit, MonthSums *sums, int64 *last)
 {
-	SumWork		work = {.sums = sums, .limit = limit, .last = after};
+	SumWork		work = {.sums = sums, .upto = upto, .limit = limit, .last = after};
 
 	walk_documents(source_id, after, sum_document, &work);
 	*last = work.last;
 	return work.n;
+}
+
+/* See ledger.h. */
+bool
+months_equal(const MonthSums *a, const MonthSums *b)
+{
+	int			found = 0;
+
+	for (int i = 0; i < a->n; i++)
+		for (int j = 0; j < b->n; j++)
+			found += a->sums[i].month == b->sums[j].month && a->sums[i].lines == b->sums[j].lines &&
+				a->sums[i].digest == b->sums[j].digest;
+	return found == a->n && a->n == b->n;
 }
 
 typedef struct ListWork
@@ -197,16 +213,15 @@ list_document(const LedgerLine *lines, int n, void *arg)
 {
 	ListWork   *work = arg;
 	DateADT		month = months_document(lines, n);
+	bool		wanted = work->months == NULL;
 
 	if (lines[0].order_id > work->upto)
 		return false;
 	work->last = lines[0].order_id;
-	for (int i = 0; i < work->months->n; i++)
-		if (work->months->sums[i].month == month)
-		{
-			work->orders[work->n++] = lines[0].order_id;
-			break;
-		}
+	for (int i = 0; !wanted && i < work->months->n; i++)
+		wanted = work->months->sums[i].month == month;
+	if (wanted)
+		work->orders[work->n++] = lines[0].order_id;
 	return work->n < work->limit;
 }
 
