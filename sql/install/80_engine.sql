@@ -147,8 +147,8 @@ LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 	SELECT s.name, format('%I.%I', n.nspname, c.relname)
 	FROM agentcrm.source s JOIN agentcrm.source_watch w USING (source_id)
 	JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
-	WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+$', w.source_id, w.watch))
-	OR NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+_truncate$', w.source_id, w.watch))
+	WHERE w.polled IS NULL AND (NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+$', w.source_id, w.watch))
+		OR NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+_truncate$', w.source_id, w.watch)))
 	ORDER BY s.source_id, w.watch
 $$;
 COMMENT ON FUNCTION agentcrm.untriggered() IS 'Internal: watched tables that lack a trigger: a restore is not finished, or somebody dropped it';
@@ -282,12 +282,14 @@ CREATE VIEW agentcrm.status AS
 		CASE WHEN q.since IS NOT NULL OR NOT t.cut THEN coalesce(q.waiting, 0) END,
 		CASE WHEN q.since IS NOT NULL OR NOT t.cut THEN greatest(clock_timestamp() - q.since, agentcrm.clock() - q.parked_since, '0') END,
 		coalesce(q.failed, 0),
-		coalesce(s.problem, (SELECT 'a trigger is missing on ' || string_agg(DISTINCT u.relation, ', ') || ': changes there are not seen; SELECT agentcrm.alter_source('
+		nullif(concat_ws('; ', coalesce(s.problem, (SELECT 'a trigger is missing on ' || string_agg(DISTINCT u.relation, ', ') || ': changes there are not seen; SELECT agentcrm.alter_source('
 			|| quote_literal(s.name) || ') makes it again' FROM agentcrm.untriggered() u WHERE u.source = s.name HAVING count(*) > 0), CASE s.state
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
 			WHEN 'detaching' THEN (SELECT format('detaching: %s %%', trunc(p.percent)) FROM agentcrm.progress p WHERE p.source = s.name)
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
-				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END),
+				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END), (SELECT format('polled every %s: %s', greatest(agentcrm.poll_interval(), (SELECT 20 * max(o.took) FROM agentcrm.source_poll o WHERE o.source_id = s.source_id)),
+				string_agg(DISTINCT format('%I.%I (%s)', w.schema_name, w.table_name, w.polled), ', '))
+			FROM agentcrm.source_watch w WHERE w.source_id = s.source_id AND w.polled IS NOT NULL HAVING count(*) > 0)), ''),
 		NULL, NULL, NULL,
 		q.last_error, q.last_error_at, r.at, r.found
 	FROM agentcrm.source s CROSS JOIN t LEFT JOIN q USING (source_id) LEFT JOIN (

@@ -360,6 +360,7 @@ source_try(Source *source)
 	{
 		SourcePart *part = &source->parts[i];
 		const char **keys = none;
+		const char *last;
 		void	   *rows;
 		int			n_keys = 0;
 		int			n_rows;
@@ -369,6 +370,8 @@ source_try(Source *source)
 		{
 			case PART_ORDER:
 				error = source_read_orders(source, part, &keys, &n_keys, (MappedLine **) &rows, &n_rows);
+				if (error == NULL && part->watermark)
+					error = source_list_marked(source, part, DT_NOEND, NULL, 0, &keys, &n_keys, &last);
 				break;
 			case PART_FEED:
 				error = source_read_feed(source, part, keys, 0, (FeedRow **) &rows, &n_rows);
