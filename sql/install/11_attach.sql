@@ -414,8 +414,9 @@ CREATE FUNCTION agentcrm.view_tables(view oid, key text[], OUT relation oid, OUT
 	LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'agentcrm_view_tables';
 COMMENT ON FUNCTION agentcrm.view_tables(oid, text[]) IS 'Internal: tables below a view, and their columns that hold what the view''s key holds; NULL: not known';
 
-CREATE FUNCTION agentcrm.poll_interval() RETURNS interval
+-- In words that are the same under every IntervalStyle; took: what a look takes, of which twenty times passes before the next.
+CREATE FUNCTION agentcrm.poll_text(took interval DEFAULT NULL) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(nullif(current_setting('agentcrm.poll_interval', true), ''), '60s')::interval
+	SELECT round(extract(epoch FROM greatest(coalesce(nullif(current_setting('agentcrm.poll_interval', true), ''), '60s')::interval, 20 * took))) || ' s'
 $$;
-COMMENT ON FUNCTION agentcrm.poll_interval() IS 'Internal: how often relations without triggers are looked at';
+COMMENT ON FUNCTION agentcrm.poll_text(interval) IS 'Internal: how often relations without triggers are looked at';

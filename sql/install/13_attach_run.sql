@@ -183,7 +183,7 @@ BEGIN
 		remarks := remarks || jsonb_build_array(format('the source is read with the rights of superuser %s', source.run_as));
 	END IF;
 	SELECT remarks || coalesce(jsonb_agg(DISTINCT format('%s is %s: it is looked at every %s, or as seldom as keeps that under a twentieth of the time%s',
-			agentcrm.relation_name((w ->> 'relation')::oid), w ->> 'polled', agentcrm.poll_interval(),
+			agentcrm.relation_name((w ->> 'relation')::oid), w ->> 'polled', agentcrm.poll_text(),
 			CASE WHEN w ->> 'polled' ~ 'may not create triggers' THEN format('; GRANT TRIGGER ON %s TO %I, then alter_source, lets triggers do it at once',
 				agentcrm.relation_name((w ->> 'relation')::oid), current_user)
 			WHEN spec -> 'parts' -> 0 ? 'watermark' THEN ' for rows marked since; deletions every agentcrm.reconcile_interval' ELSE '' END)), '[]') INTO remarks
@@ -214,7 +214,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) WHERE NOT w ? 'polled' GROUP BY 1) AS t
 		UNION ALL
 		SELECT 3, 1000 + i, 'polled', format('%s, every %s: %s', agentcrm.relation_name((w ->> 'relation')::oid),
-			agentcrm.poll_interval(), w ->> 'polled')
+			agentcrm.poll_text(), w ->> 'polled')
 		FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) WHERE w ? 'polled'
 		UNION ALL
 		SELECT 3, 2000, 'watermark', spec -> 'parts' -> 0 ->> 'watermark' WHERE spec -> 'parts' -> 0 ? 'watermark'

@@ -287,7 +287,7 @@ CREATE VIEW agentcrm.status AS
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
 			WHEN 'detaching' THEN (SELECT format('detaching: %s %%', trunc(p.percent)) FROM agentcrm.progress p WHERE p.source = s.name)
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
-				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END), (SELECT format('polled every %s: %s', greatest(agentcrm.poll_interval(), (SELECT 20 * max(o.took) FROM agentcrm.source_poll o WHERE o.source_id = s.source_id)),
+				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END), (SELECT format('polled every %s: %s', agentcrm.poll_text((SELECT max(o.took) FROM agentcrm.source_poll o WHERE o.source_id = s.source_id)),
 				string_agg(DISTINCT format('%I.%I (%s)', w.schema_name, w.table_name, w.polled), ', '))
 			FROM agentcrm.source_watch w WHERE w.source_id = s.source_id AND w.polled IS NOT NULL HAVING count(*) > 0)), ''),
 		NULL, NULL, NULL,
