@@ -104,7 +104,7 @@ BEGIN
 				agentcrm.relation_name(k.relation) || ' AS o'))
 		|| coalesce(jsonb_agg(w -> 'touch') FILTER (WHERE w ? 'touch'), '[]') INTO parts FROM jsonb_array_elements(watches) w;
 	RETURN agentcrm.attach_spec(parts, watches, remarks => CASE
-		WHEN (SELECT bool_or(w ->> 'part' = 'order' AND (w ->> 'relation')::oid = k.relation) FROM jsonb_array_elements(watches) w) THEN '[]'
+		WHEN (SELECT bool_or(w ? 'polled' OR w ->> 'part' = 'order' AND (w ->> 'relation')::oid = k.relation) FROM jsonb_array_elements(watches) e, agentcrm.watch_settled(e) w) THEN '[]'
 		ELSE jsonb_build_array(format('%s lists the keys but is not watched', agentcrm.relation_name(k.relation))) END);
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_query_spec(jsonb, name[]) IS 'Internal: parts and watches of attach_query''s arguments';

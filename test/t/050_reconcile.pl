@@ -218,6 +218,39 @@ is(sql(q{SELECT sum(missing + changed + surplus) FROM agentcrm.reconcile_log}), 
 consumed($node, 'postgres', 'beside a writer: the queue is empty');
 clean($node, 'postgres', 'beside a writer');
 
+# Keys that are texts are summed by month, each side under other snapshots: what differs all the while is found beside a writer.
+sql(q{
+	SELECT triggers('shop.flat', 'ENABLE ALWAYS');
+	SELECT FROM agentcrm.alter_source('flat');
+});
+consumed($node, 'postgres', 'flat has its triggers again');
+sql(q{
+	SELECT triggers('shop.flat', 'DISABLE');
+	UPDATE shop.flat SET qty = qty + 1 WHERE doc IN ('doc 5', 'doc 200') AND line = 1;
+	UPDATE shop.flat SET day = day - 60 WHERE doc = 'doc 90';
+	DELETE FROM shop.flat WHERE doc = 'doc 120';
+	INSERT INTO shop.flat VALUES ('doc 999', 1, 'c1', 'i1', '2025-02-02', 3);
+	SELECT triggers('shop.flat', 'ENABLE ALWAYS');
+});
+my $flat_file = PostgreSQL::Test::Utils::tempdir() . '/flat.sql';
+append_to_file($flat_file, join('', map { sprintf("UPDATE shop.flat SET qty = qty + 1 WHERE doc = 'doc %d';\n", 121 + $_ * 7 % 70) } 1 .. 4000));
+$before = sql(q{SELECT count(*) FROM agentcrm.reconcile_log f JOIN agentcrm.source s USING (source_id) WHERE s.name = 'flat' AND reconcile});
+$writer = start_psql($node, 'postgres', sql('SELECT current_user'), $flat_file);
+$rounds = 0;
+while (psql_runs($writer) || $rounds == 0)
+{
+	sql("SELECT agentcrm.reconcile('flat')");
+	$node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM agentcrm.progress WHERE phase <> 'done')});
+	$rounds++;
+}
+finish_psql($writer);
+is(sql(qq{SELECT string_agg(concat_ws(' ', missing, changed, surplus), ', ' ORDER BY reading) FROM agentcrm.reconcile_log f JOIN agentcrm.source s USING (source_id)
+	WHERE s.name = 'flat' AND reconcile AND reading > (SELECT max(reading) - $rounds FROM agentcrm.reconcile_log r WHERE r.source_id = f.source_id) AND missing + changed + surplus > 0}),
+	'1 3 1', "months: the first of $rounds reconciles beside a writer finds what was missed, the others nothing");
+consumed($node, 'postgres', 'months: the queue is empty');
+clean($node, 'postgres', 'months: beside a writer');
+is(sql('SELECT count(*) FROM agentcrm.reconcile_month'), '0', 'months: no sum is left');
+
 # ---- on the schedule ----
 
 sub set_clock
