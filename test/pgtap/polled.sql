@@ -139,7 +139,7 @@ SELECT is((SELECT count(*) FROM agentcrm.reconcile_month), 0::bigint, 'no sum is
 SELECT agentcrm.reconcile('kept') \g /dev/null
 CALL agentcrm.run();
 SELECT is((SELECT missing + changed + surplus FROM agentcrm.reconcile_log WHERE cause = 'reconcile'), 0::bigint, 'months that agree: nothing is read again');
-UPDATE agentcrm.ledger SET client_id = -5 WHERE order_id = (SELECT order_id FROM agentcrm.order_ref WHERE order_key = 'doc 20');
+UPDATE agentcrm.ledger SET client_id = -5 WHERE order_id = (SELECT order_id FROM agentcrm.order_ref WHERE order_key = 'doc 70');
 UPDATE agentcrm.ledger SET ordered_at = ordered_at - interval '70 days', ordered_on = ordered_on - 70 WHERE order_id = (SELECT order_id FROM agentcrm.order_ref WHERE order_key = 'doc 90');
 DELETE FROM agentcrm.ledger WHERE order_id = (SELECT order_id FROM agentcrm.order_ref WHERE order_key = 'doc 50');
 SELECT agentcrm.reconcile('kept') \g /dev/null

@@ -251,6 +251,24 @@ consumed($node, 'postgres', 'months: the queue is empty');
 clean($node, 'postgres', 'months: beside a writer');
 is(sql('SELECT count(*) FROM agentcrm.reconcile_month'), '0', 'months: no sum is left');
 
+# A relation without triggers is looked at by itself, though the worker has gone to rest.
+sql('ALTER SYSTEM SET agentcrm.poll_interval = 4');
+$node->reload;
+sql(q{SET ROLE app; CREATE VIEW shop.twice AS SELECT doc, line, client, item, day, qty FROM shop.flat UNION ALL SELECT 'x' || doc, line, client, item, day, qty FROM shop.flat});
+sql(q{SELECT FROM agentcrm.attach('twice', lines => 'shop.twice', order_key => '{doc}', client => 'l.client', product => 'l.item', at => 'l.day', quantity => 'l.qty', amount => 'l.qty')});
+consumed($node, 'postgres', 'a polled source is loaded');
+like(sql(q{SELECT remark FROM agentcrm.status WHERE name = 'twice'}), qr/polled every \d+ s: shop\.twice \(a view\)/, 'status says that it is polled');
+wait_until($node, 'postgres', 'SELECT worker_pid IS NULL FROM agentcrm.worker_state()', 'the worker rests between looks');
+sql(q{BEGIN; INSERT INTO shop.flat VALUES ('doc 1001', 1, 'c1', 'i1', '2025-02-02', 3); DELETE FROM shop.flat WHERE doc = 'doc 60'; COMMIT});
+clean($node, 'postgres', 'polled');
+is(sql(q{SELECT string_agg(concat_ws(' ', cause, missing, changed, surplus), ', ') FROM agentcrm.reconcile_log f JOIN agentcrm.source s USING (source_id) WHERE s.name = 'twice' AND reconcile}),
+	'poll 2 0 2', 'polled: what the looks found');
+unlike(slurp_file($node->logfile), qr/reconcile of source "twice"/, 'polled: the server\'s log does not call it missed');
+sql(q{SELECT agentcrm.detach('twice')});
+sql('ALTER SYSTEM RESET agentcrm.poll_interval');
+$node->reload;
+consumed($node, 'postgres', 'the polled source is gone');
+
 # ---- on the schedule ----
 
 sub set_clock
