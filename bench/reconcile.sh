@@ -9,13 +9,13 @@ runs=${RUNS:-3}
 
 quiet_server
 make_shop shop 20000 2000 10
-sql -c 'ALTER TABLE shop.lines ADD changed timestamptz NOT NULL DEFAULT now()' -c 'CREATE INDEX ON shop.lines (changed)'
+sql -c "ALTER TABLE shop.lines ADD changed timestamptz NOT NULL DEFAULT now() - interval '1 year'" -c 'CREATE INDEX ON shop.lines (changed)'
 attach_shop shop
 load_shop
 
 # hide: ten orders of ten months differ
 hide() {
-	sql -c 'ALTER TABLE shop.lines DISABLE TRIGGER ALL' -c "UPDATE shop.lines SET quantity = quantity + 1, changed = now() + interval '1 hour' WHERE line_id IN
+	sql -c 'ALTER TABLE shop.lines DISABLE TRIGGER ALL' -c "UPDATE shop.lines SET quantity = quantity + 1, changed = now() WHERE line_id IN
 		(SELECT min(line_id) FROM shop.lines WHERE order_id IN (SELECT 1 + i * 19999 FROM generate_series(0, 9) i) GROUP BY order_id)" -c 'ALTER TABLE shop.lines ENABLE TRIGGER ALL'
 }
 

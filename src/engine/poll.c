@@ -21,6 +21,9 @@
 #include "engine/reconcile.h"
 #include "engine/step.h"
 
+/* Where more rows are marked, sums on both sides find sooner what differs: rows of one mark are sorted for each chunk. */
+#define MOST_MARKED 10000
+
 /* At most this share of the time is spent on looking. */
 #define RESTS 20
 
@@ -145,6 +148,19 @@ keep_mark(Load *load, TimestampTz mark)
 	SPI_finish();
 }
 
+/* Whether so many rows are marked that a look is a reconcile by sums. */
+static ErrorData *
+find_too_many(Source *source, SourcePart *part, Load *load, bool *too_many)
+{
+	const char **keys;
+	const char *last;
+	int			n;
+	ErrorData  *error = source_list_marked(source, part, read_since(load), NULL, MOST_MARKED + 1, &keys, &n, &last);
+
+	*too_many = error == NULL && n > MOST_MARKED && !part->loose;
+	return error;
+}
+
 /* See load.h. */
 void
 phase_watermark(Source *source, SourcePart *part, Load *load, TimestampTz now)
@@ -155,12 +171,15 @@ phase_watermark(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	TimestampTz mark = DT_NOBEGIN;
 	int			n = 0;
 	int			n_read;
+	bool		too_many = false;
 	ErrorData  *error = NULL;
 
 	/* what is marked while this look goes on is the next one's */
 	if (load->position == NULL)
 		error = source_last_mark(source, part, &mark);
-	if (error == NULL)
+	if (load->position == NULL && error == NULL)
+		error = find_too_many(source, part, load, &too_many);
+	if (error == NULL && !too_many)
 		error = source_list_marked(source, part, read_since(load), load->position, limit, &keys, &n, &last);
 	if (error)
 	{
@@ -169,6 +188,11 @@ phase_watermark(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	}
 	if (!TIMESTAMP_IS_NOBEGIN(mark))
 		keep_mark(load, mark);
+	if (too_many)
+	{
+		months_begin(source, part, load);
+		return;
+	}
 	n_read = distinct_keys(keys, n);
 	if (n_read > 0 && !reconcile_leave_out_waiting(source, part, keys, &n_read))
 		return;
