@@ -9,7 +9,7 @@ runs=${RUNS:-3}
 
 quiet_server
 make_shop shop 20000 2000 10
-sql -c "ALTER TABLE shop.lines ADD changed timestamptz NOT NULL DEFAULT now() - interval '1 year'" -c 'CREATE INDEX ON shop.lines (changed)'
+sql -c "ALTER TABLE shop.lines ADD changed timestamptz NOT NULL DEFAULT now() - interval '1 year'" -c 'CREATE INDEX ON shop.lines (changed)' -c 'VACUUM ANALYZE'
 attach_shop shop
 load_shop
 

@@ -109,7 +109,7 @@ extern void ledger_find_orders(int32 source_id, const int64 *order_ids, int n, b
 /* Documents summed by the month of their earliest line: lines, and a digest that tells their content whatever its order. */
 typedef struct MonthSum
 {
-	DateADT		month;			/* its first day */
+	DateADT		month;			/* its first day, and a day more for each slice */
 	int64		lines;
 	uint64		digest;
 } MonthSum;
@@ -122,7 +122,7 @@ typedef struct MonthSums
 	MonthSum   *sums;
 } MonthSums;
 
-/* The month of a document's lines. */
+/* The month of a document's lines, and its slice. */
 extern DateADT months_document(const LedgerLine *lines, int n);
 /* Add a document whose times are settled. */
 extern void months_add(MonthSums *sums, const LedgerLine *lines, int n);

@@ -3,7 +3,8 @@
  *		Documents summed by month: how many lines, and a digest of their content
  *		that does not depend on their order.
  *
- * A document counts as a whole in the month of its earliest line.  The digest
+ * A document counts as a whole in the month of its earliest line, in a slice of
+ * it that its id tells: days of the month stand for them.  The digest
  * is over what ledger_line_compare() compares, so that equal sums mean that a
  * re-read would change nothing.
  */
@@ -17,6 +18,9 @@
 
 #include "ledger/row.h"
 #include "store.h"
+
+/* A month's documents are summed in so many slices, by their ids: what differs is looked for in one of them. */
+#define SLICES 8
 
 /* ---- sums ---- */
 
@@ -66,7 +70,7 @@ months_document(const LedgerLine *lines, int n)
 
 	for (int i = 1; i < n; i++)
 		first = Min(first, lines[i].ordered_on);
-	return month_of(first);
+	return month_of(first) + (uint64) lines[0].order_id % SLICES;
 }
 
 static MonthSum *
