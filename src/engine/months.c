@@ -81,17 +81,20 @@ keep_sums(Load *load, const char *side, const MonthSums *sums, const char *after
 	SPI_finish();
 }
 
-/* Forget chunks of months in which both sides agree; whether any is left. */
+/*
+ * Forget chunks of months in which both sides agree; whether any is left.  As
+ * an array, for a table without statistics would be joined row by row.
+ */
 static bool
 drop_equal_months(Load *load)
 {
 	int			left;
 
 	SPI_connect();
-	run_for_part("DELETE FROM agentcrm.reconcile_month WHERE source_id = $1 AND part = $2 AND month IN"
+	run_for_part("DELETE FROM agentcrm.reconcile_month WHERE source_id = $1 AND part = $2 AND month = ANY (ARRAY"
 				 " (SELECT month FROM agentcrm.reconcile_month WHERE source_id = $1 AND part = $2 GROUP BY month"
 				 "  HAVING sum(CASE side WHEN 'ledger' THEN lines ELSE -lines END) = 0"
-				 "  AND sum(CASE side WHEN 'ledger' THEN digest::numeric ELSE -digest::numeric END) % 18446744073709551616 = 0)",
+				 "  AND sum(CASE side WHEN 'ledger' THEN digest::numeric ELSE -digest::numeric END) % 18446744073709551616 = 0))",
 				 load, false);
 	left = run_for_part("SELECT FROM agentcrm.reconcile_month WHERE source_id = $1 AND part = $2 LIMIT 1", load, false);
 	SPI_finish();
