@@ -146,7 +146,7 @@ SELECT * FROM agentcrm.attach('root', orders => 'attach_root', client => 'o.clie
 SELECT detail FROM agentcrm.attach('root', orders => 'attach_root', client => 'o.client', at => 'current_date', quantity => '1', amount => '1', run_as => 'attach_super', dry_run => true) WHERE item IN ('orders', 'remark') AND detail !~ 'superuser';
 GRANT SELECT ON public.attach_root TO attach_other;
 SET ROLE attach_dba;
-SELECT * FROM agentcrm.attach('root', orders => 'attach_root', client => 'o.client', at => 'current_date', quantity => '1', amount => '1', run_as => 'attach_other');
+SELECT * FROM agentcrm.attach('root', orders => 'attach_root', client => 'o.client', at => 'current_date', quantity => '1', amount => '1', run_as => 'attach_other', dry_run => true) WHERE item IN ('polled', 'remark', 'triggers');
 RESET ROLE;
 GRANT TRIGGER ON public.attach_root TO attach_dba;
 ALTER TABLE public.attach_root ENABLE ROW LEVEL SECURITY;
@@ -285,7 +285,7 @@ SELECT * FROM agentcrm.attach_query('q', :'flat', '{shop.orders.order_id}', '{"s
 SELECT * FROM agentcrm.attach_query('q', :'flat', '{shop.orders.order_id}', '{"shop.orders": "order_id", "shop.clients": {"key": "client_id"}}');
 SELECT * FROM agentcrm.attach_query('q', :'flat', '{shop.orders.order_id}', '{"shop.orders": "order_id", "shop.clients": {"key": "client_id", "orders": "SELECT ordered_on FROM shop.orders WHERE client_id = ANY ($1)"}}');
 SELECT * FROM agentcrm.attach_query('q', :'flat', '{shop.orders.order_id}', '{"shop.orders": "order_id", "shop.clients": {"key": "client_id", "orders": "SELECT order_id, 1 FROM shop.orders WHERE client_id = ANY ($1)"}}');
-SELECT * FROM agentcrm.attach_query('q', :'flat', '{shop.orders.order_id}', '{"odd.view": "order_id"}');
+SELECT * FROM agentcrm.attach_query('q', :'flat', '{shop.orders.order_id}', '{"odd.view": "order_id"}', dry_run => true);
 SELECT * FROM agentcrm.attach_query('q', 'SELECT 1 AS amount FROM shop.orders WHERE order_id = ANY ($1)', '{shop.orders.order_id}', '{"shop.orders": "order_id"}');
 SELECT * FROM agentcrm.attach_query('q', replace(:'flat', '1 AS quantity', '1 AS quantity, 1 AS price'), '{shop.orders.order_id}', '{"shop.orders": "order_id"}');
 SELECT * FROM agentcrm.attach_query('q', replace(:'flat', '1 AS quantity', '1 AS quantity, 1 AS amount'), '{shop.orders.order_id}', '{"shop.orders": "order_id"}');

@@ -51,6 +51,20 @@ int			agentcrm_idle_exit = 10;
 /* agentcrm.reconcile_interval: time after which a source is read through for changes that no trigger saw; 0: never. */
 int			agentcrm_reconcile_interval = 86400;
 
+/*
+ * agentcrm.poll_interval: how often sources are looked at that have a
+ * watermark, or a relation on which no trigger can be; 0: never.  Reading
+ * takes a twentieth of the time at most: slow sources are looked at less often.
+ */
+int			agentcrm_poll_interval = 60;
+
+/*
+ * agentcrm.watermark_margin: so much before the last watermark seen is read
+ * again each time; no shorter than a transaction of the application lasts, for
+ * it may commit marks older than those seen.
+ */
+int			agentcrm_watermark_margin = 600;
+
 /* agentcrm.worker_role: role the worker connects as; empty: the bootstrap superuser, acting as the extension's owner. */
 char	   *agentcrm_worker_role = NULL;
 
@@ -92,6 +106,13 @@ define_settings(void)
 							"Time after which a source is read through for changes that no trigger saw.",
 							"Zero turns the schedule off.",
 							&agentcrm_reconcile_interval, 86400, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.poll_interval",
+							"How often sources with a watermark, or with relations that cannot have triggers, are looked at.",
+							"Zero turns it off.",
+							&agentcrm_poll_interval, 60, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.watermark_margin",
+							"Time before the last watermark seen from which rows are read again.", NULL,
+							&agentcrm_watermark_margin, 600, 0, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomStringVariable("agentcrm.worker_role",
 							   "Role the worker connects as; empty for the extension's owner.", NULL,
 							   &agentcrm_worker_role, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);

@@ -18,6 +18,8 @@ extern int	agentcrm_batch_size;		/* agentcrm.batch_size: keys per batch */
 extern int	agentcrm_idle_poll;			/* agentcrm.idle_poll, s */
 extern int	agentcrm_idle_exit;			/* agentcrm.idle_exit, s */
 extern int	agentcrm_reconcile_interval;	/* agentcrm.reconcile_interval, s; 0: never */
+extern int	agentcrm_poll_interval; /* agentcrm.poll_interval, s; 0: never */
+extern int	agentcrm_watermark_margin;	/* agentcrm.watermark_margin, s */
 extern double agentcrm_false_alarm_rate;	/* agentcrm.false_alarm_rate, per living client and year */
 extern int	agentcrm_value_horizon;		/* agentcrm.value_horizon, days */
 extern double agentcrm_margin_rate;		/* agentcrm.margin_rate: margin as a share of amount, where a source gives none */

@@ -29,6 +29,13 @@
 #define RelationSetNewRelfilenumber RelationSetNewRelfilenode
 #endif
 
+/* What a name of a join stands for; the planner's state, which a view's query has none of, came first in 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_flatten_join_alias_vars(query, node) flatten_join_alias_vars(NULL, query, node)
+#else
+#define compat_flatten_join_alias_vars(query, node) flatten_join_alias_vars(query, node)
+#endif
+
 /* May the role execute the function? */
 #if PG_VERSION_NUM >= 160000
 #define compat_function_aclcheck(function, role) object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE)

@@ -64,8 +64,8 @@ static const StoreShape shapes[] = {
 	{"rep", 6, 0, STORE_KEPT},
 	{"source", 16, 2, STORE_READ},
 	{"source_load", 17, 1, STORE_READ},
-	{"source_part", 10, 1, STORE_READ},
-	{"source_watch", 9, 0, STORE_READ},
+	{"source_part", 11, 1, STORE_READ},
+	{"source_watch", 11, 0, STORE_READ},
 	{"stage_change", 5, 1, STORE_WRITTEN},
 };
 

@@ -47,6 +47,7 @@ CREATE TABLE agentcrm.source_part (
 	key_columns		text[] NOT NULL,
 	key_classes		text[] NOT NULL,
 	touches			text,
+	watermark		text,
 	PRIMARY KEY (source_id, part),
 	UNIQUE (source_id, name)
 );
@@ -61,6 +62,7 @@ COMMENT ON COLUMN agentcrm.source_part.key_table IS 'Relation that lists all key
 COMMENT ON COLUMN agentcrm.source_part.key_columns IS 'Key columns in that relation';
 COMMENT ON COLUMN agentcrm.source_part.key_classes IS 'What they hold: number, text, or another type by name; under another class keys would have other ids';
 COMMENT ON COLUMN agentcrm.source_part.touches IS 'Name of the part whose keys a touch part''s query gives';
+COMMENT ON COLUMN agentcrm.source_part.watermark IS 'Query of a time for each row, its watermark, and the key columns; NULL: there is none';
 
 /*
  * Queries run under the rights of run_as, agents under those of their
@@ -99,6 +101,8 @@ CREATE TABLE agentcrm.source_watch (
 	columns			text[] NOT NULL,
 	column_types	text[] NOT NULL DEFAULT '{}',
 	triggers		text[] NOT NULL DEFAULT '{}',
+	polled			text,
+	via				text,
 	PRIMARY KEY (source_id, watch),
 	FOREIGN KEY (source_id, part) REFERENCES agentcrm.source_part ON DELETE CASCADE
 );
@@ -109,6 +113,8 @@ COMMENT ON COLUMN agentcrm.source_watch.part IS 'Part whose keys the watched col
 COMMENT ON COLUMN agentcrm.source_watch.schema_name IS 'Schema of the watched table';
 COMMENT ON COLUMN agentcrm.source_watch.table_name IS 'Watched table';
 COMMENT ON COLUMN agentcrm.source_watch.key_columns IS 'Columns of the watched table that hold the key, in the order of the part''s key columns';
+COMMENT ON COLUMN agentcrm.source_watch.polled IS 'Why it has no triggers, and is looked at every agentcrm.poll_interval; NULL: it has';
+COMMENT ON COLUMN agentcrm.source_watch.via IS 'View below which the table is read; NULL: it was named itself';
 COMMENT ON COLUMN agentcrm.source_watch.columns IS 'All columns of the table as they were called at attach, by their numbers; tells what a column that is gone is called now';
 COMMENT ON COLUMN agentcrm.source_watch.column_types IS 'Their types, likewise; tells what a column of another type is to be cast to';
 COMMENT ON COLUMN agentcrm.source_watch.triggers IS 'Triggers as last seen, by table of the tree: number in their names, then whether row and TRUNCATE trigger fire (A always, O not as a replica, R only then, D never, - absent); tells what was missed';
@@ -117,7 +123,7 @@ CREATE TABLE agentcrm.source_load (
 	source_id		int NOT NULL REFERENCES agentcrm.source ON DELETE CASCADE,
 	part			smallint NOT NULL,
 	load_no			bigint NOT NULL,
-	phase			text NOT NULL CHECK (phase IN ('read', 'sweep', 'fold', 'assess', 'empty', 'done')),
+	phase			text NOT NULL CHECK (phase IN ('read', 'sweep', 'watermark', 'keys', 'months', 'ledger', 'compare', 'gaps', 'fold', 'assess', 'empty', 'done')),
 	position		text,
 	done			bigint NOT NULL,
 	total			bigint NOT NULL,
@@ -137,15 +143,15 @@ COMMENT ON TABLE agentcrm.source_load IS 'Steps of reading all keys of a part (a
 COMMENT ON COLUMN agentcrm.source_load.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.source_load.part IS 'Part being loaded';
 COMMENT ON COLUMN agentcrm.source_load.load_no IS 'Step number; grows';
-COMMENT ON COLUMN agentcrm.source_load.phase IS 'read: keys are read into the ledger; sweep: stored orders that are gone are retracted; fold: profiles are built; assess: clients are judged; empty: stored orders are retracted, client by client; done';
-COMMENT ON COLUMN agentcrm.source_load.position IS 'Last key (read) or client (fold, assess, empty) finished; the load goes on after it, emptying below it';
-COMMENT ON COLUMN agentcrm.source_load.done IS 'Keys, clients or (empty) lines finished in this phase';
-COMMENT ON COLUMN agentcrm.source_load.total IS 'Keys, clients or lines to do in this phase, as counted or estimated at its start';
+COMMENT ON COLUMN agentcrm.source_load.phase IS 'read: keys are read into the ledger; sweep: what is stored and gone is retracted; watermark: rows marked since the last look are read; keys: orders of a range of keys are summed on both sides, and read again where the sums differ; months and ledger: orders of the application and stored ones are summed by month; compare: stored orders of months that differ are read again; gaps: orders of these months that are not stored are read; fold: profiles are built; assess: clients are judged; empty: stored orders are retracted, client by client; done';
+COMMENT ON COLUMN agentcrm.source_load.position IS 'Last key (read, months), stored order (sweep, ledger), chunk with the key reached in it (compare, gaps) or client (fold, assess, empty) finished; the load goes on after it, emptying below it';
+COMMENT ON COLUMN agentcrm.source_load.done IS 'Keys, clients, chunks (compare, gaps) or lines (empty) finished in this phase';
+COMMENT ON COLUMN agentcrm.source_load.total IS 'Keys, clients, chunks or lines to do in this phase, as counted or estimated at its start';
 COMMENT ON COLUMN agentcrm.source_load.again IS 'True: asked for again meanwhile; starts anew when it is done';
 COMMENT ON COLUMN agentcrm.source_load.at IS 'When this step ended';
 COMMENT ON COLUMN agentcrm.source_load.started_at IS 'When the phase began';
 COMMENT ON COLUMN agentcrm.source_load.reconcile IS 'True: gives way to events, and looks only at keys that no waiting event explains, so that what it finds was missed';
-COMMENT ON COLUMN agentcrm.source_load.cause IS 'Why all is read: attach, alter_source, resync, reconcile, go_live, schedule, server start, capture off, lost keys, other server, tables changed (and how) or adopt; or detach';
+COMMENT ON COLUMN agentcrm.source_load.cause IS 'Why all is read: attach, alter_source, resync, reconcile, go_live, schedule, server start, capture off, lost keys, other server, tables changed (and how), poll or adopt; or detach';
 COMMENT ON COLUMN agentcrm.source_load.begun_at IS 'When it was asked for';
 COMMENT ON COLUMN agentcrm.source_load.looked IS 'Keys of the application compared so far';
 COMMENT ON COLUMN agentcrm.source_load.missing IS 'Keys found so far that were not stored';
@@ -171,7 +177,7 @@ COMMENT ON TABLE agentcrm.reconcile_log IS 'What each complete reading of a part
 COMMENT ON COLUMN agentcrm.reconcile_log.source_id IS 'Source';
 COMMENT ON COLUMN agentcrm.reconcile_log.part IS 'Part that was read';
 COMMENT ON COLUMN agentcrm.reconcile_log.reading IS 'Number of the reading of this part; grows';
-COMMENT ON COLUMN agentcrm.reconcile_log.cause IS 'Why: attach, alter_source, resync, reconcile, schedule, server start, capture off, lost keys, other server, tables changed (and how: what of their triggers was put back), adopt or detach (of the source that gave the rows so far)';
+COMMENT ON COLUMN agentcrm.reconcile_log.cause IS 'Why: attach, alter_source, resync, reconcile, schedule, server start, capture off, lost keys, other server, tables changed (and how: what of their triggers was put back), poll, adopt or detach (of the source that gave the rows so far)';
 COMMENT ON COLUMN agentcrm.reconcile_log.reconcile IS 'True: what it found had been missed; false: it may count keys whose change was still waiting in the queue';
 COMMENT ON COLUMN agentcrm.reconcile_log.at IS 'When it ended, by the engine''s clock; the next scheduled one counts from here';
 COMMENT ON COLUMN agentcrm.reconcile_log.took IS 'Time from its being asked for to its end';
@@ -179,6 +185,48 @@ COMMENT ON COLUMN agentcrm.reconcile_log.looked IS 'Keys of the application comp
 COMMENT ON COLUMN agentcrm.reconcile_log.missing IS 'Keys that were not stored: orders in the application that the ledger did not have';
 COMMENT ON COLUMN agentcrm.reconcile_log.changed IS 'Keys stored with other content';
 COMMENT ON COLUMN agentcrm.reconcile_log.surplus IS 'Keys stored that count no longer: orders retracted, clients, products and reps made inactive';
+
+CREATE TABLE agentcrm.source_poll (
+	source_id	int NOT NULL,
+	part		smallint NOT NULL,
+	at			timestamptz NOT NULL,
+	took		interval NOT NULL DEFAULT '0',
+	since		timestamptz,
+	next_since	timestamptz,
+	PRIMARY KEY (source_id, part),
+	FOREIGN KEY (source_id, part) REFERENCES agentcrm.source_part ON DELETE CASCADE
+);
+COMMENT ON TABLE agentcrm.source_poll IS 'Parts that are looked at every agentcrm.poll_interval: they have a watermark, or read a relation that cannot have triggers';
+COMMENT ON COLUMN agentcrm.source_poll.source_id IS 'Source';
+COMMENT ON COLUMN agentcrm.source_poll.part IS 'Part';
+COMMENT ON COLUMN agentcrm.source_poll.at IS 'When the last look ended, by the engine''s clock';
+COMMENT ON COLUMN agentcrm.source_poll.took IS 'How long it took: twenty times as long passes before the next one';
+COMMENT ON COLUMN agentcrm.source_poll.since IS 'Last watermark seen; NULL: the part has none';
+COMMENT ON COLUMN agentcrm.source_poll.next_since IS 'The same, of the look that is under way';
+
+CREATE TABLE agentcrm.reconcile_month (
+	source_id	int NOT NULL,
+	part		smallint NOT NULL,
+	side		text NOT NULL CHECK (side IN ('application', 'ledger')),
+	chunk		bigint NOT NULL,
+	month		date NOT NULL,
+	lines		bigint NOT NULL,
+	digest		bigint NOT NULL,
+	after_key	text,
+	upto_key	text NOT NULL,
+	PRIMARY KEY (source_id, part, side, chunk, month),
+	FOREIGN KEY (source_id, part) REFERENCES agentcrm.source_part ON DELETE CASCADE
+);
+COMMENT ON TABLE agentcrm.reconcile_month IS 'Internal: what a reconcile that is under way has summed so far, by chunk and month of the order; then the chunks of months that differ, until they were read again';
+COMMENT ON COLUMN agentcrm.reconcile_month.source_id IS 'Source';
+COMMENT ON COLUMN agentcrm.reconcile_month.part IS 'Its orders';
+COMMENT ON COLUMN agentcrm.reconcile_month.side IS 'application: as the mapping gives them; ledger: as stored';
+COMMENT ON COLUMN agentcrm.reconcile_month.chunk IS 'Number of the chunk: grows with its keys';
+COMMENT ON COLUMN agentcrm.reconcile_month.month IS 'Month of an order''s earliest line; its days 1 to 8 stand for eighths of its orders, by their ids';
+COMMENT ON COLUMN agentcrm.reconcile_month.lines IS 'Lines of orders of this eighth of the month';
+COMMENT ON COLUMN agentcrm.reconcile_month.digest IS 'Sum, modulo 2 to the 64, of digests of their content';
+COMMENT ON COLUMN agentcrm.reconcile_month.after_key IS 'Key (application) or order (ledger) after which the chunk begins; NULL: the first';
+COMMENT ON COLUMN agentcrm.reconcile_month.upto_key IS 'Last key or order of the chunk';
 
 CREATE TABLE agentcrm.server_start (
 	only_row	boolean PRIMARY KEY DEFAULT true CHECK (only_row),

@@ -368,17 +368,11 @@ BEGIN
 		PERFORM agentcrm.attach_refuse(format('argument %s: %s is not an application''s table', argument, named), state => '42809');
 	ELSIF c.relpersistence = 't' THEN
 		PERFORM agentcrm.attach_refuse(format('argument %s: %s is a temporary table, which no other session can read', argument, named), state => '42809');
-	ELSIF c.relkind IN ('v', 'm') THEN
-		PERFORM agentcrm.attach_refuse(format('argument %s: %s is a view, and triggers on a view do not see changes of the tables below it', argument, named),
-			'Use attach_query: name the view in the query and its tables in watch.', '42809');
-	ELSIF c.relkind = 'f' THEN
-		PERFORM agentcrm.attach_refuse(format('argument %s: %s is a foreign table, and triggers here do not see changes made at the other server', argument, named),
-			'Install agentcrm there, or replicate the table.', '42809');
-	ELSIF c.relkind NOT IN ('r', 'p') THEN
+	ELSIF c.relkind NOT IN ('r', 'p', 'v', 'm', 'f') THEN
 		PERFORM agentcrm.attach_refuse(format('argument %s: %s is not a table', argument, named), state => '42809');
 	END IF;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_check_relation(text, regclass) IS 'Internal: refuses what cannot be watched, saying why';
+COMMENT ON FUNCTION agentcrm.attach_check_relation(text, regclass) IS 'Internal: refuses what no other session can read, and what is no table';
 
 -- The call by which a source would be attached, or is altered, with another value of one argument.
 CREATE FUNCTION agentcrm.call_with(source agentcrm.source, argument text, value text) RETURNS text
@@ -428,10 +422,7 @@ DECLARE
 BEGIN
 	SELECT * INTO c FROM pg_class WHERE oid = relation;
 	SELECT * INTO r FROM pg_roles WHERE rolname = run_as;
-	IF NOT has_table_privilege(current_user, relation, 'TRIGGER') THEN
-		PERFORM agentcrm.attach_refuse(format('you may not create triggers on %s', named),
-			format('As its owner: GRANT TRIGGER ON %s TO %I.', named, current_user), '42501');
-	ELSIF NOT has_table_privilege(r.oid, relation, 'SELECT') AND NOT has_any_column_privilege(r.oid, relation, 'SELECT') THEN
+	IF NOT has_table_privilege(r.oid, relation, 'SELECT') AND NOT has_any_column_privilege(r.oid, relation, 'SELECT') THEN
 		PERFORM agentcrm.attach_refuse(format('role %I, as which the source is read, may not read %s', run_as, named),
 			format('GRANT SELECT ON %s TO %I, or pass run_as.', named, run_as), '42501');
 	ELSIF NOT has_schema_privilege(r.oid, c.relnamespace, 'USAGE') THEN
@@ -443,4 +434,26 @@ BEGIN
 			coalesce(agentcrm.call_with(source, 'run_as', agentcrm.all_seeing_role(ARRAY[c.oid])), format('ALTER ROLE %I BYPASSRLS, or pass run_as with a role that has it.', run_as)), '42501');
 	END IF;
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_check_rights(agentcrm.source, regclass) IS 'Internal: refuses a table that cannot be watched by the caller or fully read by the reading role';
+COMMENT ON FUNCTION agentcrm.attach_check_rights(agentcrm.source, regclass) IS 'Internal: refuses a table that the reading role cannot fully read';
+
+-- A part of a tree that is no plain table takes the whole tree along: half of its changes would be seen.
+CREATE FUNCTION agentcrm.polled_because(relation regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN c.relkind = 'v' THEN 'a view' WHEN c.relkind = 'm' THEN 'a materialized view' WHEN c.relkind = 'f' THEN 'a foreign table'
+		WHEN EXISTS (WITH RECURSIVE tree AS (SELECT c.oid UNION SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)
+			SELECT FROM tree t JOIN pg_class f ON f.oid = t.oid WHERE f.relkind = 'f') THEN 'a table with foreign parts'
+		WHEN NOT has_table_privilege(current_user, c.oid, 'TRIGGER') THEN format('a table on which %I may not create triggers', current_user) END
+	FROM pg_class c WHERE c.oid = relation
+$$;
+COMMENT ON FUNCTION agentcrm.polled_because(regclass) IS 'Internal: what a relation is that cannot have triggers; NULL where it can';
+
+CREATE FUNCTION agentcrm.view_tables(view oid, key text[], OUT relation oid, OUT columns text[]) RETURNS SETOF record
+	LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'agentcrm_view_tables';
+COMMENT ON FUNCTION agentcrm.view_tables(oid, text[]) IS 'Internal: tables below a view, and their columns that hold what the view''s key holds; NULL: not known';
+
+-- In words that are the same under every IntervalStyle; took: what a look takes, of which twenty times passes before the next.
+CREATE FUNCTION agentcrm.poll_text(took interval DEFAULT NULL) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT round(extract(epoch FROM greatest(coalesce(nullif(current_setting('agentcrm.poll_interval', true), ''), '60s')::interval, 20 * took))) || ' s'
+$$;
+COMMENT ON FUNCTION agentcrm.poll_text(interval) IS 'Internal: how often relations without triggers are looked at';

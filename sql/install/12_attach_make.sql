@@ -108,10 +108,12 @@ BEGIN
 	END IF;
 	SELECT * INTO k FROM agentcrm.attach_key(agentcrm.part_array(options, 'key'), path);
 	watches := agentcrm.attach_watches('order', cardinality(k.key), options -> 'watch', path);
-	SELECT jsonb_build_array(agentcrm.attach_part('order', 'order', options ->> 'query', k.relation, k.key))
+	SELECT jsonb_build_array(agentcrm.attach_part('order', 'order', options ->> 'query', k.relation, k.key)
+			|| agentcrm.watermark_query(options ->> 'watermark', (SELECT string_agg(format('o.%I', c), ', ' ORDER BY i) FROM unnest(k.key) WITH ORDINALITY AS a(c, i)),
+				agentcrm.relation_name(k.relation) || ' AS o'))
 		|| coalesce(jsonb_agg(w -> 'touch') FILTER (WHERE w ? 'touch'), '[]') INTO parts FROM jsonb_array_elements(watches) w;
 	RETURN agentcrm.attach_spec(parts, watches, remarks => CASE
-		WHEN (SELECT bool_or(w ->> 'part' = 'order' AND (w ->> 'relation')::oid = k.relation) FROM jsonb_array_elements(watches) w) THEN '[]'
+		WHEN (SELECT bool_or(w ? 'polled' OR w ->> 'part' = 'order' AND (w ->> 'relation')::oid = k.relation) FROM jsonb_array_elements(watches) e, agentcrm.watch_settled(e) w) THEN '[]'
 		ELSE jsonb_build_array(format('%s lists the keys but is not watched', agentcrm.relation_name(k.relation))) END);
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_query_spec(jsonb, name[]) IS 'Internal: parts and watches of attach_query''s arguments';
@@ -150,6 +152,52 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 		spec -> 'arguments' || (more -> 'arguments'), spec -> 'remarks' || (more -> 'remarks'))
 $$;
 COMMENT ON FUNCTION agentcrm.spec_add(jsonb, jsonb) IS 'Internal: joins two things to be attached';
+
+/*
+ * A view is watched by its tables, as far as these hold its key; whatever else
+ * changes it is found by polling it.  Other relations that cannot have triggers
+ * are polled.
+ */
+CREATE FUNCTION agentcrm.watch_settled(watch jsonb) RETURNS SETOF jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	this regclass := (watch ->> 'relation')::oid;
+	key text[] := agentcrm.part_array(watch, 'key');
+	reason text := agentcrm.polled_because(this);
+	unseen text;
+	t record;
+BEGIN
+	IF reason IS NULL OR (SELECT relkind FROM pg_class WHERE oid = this) <> 'v' THEN
+		RETURN NEXT jsonb_strip_nulls(watch || jsonb_build_object('polled', reason));
+		RETURN;
+	END IF;
+	FOR t IN SELECT DISTINCT v.relation, v.columns,
+			v.columns IS NOT NULL AND agentcrm.polled_because(v.relation) IS NULL AND agentcrm.spelled_alike(this, key, v.relation, v.columns) AS seen
+		FROM agentcrm.view_tables(this, key) v ORDER BY 1, 2 LOOP
+		IF t.seen THEN
+			RETURN NEXT agentcrm.attach_watch(watch ->> 'part', t.relation, t.columns) || jsonb_build_object('via', agentcrm.relation_name(this));
+		ELSE
+			unseen := concat_ws(', ', unseen, nullif(agentcrm.relation_name(t.relation), agentcrm.relation_name(this)));
+		END IF;
+	END LOOP;
+	IF NOT FOUND OR unseen IS NOT NULL OR EXISTS (SELECT FROM agentcrm.view_tables(this, key) v WHERE v.relation = this) THEN
+		RETURN NEXT watch || jsonb_build_object('polled', coalesce('a view, for ' || nullif(unseen, ''), reason));
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.watch_settled(jsonb) IS 'Internal: how a watched relation is watched: by triggers, by those of tables below it, or by polling';
+
+CREATE FUNCTION agentcrm.spec_settled(spec jsonb) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_set(spec, '{watches}', coalesce((SELECT jsonb_agg(s.watch ORDER BY w.i, s.j)
+		FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS w(watch, i), agentcrm.watch_settled(w.watch) WITH ORDINALITY AS s(watch, j)), '[]'))
+$$;
+COMMENT ON FUNCTION agentcrm.spec_settled(jsonb) IS 'Internal: what is to be attached, with each watch as it can be';
+
+CREATE FUNCTION agentcrm.watermark_query(expression text, key_list text, tables text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN expression IS NULL THEN '{}' ELSE jsonb_build_object('watermark', format(E'SELECT (%s\n), %s\nFROM %s', expression, key_list, tables)) END
+$$;
+COMMENT ON FUNCTION agentcrm.watermark_query(text, text, text) IS 'Internal: the query of watermarks and keys, as a field of a part';
 
 -- Keys to try a query on: the lowest and the highest where an index gives them, else the first that come.
 CREATE FUNCTION agentcrm.attach_sample(reader jsonb, part jsonb, most bigint) RETURNS text[]

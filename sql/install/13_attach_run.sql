@@ -44,7 +44,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		CASE WHEN (SELECT relkind FROM pg_class WHERE oid = r) = 'p' THEN '' ELSE ' CONCURRENTLY' END)), '[]')
 	FROM (SELECT (w ->> 'relation')::oid::regclass AS r, agentcrm.part_array(w, 'key') AS key
 		FROM jsonb_array_elements((spec -> 'watches') || (spec -> 'parts')) w) AS t
-	WHERE NOT agentcrm.has_index(r, key, false)
+	WHERE NOT agentcrm.has_index(r, key, false) AND (SELECT relkind FROM pg_class WHERE oid = r) NOT IN ('v', 'f')
 $$;
 COMMENT ON FUNCTION agentcrm.attach_index_remarks(jsonb) IS 'Internal: remarks on keys without an index, with the statement that makes it (a partitioned table''s cannot be made concurrently)';
 
@@ -56,6 +56,11 @@ DECLARE
 	plan jsonb;
 	result jsonb;
 BEGIN
+	-- polling finds what changes the orders, wherever it happens
+	IF EXISTS (SELECT FROM jsonb_array_elements(spec -> 'watches') w JOIN jsonb_array_elements(spec -> 'parts') p ON p ->> 'name' = w ->> 'part'
+		WHERE w ? 'polled' AND p ->> 'kind' <> 'feed' AND NOT spec -> 'parts' -> 0 ? 'watermark') THEN
+		RETURN '[]';
+	END IF;
 	plan := agentcrm.attach_try(reader, 'query', part ->> 'query', types, array_fill('{}'::text, ARRAY[cardinality(types)]), true);
 	WITH RECURSIVE up AS (
 		SELECT to_regclass(format('%I.%I', n ->> 'Schema', n ->> 'Relation Name'))::oid AS oid
@@ -85,6 +90,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_argument(jsonb, jsonb) IS 'Internal: parses an expression alone and checks its type';
 
+CREATE FUNCTION agentcrm.attach_check_watermark(reader jsonb, part jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF part ? 'watermark' THEN
+		PERFORM agentcrm.attach_check_type('argument watermark', 'time', (agentcrm.attach_try(reader, 'argument watermark',
+			format('SELECT pg_catalog.to_jsonb(pg_catalog.pg_typeof(m.mark)::oid) FROM (SELECT 1) AS one LEFT JOIN (%s) AS m (mark) ON false', part ->> 'watermark'), NULL, NULL) #>> '{}')::oid);
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_check_watermark(jsonb, jsonb) IS 'Internal: refuses a watermark that cannot be read or is no time';
+
 CREATE FUNCTION agentcrm.attach_check_arguments(reader jsonb, spec jsonb) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT agentcrm.attach_check_argument(reader, a) FROM jsonb_array_elements(spec -> 'arguments') a
@@ -106,6 +121,7 @@ BEGIN
 	keys := agentcrm.attach_sample(reader, part, most);
 	columns := agentcrm.attach_check_columns(reader, what, part);
 	IF part ->> 'kind' = 'order' THEN
+		PERFORM agentcrm.attach_check_watermark(reader, part);
 		PERFORM agentcrm.attach_check_own_key(what, part, (columns ->> 'order_key')::oid);
 		BEGIN
 			counted := agentcrm.attach_count(reader, part, columns, keys);
@@ -130,11 +146,12 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check_part(jsonb, jsonb, jsonb, bigint) IS 'Internal: tries a part''s query: its columns, then its data for some keys; gives what was counted';
 
-CREATE FUNCTION agentcrm.attach_relations(spec jsonb) RETURNS SETOF regclass
+CREATE FUNCTION agentcrm.attach_relations(spec jsonb, named_only boolean DEFAULT false) RETURNS SETOF regclass
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT DISTINCT (e ->> 'relation')::oid::regclass FROM jsonb_array_elements((spec -> 'parts') || (spec -> 'watches')) e ORDER BY 1
+	SELECT DISTINCT (e ->> 'relation')::oid::regclass FROM jsonb_array_elements((spec -> 'parts') || (spec -> 'watches')) e
+	WHERE named_only IS NOT TRUE OR NOT e ? 'via' ORDER BY 1
 $$;
-COMMENT ON FUNCTION agentcrm.attach_relations(jsonb) IS 'Internal: tables that keys are read from or that are watched, in oid order';
+COMMENT ON FUNCTION agentcrm.attach_relations(jsonb, boolean) IS 'Internal: relations that keys are read from or that are watched, in oid order; named_only: without tables below views, which the reading role need not read';
 
 CREATE FUNCTION agentcrm.attach_reader(source agentcrm.source) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -153,7 +170,7 @@ DECLARE
 	remarks jsonb := spec -> 'remarks';
 BEGIN
 	PERFORM agentcrm.attach_check_reader(source);
-	FOR r IN SELECT agentcrm.attach_relations(spec) LOOP
+	FOR r IN SELECT agentcrm.attach_relations(spec, true) LOOP
 		PERFORM agentcrm.attach_check_relation('watch', r), agentcrm.attach_check_rights(source, r);
 	END LOOP;
 	PERFORM agentcrm.attach_check_arguments(reader, spec);
@@ -171,6 +188,12 @@ BEGIN
 	IF EXISTS (SELECT FROM pg_roles WHERE rolname = source.run_as AND rolsuper) THEN
 		remarks := remarks || jsonb_build_array(format('the source is read with the rights of superuser %s', source.run_as));
 	END IF;
+	SELECT remarks || coalesce(jsonb_agg(DISTINCT format('%s is %s: it is looked at every %s, or as seldom as keeps that under a twentieth of the time%s',
+			agentcrm.relation_name((w ->> 'relation')::oid), w ->> 'polled', agentcrm.poll_text(),
+			CASE WHEN w ->> 'polled' ~ 'may not create triggers' THEN format('; GRANT TRIGGER ON %s TO %I, then alter_source, lets triggers do it at once',
+				agentcrm.relation_name((w ->> 'relation')::oid), current_user)
+			WHEN spec -> 'parts' -> 0 ? 'watermark' THEN ' for rows marked since; deletions every agentcrm.reconcile_interval' ELSE '' END)), '[]') INTO remarks
+	FROM jsonb_array_elements(spec -> 'watches') w WHERE w ? 'polled';
 	RETURN counted || jsonb_build_object('remarks', remarks || agentcrm.attach_index_remarks(spec));
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_check(agentcrm.source, jsonb, bigint) IS 'Internal: all checks before anything is created';
@@ -194,7 +217,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			(SELECT format('; with %s partitions or children', count(*)) FROM pg_inherits WHERE inhparent = r HAVING count(*) > 0))
 		FROM (SELECT (w ->> 'relation')::oid::regclass AS r, string_agg(format('%s (%s)', w ->> 'part',
 				(SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(w, 'key')) k)), ', ' ORDER BY i) AS keys
-			FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) GROUP BY 1) AS t
+			FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) WHERE NOT w ? 'polled' GROUP BY 1) AS t
+		UNION ALL
+		SELECT 3, 1000 + i, 'polled', format('%s, every %s: %s', agentcrm.relation_name((w ->> 'relation')::oid),
+			agentcrm.poll_text(), w ->> 'polled')
+		FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) WHERE w ? 'polled'
+		UNION ALL
+		SELECT 3, 2000, 'watermark', spec -> 'parts' -> 0 ->> 'watermark' WHERE spec -> 'parts' -> 0 ? 'watermark'
 		UNION ALL
 		SELECT 4, 0, 'locks', format('SHARE ROW EXCLUSIVE on each of these tables until commit; waits %s at most', agentcrm.attach_lock_timeout())
 		UNION ALL

@@ -31,7 +31,7 @@ DECLARE
 	holders text;
 BEGIN
 	FOREACH r IN ARRAY relations LOOP
-		IF has_table_privilege(current_user, r, 'UPDATE, DELETE, TRUNCATE') THEN
+		IF has_table_privilege(current_user, r, 'UPDATE, DELETE, TRUNCATE') AND (SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = r) THEN
 			EXECUTE format('LOCK TABLE %s IN %s MODE', agentcrm.relation_name(r), lock_mode);
 		END IF;
 	END LOOP;
@@ -80,9 +80,9 @@ LANGUAGE sql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
 	LEFT JOIN (SELECT t.tgrelid, min(t.tgname::text) FILTER (WHERE t.tgtype & 32 = 0)::name AS rows, min(t.tgname::text) FILTER (WHERE t.tgtype & 32 <> 0)::name AS truncates,
 			min(t.tgenabled::text) FILTER (WHERE t.tgtype & 32 = 0) AS rows_fire, min(t.tgenabled::text) FILTER (WHERE t.tgtype & 32 <> 0) AS truncates_fire
 		FROM pg_trigger t WHERE t.tgfoid = 'agentcrm.capture'::regproc AND starts_with(t.tgname::text, format('agentcrm_%s_%s_', $1, $2)) GROUP BY t.tgrelid) AS g ON g.tgrelid = m.member
-	WHERE w.source_id = $1 AND w.watch = $2
+	WHERE w.source_id = $1 AND w.watch = $2 AND w.polled IS NULL
 $$;
-COMMENT ON FUNCTION agentcrm.watched_triggers(int, int) IS 'Internal: tables of a watch with their triggers';
+COMMENT ON FUNCTION agentcrm.watched_triggers(int, int) IS 'Internal: tables of a watch with their triggers; none where it is polled';
 
 CREATE FUNCTION agentcrm.trigger_entries(source_id int, watch int) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -98,7 +98,7 @@ BEGIN
 	FOR t IN
 		SELECT w.watch, m.member, m.own_rows
 		FROM agentcrm.source_watch w, to_regclass(format('%I.%I', w.schema_name, w.table_name)) r, agentcrm.relation_tree(r) m
-		WHERE w.source_id = source AND w.watch > after_watch ORDER BY r::oid, m.member::oid, w.watch
+		WHERE w.source_id = source AND w.watch > after_watch AND w.polled IS NULL ORDER BY r::oid, m.member::oid, w.watch
 	LOOP
 		IF t.own_rows THEN
 			PERFORM agentcrm.attach_row_trigger(t.member, source, t.watch);
@@ -161,6 +161,26 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.types_by_number(regclass) IS 'Internal: types of the columns of a table by their numbers';
 
+-- A source without any trigger would look like one whose restore is not finished, see untriggered().
+CREATE FUNCTION agentcrm.attach_polls(source int) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	polled smallint[] := ARRAY(SELECT p.part FROM agentcrm.source_part p WHERE p.source_id = source AND p.kind <> 'touch' AND (p.watermark IS NOT NULL
+		OR EXISTS (SELECT FROM agentcrm.source_watch w JOIN agentcrm.source_part t USING (source_id, part) WHERE w.source_id = source AND w.polled IS NOT NULL
+			AND (w.part = p.part OR t.touches = p.name))));
+BEGIN
+	DELETE FROM agentcrm.source_poll q WHERE q.source_id = source AND q.part <> ALL (polled);
+	INSERT INTO agentcrm.source_poll AS q (source_id, part, at, since, next_since)
+	SELECT source, p.part, agentcrm.clock(), t.now, t.now FROM agentcrm.source_part p
+	CROSS JOIN LATERAL (SELECT CASE WHEN p.watermark IS NOT NULL THEN now() END) AS t(now) WHERE p.source_id = source AND p.part = ANY (polled)
+	ON CONFLICT (source_id, part) DO UPDATE SET since = CASE WHEN excluded.since IS NOT NULL THEN coalesce(q.since, excluded.since) END,
+		next_since = CASE WHEN excluded.since IS NOT NULL THEN coalesce(q.since, excluded.since) END;
+	IF polled <> '{}' AND NOT EXISTS (SELECT FROM agentcrm.source_watch w WHERE w.polled IS NULL) THEN
+		INSERT INTO agentcrm.server_start (life) VALUES ('-infinity') ON CONFLICT DO NOTHING;
+	END IF;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_polls(int) IS 'Internal: writes which parts of a source are polled';
+
 -- The part numbers of an altered source stay with their names: unread events hold them.  Gives the last watch before the new ones.
 CREATE FUNCTION agentcrm.attach_rows(source int, spec jsonb) RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -168,20 +188,21 @@ DECLARE
 	last_part int := (SELECT coalesce(max(part), 0) FROM agentcrm.source_part p WHERE p.source_id = source);
 	last_watch int := (SELECT coalesce(max(watch), 0) FROM agentcrm.source_watch w WHERE w.source_id = source);
 BEGIN
-	INSERT INTO agentcrm.source_part AS old (source_id, part, name, kind, query, key_schema, key_table, key_columns, key_classes, touches)
+	INSERT INTO agentcrm.source_part AS old (source_id, part, name, kind, query, key_schema, key_table, key_columns, key_classes, touches, watermark)
 	SELECT source, last_part + row_number() OVER (ORDER BY i), p ->> 'name', p ->> 'kind', p ->> 'query', n.nspname, c.relname, agentcrm.part_array(p, 'key'), agentcrm.part_classes(p),
-		CASE p ->> 'kind' WHEN 'touch' THEN coalesce(p ->> 'touches', 'order') END
+		CASE p ->> 'kind' WHEN 'touch' THEN coalesce(p ->> 'touches', 'order') END, p ->> 'watermark'
 	FROM jsonb_array_elements(spec -> 'parts') WITH ORDINALITY AS a(p, i)
 	JOIN pg_class c ON c.oid = (p ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace
 	ON CONFLICT (source_id, name) DO UPDATE SET kind = excluded.kind, query = excluded.query,
-		key_schema = excluded.key_schema, key_table = excluded.key_table, key_columns = excluded.key_columns, key_classes = excluded.key_classes, touches = excluded.touches;
+		key_schema = excluded.key_schema, key_table = excluded.key_table, key_columns = excluded.key_columns, key_classes = excluded.key_classes, touches = excluded.touches, watermark = excluded.watermark;
 
-	INSERT INTO agentcrm.source_watch (source_id, watch, part, schema_name, table_name, key_columns, columns, column_types)
+	INSERT INTO agentcrm.source_watch (source_id, watch, part, schema_name, table_name, key_columns, columns, column_types, polled, via)
 	SELECT source, last_watch + row_number() OVER (ORDER BY i), p.part, n.nspname, c.relname, agentcrm.part_array(w, 'key'), agentcrm.columns_by_number(c.oid),
-		agentcrm.types_by_number(c.oid)
+		agentcrm.types_by_number(c.oid), w ->> 'polled', w ->> 'via'
 	FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i)
 	JOIN agentcrm.source_part p ON p.source_id = source AND p.name = w ->> 'part'
 	JOIN pg_class c ON c.oid = (w ->> 'relation')::oid JOIN pg_namespace n ON n.oid = c.relnamespace;
+	PERFORM agentcrm.attach_polls(source);
 	RETURN last_watch;
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_rows(int, jsonb) IS 'Internal: writes parts and watches';

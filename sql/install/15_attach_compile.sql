@@ -143,7 +143,7 @@ COMMENT ON FUNCTION agentcrm.attach_link(text, text, text, regclass, regclass, t
 
 CREATE FUNCTION agentcrm.attach_arguments() RETURNS TABLE (argument text, part text, col text, wanted text)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	VALUES ('is_sale', 'order', NULL, 'condition'), ('line_ok', 'order', NULL, 'condition'),
+	VALUES ('is_sale', 'order', NULL, 'condition'), ('line_ok', 'order', NULL, 'condition'), ('watermark', 'order', NULL, 'time'),
 		('client', 'order', 'client_key', 'key'), ('line_key', 'order', 'line_key', 'key'), ('product', 'order', 'product_key', 'key'),
 		('at', 'order', 'ordered_at', 'time'), ('quantity', 'order', 'quantity', 'number'), ('amount', 'order', 'amount', 'number'),
 		('rep', 'order', 'rep_key', 'key'), ('kind', 'order', 'kind', 'text'), ('margin', 'order', 'margin', 'number'),
@@ -408,7 +408,9 @@ BEGIN
 	alone := format('%s AS %s', agentcrm.relation_name(coalesce(o, l)), base);
 
 	parts := jsonb_build_array(agentcrm.attach_part('order', 'order', agentcrm.attach_order_query(expressions, agentcrm.sql_key(base, k.order_key),
-		agentcrm.sql_by_key(tables, base, k.order_key, conditions)), coalesce(o, l), k.order_key))
+		agentcrm.sql_by_key(tables, base, k.order_key, conditions)), coalesce(o, l), k.order_key)
+			|| agentcrm.watermark_query(options ->> 'watermark', agentcrm.sql_columns(base, k.order_key),
+				CASE WHEN base = 'o' AND agentcrm.uses_alias(options ->> 'watermark', 'l') THEN bare ELSE alone END))
 		|| agentcrm.attach_feeds(options, t, client, product, rep);
 	watches := jsonb_build_array(agentcrm.attach_watch('order', coalesce(o, l), k.order_key));
 	IF o IS NOT NULL AND l IS NOT NULL THEN
@@ -429,6 +431,7 @@ BEGIN
 	RETURN agentcrm.attach_more_watches(agentcrm.attach_spec(parts, watches, agentcrm.attach_trials(options, t - 'r', jsonb_build_object(
 		'is_sale', agentcrm.sql_by_key(tables, base, k.order_key, ''),
 		'line_ok', agentcrm.sql_by_key(tables, base, k.order_key, concat(E'\n  AND ' || agentcrm.sql_expression(expressions ->> 'is_sale'))),
+		'watermark', agentcrm.sql_by_key(bare, base, k.order_key, ''),
 		'order', agentcrm.sql_by_key(tables, base, k.order_key, conditions),
 		'client', agentcrm.sql_by_key(agentcrm.relation_name((t ->> 'c')::oid) || ' AS c', 'c', agentcrm.part_array(client, 'key'), ''),
 		'product', agentcrm.sql_by_key(agentcrm.relation_name((t ->> 'p')::oid) || ' AS p', 'p', agentcrm.part_array(product, 'key'), ''))), remarks), options, cardinality(k.order_key), path);

@@ -70,7 +70,7 @@ BEGIN
 	FOR f IN SELECT key, value FROM jsonb_each(options -> 'feeds') LOOP
 		spec := agentcrm.spec_add(spec, agentcrm.attach_feed_spec(f.key, f.value, path));
 	END LOOP;
-	RETURN spec;
+	RETURN agentcrm.spec_settled(spec);
 END $$;
 COMMENT ON FUNCTION agentcrm.options_spec(jsonb, name[]) IS 'Internal: parts and watches of a source''s options';
 
@@ -157,14 +157,14 @@ END $$;
 COMMENT ON FUNCTION agentcrm.attach_run(text, jsonb, name[], boolean) IS 'Internal: attaches a source';
 
 CREATE FUNCTION agentcrm.attach_query(name text, query text, key text[], watch jsonb, namespace text DEFAULT NULL, time_zone text DEFAULT NULL,
-	run_as name DEFAULT NULL, on_delete text DEFAULT 'retract', archive_before interval DEFAULT NULL, dry_run boolean DEFAULT false)
+	run_as name DEFAULT NULL, on_delete text DEFAULT 'retract', archive_before interval DEFAULT NULL, dry_run boolean DEFAULT false, watermark text DEFAULT NULL)
 RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql AS $$
 	SELECT * FROM agentcrm.attach_run(name, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('call', 'attach_query', 'query', query, 'key', key,
-		'watch', watch, 'namespace', namespace, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete, 'archive_before', agentcrm.interval_text(archive_before))),
-		agentcrm.caller_path(), dry_run)
+		'watch', watch, 'namespace', namespace, 'time_zone', time_zone, 'run_as', run_as, 'on_delete', on_delete, 'archive_before', agentcrm.interval_text(archive_before),
+		'watermark', watermark)), agentcrm.caller_path(), dry_run)
 $$;
-COMMENT ON FUNCTION agentcrm.attach_query(text, text, text[], jsonb, text, text, name, text, interval, boolean) IS
+COMMENT ON FUNCTION agentcrm.attach_query(text, text, text[], jsonb, text, text, name, text, interval, boolean, text) IS
 'Attaches a source by one query that gives order lines for order keys, and the tables whose changes change its result; dry_run only reports';
 
 CREATE FUNCTION agentcrm.attach(name text,
@@ -175,10 +175,10 @@ CREATE FUNCTION agentcrm.attach(name text,
 	channel text DEFAULT NULL, territory text DEFAULT NULL, product_name text DEFAULT NULL, category text DEFAULT NULL, product_active text DEFAULT NULL,
 	pack_qty text DEFAULT NULL, namespace text DEFAULT NULL, time_zone text DEFAULT NULL, run_as name DEFAULT NULL, on_delete text DEFAULT 'retract',
 	archive_before interval DEFAULT NULL, dry_run boolean DEFAULT false, client_link text DEFAULT NULL, watch jsonb DEFAULT NULL, schemas name[] DEFAULT NULL,
-	client_replaced_by text DEFAULT NULL)
+	client_replaced_by text DEFAULT NULL, watermark text DEFAULT NULL)
 RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql AS $$
-	SELECT * FROM agentcrm.attach_run(name, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('call', 'attach', 'client_link', client_link, 'watch', watch, 'schemas', schemas,
+	SELECT * FROM agentcrm.attach_run(name, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('call', 'attach', 'client_link', client_link, 'watch', watch, 'schemas', schemas, 'watermark', watermark,
 		'orders', agentcrm.relation_name(orders), 'lines', agentcrm.relation_name(lines), 'clients', agentcrm.relation_name(clients),
 		'products', agentcrm.relation_name(products), 'reps', agentcrm.relation_name(reps), 'order_key', order_key, 'line_order_key', line_order_key,
 		'line_key', line_key, 'client', client, 'product', product, 'rep', rep, 'at', at, 'quantity', quantity, 'amount', amount, 'margin', margin,
@@ -188,6 +188,6 @@ LANGUAGE sql AS $$
 		agentcrm.caller_path(), dry_run)
 $$;
 COMMENT ON FUNCTION agentcrm.attach(text, regclass, regclass, regclass, regclass, regclass, text[], text[], text, text, text, text, text, text, text, text, text,
-	text, text, text, text, text, text, text, text, text, text, text, text, text, name, text, interval, boolean, text, jsonb, name[], text) IS
+	text, text, text, text, text, text, text, text, text, text, text, text, text, name, text, interval, boolean, text, jsonb, name[], text, text) IS
 'Attaches a source by its tables (orders with lines, one flat table, or orders alone) and expressions over o, l, c, p; without orders and lines takes the best proposal, or refuses with the call to make while a question is open; dry_run only reports';
 

@@ -172,6 +172,7 @@ BEGIN
 				PERFORM agentcrm.attach_check_touch(reader, e, agentcrm.touched_part(spec, e));
 			ELSE
 				PERFORM agentcrm.attach_check_columns(reader, CASE e ->> 'kind' WHEN 'order' THEN 'query' ELSE 'query of feed ' || (e ->> 'name') END, e);
+				PERFORM agentcrm.attach_check_watermark(reader, e);
 			END IF;
 		EXCEPTION WHEN OTHERS THEN
 			message := coalesce(message, regexp_replace(SQLERRM, '^attach: ', ''));
@@ -219,12 +220,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		WHEN NOT pg_has_role(r.oid, 'MEMBER') THEN format('role "%s" may not read source "%s" as role "%s": GRANT %I TO %I', current_user, source.name, source.run_as, source.run_as, current_user)
 		ELSE coalesce((SELECT format('row-level security of %s hides rows from role "%s": SELECT agentcrm.alter_source(%L, run_as => ''...''), a role that has BYPASSRLS', agentcrm.relation_name(c.oid), source.run_as, source.name)
 			FROM agentcrm.source_watch w JOIN pg_class c ON c.oid = agentcrm.relation_named(w.schema_name, w.table_name)
-			WHERE w.source_id = source.source_id AND c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
+			WHERE w.source_id = source.source_id AND w.via IS NULL AND c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
 			ORDER BY w.watch LIMIT 1),
 			(SELECT format('role "%s", as which the source is read, may not read %s: GRANT %s TO %I', source.run_as, agentcrm.relation_name(c.oid),
 				CASE WHEN has_schema_privilege(r.oid, n.oid, 'USAGE') THEN 'SELECT ON ' || agentcrm.relation_name(c.oid) ELSE format('USAGE ON SCHEMA %I', n.nspname) END, source.run_as)
 			FROM agentcrm.source_watch w JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
-			WHERE w.source_id = source.source_id AND NOT (has_schema_privilege(r.oid, n.oid, 'USAGE')
+			WHERE w.source_id = source.source_id AND w.via IS NULL AND NOT (has_schema_privilege(r.oid, n.oid, 'USAGE')
 				AND (has_table_privilege(r.oid, c.oid, 'SELECT') OR has_any_column_privilege(r.oid, c.oid, 'SELECT'))) ORDER BY w.watch LIMIT 1)) END
 	FROM (SELECT) AS one LEFT JOIN pg_roles r ON r.rolname = source.run_as
 $$;
@@ -277,7 +278,7 @@ DECLARE
 	same int;
 	changed int;
 BEGIN
-	SELECT count(*), count(*) FILTER (WHERE s.query <> p ->> 'query' OR s.key_columns <> agentcrm.part_array(p, 'key')) INTO same, changed
+	SELECT count(*), count(*) FILTER (WHERE s.query <> p ->> 'query' OR s.watermark <> p ->> 'watermark' OR s.key_columns <> agentcrm.part_array(p, 'key')) INTO same, changed
 	FROM jsonb_array_elements(spec -> 'parts') p JOIN agentcrm.source_part s ON s.source_id = source.source_id AND s.name = p ->> 'name' AND s.kind = p ->> 'kind'
 		AND format('%I.%I', s.key_schema, s.key_table) = agentcrm.relation_name((p ->> 'relation')::oid) AND s.key_classes = agentcrm.part_classes(p)
 		AND ARRAY(SELECT agentcrm.renamed_column(source.source_id, format('%I.%I', s.key_schema, s.key_table), k) FROM unnest(s.key_columns) WITH ORDINALITY AS a(k, i) ORDER BY i)
@@ -290,7 +291,7 @@ BEGIN
 	IF same <> jsonb_array_length(spec -> 'watches') OR same <> (SELECT count(*) FROM agentcrm.source_watch s WHERE s.source_id = source.source_id) THEN
 		RETURN false;
 	END IF;
-	UPDATE agentcrm.source_part s SET query = p ->> 'query', key_columns = agentcrm.part_array(p, 'key')
+	UPDATE agentcrm.source_part s SET query = p ->> 'query', watermark = p ->> 'watermark', key_columns = agentcrm.part_array(p, 'key')
 	FROM jsonb_array_elements(spec -> 'parts') p WHERE s.source_id = source.source_id AND s.name = p ->> 'name';
 	UPDATE agentcrm.source_watch s SET key_columns = agentcrm.part_array(w, 'key'), columns = agentcrm.columns_by_number((w ->> 'relation')::oid),
 		column_types = agentcrm.types_by_number((w ->> 'relation')::oid)

@@ -82,8 +82,8 @@ BEGIN
 	IF reason IS NOT NULL THEN
 		PERFORM agentcrm.start_load(s, p.name, NULL, 'tables changed: ' || reason, true)
 		FROM agentcrm.source s JOIN agentcrm.source_part p USING (source_id)
-		WHERE s.source_id = w.source_id AND (p.part = w.part OR p.kind = 'order' AND EXISTS (SELECT FROM agentcrm.source_part t
-			WHERE t.source_id = w.source_id AND t.part = w.part AND t.kind = 'touch'));
+		WHERE s.source_id = w.source_id AND (p.part = w.part OR EXISTS (SELECT FROM agentcrm.source_part t
+			WHERE t.source_id = w.source_id AND t.part = w.part AND t.touches = p.name));
 		RAISE LOG 'agentcrm: source "%": %', (SELECT s.name FROM agentcrm.source s WHERE s.source_id = w.source_id), reason
 			USING DETAIL = 'Triggers are put back as far as rights and locks allow, and the rows are read again.';
 	END IF;

@@ -146,17 +146,17 @@ LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 	SELECT s.name, format('%I.%I', n.nspname, c.relname)
 	FROM agentcrm.source s JOIN agentcrm.source_watch w USING (source_id)
 	JOIN pg_namespace n ON n.nspname = w.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table_name
-	WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+$', w.source_id, w.watch))
+	WHERE w.polled IS NULL AND (NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+$', w.source_id, w.watch))
 	OR NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname ~ format('^agentcrm_%s_%s_[0-9]+_truncate$', w.source_id, w.watch))
 	-- partitions and children that had triggers
 	OR EXISTS (SELECT FROM unnest(w.triggers) e WHERE e !~ '-$'
-		AND format('agentcrm_%s_%s_%s_truncate', w.source_id, w.watch, split_part(e, ' ', 1))::name NOT IN (SELECT t.tgname FROM pg_trigger t))
+		AND format('agentcrm_%s_%s_%s_truncate', w.source_id, w.watch, split_part(e, ' ', 1))::name NOT IN (SELECT t.tgname FROM pg_trigger t)))
 	ORDER BY s.source_id, w.watch
 $$;
 COMMENT ON FUNCTION agentcrm.untriggered() IS 'Internal: watched tables that lack a trigger they had: a restore is not finished';
 
 CREATE FUNCTION agentcrm.verify() RETURNS SETOF agentcrm.difference
-	LANGUAGE C SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'agentcrm_verify';
+	LANGUAGE C SET search_path = pg_catalog, pg_temp SET jit = off AS 'MODULE_PATHNAME', 'agentcrm_verify';
 COMMENT ON FUNCTION agentcrm.verify() IS 'Compare ledger with application and profiles with ledger, under one snapshot: no row means that state equals recompute. Keys waiting in the queue and failed keys are left out. Reads everything: minutes on large databases';
 
 CREATE FUNCTION agentcrm.compare(source text, OUT item text, OUT application numeric, OUT ledger numeric, OUT difference numeric)
@@ -233,9 +233,9 @@ CREATE VIEW agentcrm.progress AS
 COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is; or, of one that is being detached, the emptying';
 COMMENT ON COLUMN agentcrm.progress.source IS 'Source';
 COMMENT ON COLUMN agentcrm.progress.part IS 'Part of the source';
-COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, fold, assess, empty or done';
-COMMENT ON COLUMN agentcrm.progress.done IS 'Keys, clients or (empty) lines finished in this phase';
-COMMENT ON COLUMN agentcrm.progress.total IS 'Keys, clients or lines to do in this phase';
+COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, keys, months, ledger, compare, gaps, fold, assess, empty or done: see source_load';
+COMMENT ON COLUMN agentcrm.progress.done IS 'Keys, clients, chunks or lines finished in this phase';
+COMMENT ON COLUMN agentcrm.progress.total IS 'Keys, clients, chunks or lines to do in this phase';
 COMMENT ON COLUMN agentcrm.progress.percent IS 'Share done of this phase, per cent';
 COMMENT ON COLUMN agentcrm.progress.started_at IS 'Start of the phase';
 COMMENT ON COLUMN agentcrm.progress.updated_at IS 'Last chunk';
@@ -285,11 +285,13 @@ CREATE VIEW agentcrm.status AS
 		CASE WHEN q.since IS NOT NULL OR NOT t.cut THEN coalesce(q.waiting, 0) END,
 		CASE WHEN q.since IS NOT NULL OR NOT t.cut THEN greatest(clock_timestamp() - q.since, agentcrm.clock() - q.parked_since, '0') END,
 		coalesce(q.failed, 0),
-		coalesce(s.problem, agentcrm.trigger_problem(s), CASE s.state
+		nullif(concat_ws('; ', coalesce(s.problem, agentcrm.trigger_problem(s), CASE s.state
 			WHEN 'shadow' THEN 'nothing is delivered: SELECT agentcrm.go_live(' || quote_literal(s.name) || ')'
 			WHEN 'detaching' THEN (SELECT format('detaching: %s %%', trunc(p.percent)) FROM agentcrm.progress p WHERE p.source = s.name)
 			WHEN 'loading' THEN (SELECT format('%s %s: %s %%', p.part, p.phase, p.percent) FROM agentcrm.progress p
-				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END),
+				WHERE p.source = s.name AND p.phase <> 'done' ORDER BY p.part = 'order', p.part LIMIT 1) END), (SELECT format('polled every %s: %s', agentcrm.poll_text((SELECT max(o.took) FROM agentcrm.source_poll o WHERE o.source_id = s.source_id)),
+				string_agg(DISTINCT format('%I.%I (%s)', w.schema_name, w.table_name, w.polled), ', '))
+			FROM agentcrm.source_watch w WHERE w.source_id = s.source_id AND w.polled IS NOT NULL HAVING count(*) > 0)), ''),
 		NULL, NULL, NULL,
 		q.last_error, q.last_error_at, r.at, r.found
 	FROM agentcrm.source s CROSS JOIN t LEFT JOIN q USING (source_id) LEFT JOIN (

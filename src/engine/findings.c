@@ -47,7 +47,7 @@ tell(const Load *load, Source *source, SourcePart *part)
 			 errhint("Changes were made that no trigger saw: disabled triggers, ATTACH or DETACH PARTITION, agentcrm.capture = off, a crash.")));
 }
 
-/* Keep what was found; rows older than 400 days go. */
+/* Keep what was found; rows older than 400 days go.  What a poll finds was not missed: nothing else looks for it. */
 void
 findings_write(Load *load, Source *source, SourcePart *part, TimestampTz now)
 {
@@ -67,6 +67,6 @@ findings_write(Load *load, Source *source, SourcePart *part, TimestampTz now)
 	SPI_execute_with_args("DELETE FROM agentcrm.reconcile_log WHERE source_id = $1 AND part = $2"
 						  " AND at < $5 - interval '400 days'", 5, types, values, NULL, false, 0);
 	SPI_finish();
-	if (load->reconcile && load->missing + load->changed + load->surplus > 0)
+	if (load->reconcile && strcmp(load->cause, LOAD_POLL) != 0 && load->missing + load->changed + load->surplus > 0)
 		tell(load, source, part);
 }

@@ -9,8 +9,10 @@
  *
  *		first load:		read -> fold -> assess -> done	(feed: read -> done)
  *		resync:			read -> sweep -> done
- *		reconcile:		the same, but only while no event waits, and without the
- *						keys of events that have come meanwhile
+ *		reconcile:		keys -> done, or months -> ledger -> compare -> gaps ->
+ *						done, see months.c; feeds as a resync; only while no event waits, and without
+ *						the keys of events that have come meanwhile
+ *		watermark:		watermark -> done, see poll.c
  *		go_live:		assess -> done
  *		changed key:	empty -> as a first load
  *		detach:			empty -> the source is deleted
@@ -41,8 +43,6 @@
 #define KEYS_PER_CHUNK 5000
 /* Rows of finished steps are removed after so many. */
 #define STEPS_KEPT 500
-/* A reconcile is in no hurry: events wait for one chunk at most. */
-#define KEYS_PER_RECONCILE 1000
 #define CLIENTS_PER_FOLD 10000
 #define CLIENTS_PER_ASSESSMENT 500
 /* Clients are emptied until so many lines are gone. */
@@ -57,7 +57,8 @@ static MemoryContext loads_cxt = NULL;
 static const char *
 phase_name(char phase)
 {
-	static const char *const names[] = {"read", "sweep", "fold", "assess", "empty"};
+	static const char *const names[] = {"read", "sweep", "fold", "assess", "empty", "months", "ledger", "compare", "gaps",
+	"watermark", "keys"};
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 		if (names[i][0] == phase)
@@ -175,8 +176,16 @@ save(Load *load, TimestampTz now)
 	SPI_finish();
 }
 
-static void
-begin_phase(Load *load, char phase, int64 total)
+/* Where positions of loads live until the next step. */
+MemoryContext
+load_context(void)
+{
+	return loads_cxt;
+}
+
+/* Go on to another phase. */
+void
+load_begin_phase(Load *load, char phase, int64 total)
 {
 	load->phase = phase;
 	load->position = NULL;
@@ -260,8 +269,8 @@ load_empties(Source *source)
 /* ---- phases ---- */
 
 /* Keys cannot be had, or chunk after chunk fails. */
-static void
-source_is_broken(Source *source, const ErrorData *error, TimestampTz now)
+void
+load_break_source(Source *source, const ErrorData *error, TimestampTz now)
 {
 	if (load_empties(source) || !mapping_failed(source, now))
 		mapping_break(source, error, error->message, false, now);
@@ -323,9 +332,20 @@ apply_found(Source *source, LedgerChange *changes, int n_changes, TimestampTz no
 	return n_clients;
 }
 
+/* Whether a key that comes alone is set aside, because it crashed the server. */
+bool
+load_key_is_blamed(Source *source, SourcePart *part, const char *key, TimestampTz now)
+{
+	QueueEvent	event = {.source_id = source->source_id, .part = part->part, .key = key};
+
+	queue_count_attempts(&event, 1);
+	note_key(source->source_id, part->part, key);
+	return recover_blames(&event, now);
+}
+
 /* Read one chunk of keys through the live path. */
-static void
-read_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n, TimestampTz now)
+void
+load_read_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n, TimestampTz now)
 {
 	QueueEvent *events = palloc0(sizeof(QueueEvent) * Max(n, 1));
 	FeedFound	found = {0};
@@ -340,9 +360,7 @@ read_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n
 	if (n == 0)
 		return;
 	queue_count_attempts(events, n);
-	if (n == 1)
-		note_key(source->source_id, part->part, keys[0]);
-	if (n == 1 && recover_blames(&events[0], now))
+	if (n == 1 && load_key_is_blamed(source, part, keys[0], now))
 		return;
 	if (part->kind == PART_FEED)
 	{
@@ -423,15 +441,41 @@ finish(Source *source, Load *load)
 		leave_loading(source);
 	if (orders && source->deliver &&
 		Max(source->live_at, adopted_at()) > (load->phase == 'a' ? load->started_at : load->begun_at))
-		begin_phase(load, 'a', count_clients(source));
+		load_begin_phase(load, 'a', count_clients(source));
 	else
 		load->phase = 'd';
+}
+
+/* All is read: tell what was found. */
+void
+load_end(Source *source, SourcePart *part, Load *load, TimestampTz now)
+{
+	bool		poll = strcmp(load->cause, LOAD_POLL) == 0;
+
+	/* polls are many: a row of the log only where there was something */
+	if (!poll || load->missing + load->changed + load->surplus > 0)
+		findings_write(load, source, part, now);
+	if (poll)
+		poll_end(load, now);
+	finish(source, load);
 }
 
 static int
 chunk_size(Load *load)
 {
 	return load->reconcile ? KEYS_PER_RECONCILE : KEYS_PER_CHUNK;
+}
+
+/*
+ * Whether a reconcile that begins goes by months (months.c): not where one
+ * order may be asked for by several spellings, in chunks that know nothing of
+ * each other.  The part has been read before.
+ */
+static bool
+goes_by_months(SourcePart *part, Load *load)
+{
+	return load->reconcile && part->kind == PART_ORDER && !part->loose && !load->first &&
+		load->position == NULL && load->done == 0;
 }
 
 static void
@@ -444,13 +488,23 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	int			n_looked;
 	ErrorData  *error = NULL;
 
+	if (part->watermark && strcmp(load->cause, LOAD_POLL) == 0 && load->position == NULL && load->done == 0)
+	{
+		load_begin_phase(load, 'w', 0);
+		return;
+	}
 	if (load->total == 0)
 		error = source_count_keys(source, part, &load->total);
 	if (error == NULL)
-		error = source_list_keys(source, part, load->position, limit, &keys, &n);
+		error = source_list_keys(source, part, load->position, NULL, limit, &keys, &n);
 	if (error)
 	{
-		source_is_broken(source, error, now);
+		load_break_source(source, error, now);
+		return;
+	}
+	if (goes_by_months(part, load))
+	{
+		months_begin(source, part, load);
 		return;
 	}
 	last = n > 0 ? keys[n - 1] : NULL;
@@ -458,7 +512,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	if (load->reconcile && !reconcile_leave_out_waiting(source, part, keys, &n_looked))
 		return;
 	note_work(NOTE_LOAD, load->load_no, n);
-	read_keys(source, part, load, keys, n_looked, now);
+	load_read_keys(source, part, load, keys, n_looked, now);
 	if (source->state == SOURCE_BROKEN)
 		return;
 	load->done += n;
@@ -468,15 +522,12 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	else if (part->kind == PART_ORDER && source->state == SOURCE_LOADING)
 	{
 		findings_write(load, source, part, now);
-		begin_phase(load, 'f', count_clients(source));
+		load_begin_phase(load, 'f', count_clients(source));
 	}
 	else if (load->first)
-	{
-		findings_write(load, source, part, now);
-		finish(source, load);
-	}
+		load_end(source, part, load, now);
 	else
-		begin_phase(load, 's', load->done);
+		load_begin_phase(load, 's', load->done);
 }
 
 /* Ids of a table beyond a bound, in order. */
@@ -549,7 +600,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	if (load->reconcile && gone > 0 && !reconcile_leave_out_waiting(source, part, keys, &gone))
 		return;
 	note_work(NOTE_LOAD, load->load_no, n);
-	read_keys(source, part, load, keys, gone, now);
+	load_read_keys(source, part, load, keys, gone, now);
 	if (source->state == SOURCE_BROKEN)
 		return;
 	load->done += n;
@@ -558,8 +609,7 @@ phase_sweep(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		load->position = psprintf("%lld", (long long) last);
 		return;
 	}
-	findings_write(load, source, part, now);
-	finish(source, load);
+	load_end(source, part, load, now);
 }
 
 static int
@@ -584,7 +634,7 @@ phase_fold(Source *source, Load *load, TimestampTz now)
 	else
 	{
 		leave_loading(source);
-		begin_phase(load, 'a', count_clients(source));
+		load_begin_phase(load, 'a', count_clients(source));
 		store_sync();
 		profile_fit(now);
 	}
@@ -662,7 +712,7 @@ end_emptying(Source *source, Load *load)
 	execute_for(source, empty, lengthof(empty));
 	if (source->state == SOURCE_DETACHING)
 		execute_for(source, gone, lengthof(gone));
-	begin_phase(load, source->state == SOURCE_DETACHING ? 'd' : 'r', 0);
+	load_begin_phase(load, source->state == SOURCE_DETACHING ? 'd' : 'r', 0);
 }
 
 /*
@@ -724,7 +774,7 @@ begin_again(Load *load)
 	load->cause = "again";
 	load->begun_at = GetCurrentTimestamp();
 	load->looked = load->missing = load->changed = load->surplus = 0;
-	begin_phase(load, 'r', 0);
+	load_begin_phase(load, 'r', 0);
 }
 
 /* Chunks that failed one after the other, and why; three break the source, so that it hinders nobody else. */
@@ -757,11 +807,11 @@ load_step(TimestampTz now, bool drained)
 
 		if (part == NULL || source->state == SOURCE_BROKEN || source->state == SOURCE_PAUSED)
 			continue;
-		if (load->reconcile && !drained && (load->phase == 'r' || load->phase == 's'))
+		if (load->reconcile && !drained && strchr("rsmlcgwk", load->phase))
 			continue;
 		if (load_failures >= MAX_LOAD_FAILURES)
 		{
-			source_is_broken(source, &load_error, now);
+			load_break_source(source, &load_error, now);
 			load_failures = 0;
 			return true;
 		}
@@ -772,6 +822,24 @@ load_step(TimestampTz now, bool drained)
 				break;
 			case 's':
 				phase_sweep(source, part, load, now);
+				break;
+			case 'k':
+				phase_keys(source, part, load, now);
+				break;
+			case 'm':
+				phase_months(source, part, load, now);
+				break;
+			case 'l':
+				phase_ledger(source, part, load, now);
+				break;
+			case 'c':
+				phase_compare(source, part, load, now);
+				break;
+			case 'g':
+				phase_gaps(source, part, load, now);
+				break;
+			case 'w':
+				phase_watermark(source, part, load, now);
 				break;
 			case 'f':
 				phase_fold(source, load, now);

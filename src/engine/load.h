@@ -30,6 +30,32 @@ typedef struct Load
 	int64		surplus;
 } Load;
 
+/* A reconcile is in no hurry: events wait for one chunk at most. */
+#define KEYS_PER_RECONCILE 1000
+
+/* What the phases of a load are made of. */
+extern MemoryContext load_context(void);	/* of positions */
+extern void load_begin_phase(Load *load, char phase, int64 total);
+extern void load_read_keys(Source *source, SourcePart *part, Load *load, const char **keys, int n, TimestampTz now);
+extern bool load_key_is_blamed(Source *source, SourcePart *part, const char *key, TimestampTz now);
+extern void load_break_source(Source *source, const ErrorData *error, TimestampTz now);
+extern void load_end(Source *source, SourcePart *part, Load *load, TimestampTz now);
+
+/* months.c: a reconcile of orders by sums, a chunk of each phase */
+extern void months_begin(Source *source, SourcePart *part, Load *load);
+extern void phase_keys(Source *source, SourcePart *part, Load *load, TimestampTz now);
+extern void phase_months(Source *source, SourcePart *part, Load *load, TimestampTz now);
+extern void phase_ledger(Source *source, SourcePart *part, Load *load, TimestampTz now);
+extern void phase_compare(Source *source, SourcePart *part, Load *load, TimestampTz now);
+extern void phase_gaps(Source *source, SourcePart *part, Load *load, TimestampTz now);
+
+/* The cause of a look at what no trigger watches, or that has a watermark. */
+#define LOAD_POLL "poll"
+
+/* poll.c: a chunk of rows read by their watermark; and the end of a look */
+extern void phase_watermark(Source *source, SourcePart *part, Load *load, TimestampTz now);
+extern void poll_end(Load *load, TimestampTz now);
+
 /* Count what a chunk found. */
 extern void findings_add_orders(Load *load, const LedgerChange *changes, int n);
 extern void findings_add_feed(Load *load, const FeedFound *found);

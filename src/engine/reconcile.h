@@ -16,4 +16,8 @@ extern bool reconcile_missed(TimestampTz now);
 extern bool reconcile_lost(TimestampTz now);
 extern TimestampTz reconcile_next_due(void);
 
+/* poll.c: the same for what is looked at more often. */
+extern bool poll_on_schedule(TimestampTz now);
+extern TimestampTz poll_next_due(void);
+
 #endif

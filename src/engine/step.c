@@ -611,7 +611,7 @@ step_next_due(void)
 	if (take_locks() != STEP_WORKED)
 		return DT_NOEND;
 	recommendation = execute_next_due();
-	others = Min(queue_next_retry(), reconcile_next_due());
+	others = Min(queue_next_retry(), Min(reconcile_next_due(), poll_next_due()));
 	return Min(next_due_client(), Min(recommendation, others));
 }
 
@@ -626,6 +626,7 @@ step_reconcile(TimestampTz now)
 	asked |= reconcile_lost(now);
 	asked |= reconcile_missed(now);
 	asked |= reconcile_on_schedule(now);
+	asked |= poll_on_schedule(now);
 	return asked;
 }
 
@@ -644,7 +645,7 @@ is_whole(void)
 		return true;
 	SPI_connect();
 	SPI_execute("SELECT FROM agentcrm.source JOIN agentcrm.source_watch USING (source_id)"
-				" WHERE state <> 'detaching' AND NOT EXISTS (SELECT FROM agentcrm.untriggered())"
+				" WHERE state <> 'detaching' AND polled IS NULL AND NOT EXISTS (SELECT FROM agentcrm.untriggered())"
 				" UNION ALL SELECT FROM agentcrm.server_start", true, 1);
 	whole = SPI_processed > 0;
 	SPI_finish();

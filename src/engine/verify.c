@@ -218,7 +218,7 @@ walk_orders(Source *source, SourcePart *part, OrderCallback callback, void *arg)
 	{
 		MemoryContext old = MemoryContextSwitchTo(chunk_cxt);
 		const char **keys;
-		ErrorData  *error = source_list_keys(source, part, position, KEYS_AT_ONCE, &keys, &n);
+		ErrorData  *error = source_list_keys(source, part, position, NULL, KEYS_AT_ONCE, &keys, &n);
 
 		CHECK_FOR_INTERRUPTS();
 		if (error)
@@ -359,7 +359,7 @@ source_is_reading(Source *source, SourcePart *part)
 
 	SPI_connect();
 	SPI_execute_with_args("SELECT FROM (SELECT phase, again FROM agentcrm.source_load WHERE source_id = $1 AND part = $2"
-						  " ORDER BY load_no DESC LIMIT 1) AS l WHERE phase IN ('read', 'sweep', 'empty') OR again",
+						  " ORDER BY load_no DESC LIMIT 1) AS l WHERE phase NOT IN ('fold', 'assess', 'done') OR again",
 						  2, types, values, NULL, true, 0);
 	reading = SPI_processed > 0;
 	SPI_finish();
@@ -452,7 +452,7 @@ verify_feed(Source *source, SourcePart *part, const Excluded *excluded, Differen
 	{
 		MemoryContext old = MemoryContextSwitchTo(chunk_cxt);
 		const char **keys;
-		ErrorData  *error = source_list_keys(source, part, position, KEYS_AT_ONCE, &keys, &n);
+		ErrorData  *error = source_list_keys(source, part, position, NULL, KEYS_AT_ONCE, &keys, &n);
 
 		CHECK_FOR_INTERRUPTS();
 		if (error)

@@ -159,6 +159,39 @@ extern int	ledger_read_order(int32 source_id, int64 order_id, LedgerLine **lines
 /* The next stored documents of a source after an id, at most limit: their keys in order of their ids, and the last id. */
 extern int	ledger_list_orders(int32 source_id, int64 after, int limit, const char **keys, int64 *last);
 
+/* Keys of stored documents. */
+extern void ledger_order_keys(int32 source_id, const int64 *order_ids, int n, const char **keys);
+
+/* Whether documents have stored lines. */
+extern void ledger_find_orders(int32 source_id, const int64 *order_ids, int n, bool *stored);
+
+/* Documents summed by the month of their earliest line: lines, and a digest that tells their content whatever its order. */
+typedef struct MonthSum
+{
+	DateADT		month;			/* its first day, and a day more for each slice */
+	int64		lines;
+	uint64		digest;
+} MonthSum;
+
+typedef struct MonthSums
+{
+	TimestampTz from;			/* documents with an earlier line are left out */
+	int			n;
+	int			max;
+	MonthSum   *sums;
+} MonthSums;
+
+/* The month of a document's lines, and its slice. */
+extern DateADT months_document(const LedgerLine *lines, int n);
+/* Add a document whose times are settled. */
+extern void months_add(MonthSums *sums, const LedgerLine *lines, int n);
+extern bool months_equal(const MonthSums *a, const MonthSums *b);
+/* Sum stored documents of a source after an id and up to another, at most limit; how many, and the last id. */
+extern int	ledger_sum_months(int32 source_id, int64 after, int64 upto, int limit, MonthSums *sums, int64 *last);
+/* Keys of stored documents of some months (NULL: all) after an id and up to another, at most limit; all up to *last were looked at. */
+extern int	ledger_list_months(int32 source_id, const MonthSums *months, int64 after, int64 upto, int limit,
+							   const char **keys, int64 *last);
+
 /* Clients of a source's first so many rows, a client once for each. */
 extern int	ledger_list_clients(int32 source_id, int limit, int64 *client_ids);
 

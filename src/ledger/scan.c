@@ -133,6 +133,34 @@ ledger_list_orders(int32 source_id, int64 after, int limit, const char **keys, i
 }
 
 /* See ledger.h. */
+void
+ledger_order_keys(int32 source_id, const int64 *order_ids, int n, const char **keys)
+{
+	Store	   *references = store_open("order_ref", AccessShareLock);
+
+	for (int i = 0; i < n; i++)
+		keys[i] = order_key(references, source_id, order_ids[i]);
+	store_close(references);
+}
+
+/* See ledger.h. */
+void
+ledger_find_orders(int32 source_id, const int64 *order_ids, int n, bool *stored)
+{
+	Store	   *store = store_open("ledger", AccessShareLock);
+
+	for (int i = 0; i < n; i++)
+	{
+		Datum		keys[2] = {Int32GetDatum(source_id), Int64GetDatum(order_ids[i])};
+		StoreScan  *scan = store_scan(store, "ledger_source_id_order_id_idx", 2, keys);
+
+		stored[i] = store_next(scan) != NULL;
+		store_scan_end(scan);
+	}
+	store_close(store);
+}
+
+/* See ledger.h. */
 int
 ledger_list_clients(int32 source_id, int limit, int64 *client_ids)
 {

@@ -50,8 +50,8 @@ read_texts(Datum array, int *n)
 static void
 read_part(SourcePart *part, HeapTuple tuple, TupleDesc desc)
 {
-	Datum		values[10];
-	bool		isnull[10];
+	Datum		values[11];
+	bool		isnull[11];
 	char	   *kind;
 	int			n_classes;
 
@@ -67,6 +67,7 @@ read_part(SourcePart *part, HeapTuple tuple, TupleDesc desc)
 	part->key_columns = read_texts(values[7], &part->n_columns);
 	part->key_classes = read_texts(values[8], &n_classes);
 	part->touches = isnull[9] ? NULL : TextDatumGetCString(values[9]);
+	part->watermark = isnull[10] ? NULL : TextDatumGetCString(values[10]);
 	if (part->n_columns < 1 || part->n_columns > KEY_MAX_COLUMNS || n_classes != part->n_columns)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

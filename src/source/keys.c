@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 
 #include "source/part.h"
@@ -22,6 +23,8 @@ typedef struct KeyWork
 	const char **keys;
 	int			n_keys;
 	const char *after;
+	const char *upto;
+	TimestampTz since;
 	int			limit;
 	bool		exactly;
 	bool	   *exists;
@@ -98,52 +101,138 @@ column_list(SourcePart *part)
 	return list.data;
 }
 
+/* A bound on the key columns, as a condition with parameters. */
+static void
+add_bound(SourcePart *part, StringInfo sql, const char *compare, const char *key, Oid *types, Datum *values, int *n)
+{
+	KeyReader	reader;
+
+	if (key == NULL)
+		return;
+	part_reader_init(&reader, part);
+	part_read_key(&reader, key, &values[*n]);
+	appendStringInfo(sql, "(%s) %s (", column_list(part), compare);
+	for (int c = 0; c < part->n_columns; c++)
+	{
+		types[*n] = part->column_types[c];
+		appendStringInfo(sql, "%s$%d", c ? ", " : "", ++*n);
+	}
+	appendStringInfoString(sql, ") AND ");
+}
+
 static void
 list_keys(Source *source, void *arg, MemoryContext result_cxt)
 {
 	KeyWork    *work = arg;
 	SourcePart *part = work->part;
 	StringInfoData sql;
-	Datum		values[KEY_MAX_COLUMNS];
-	Oid			types[KEY_MAX_COLUMNS];
+	Datum		values[2 * KEY_MAX_COLUMNS];
+	Oid			types[2 * KEY_MAX_COLUMNS];
+	int			n = 0;
 	char	   *columns = column_list(part);
 
 	part_resolve(source, part);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT DISTINCT %s FROM %s WHERE ", columns,
 					 quote_qualified_identifier(part->key_schema, part->key_table));
-	if (work->after)
-	{
-		char	   *texts[KEY_MAX_COLUMNS];
-
-		key_split(work->after, part->n_columns, texts);
-		appendStringInfo(&sql, "(%s) > (", columns);
-		for (int c = 0; c < part->n_columns; c++)
-		{
-			Oid			input;
-			Oid			ioparam;
-
-			getTypeInputInfo(part->column_types[c], &input, &ioparam);
-			types[c] = part->column_types[c];
-			values[c] = OidInputFunctionCall(input, texts[c], ioparam, -1);
-			appendStringInfo(&sql, "%s$%d", c ? ", " : "", c + 1);
-		}
-		appendStringInfoString(&sql, ") AND ");
-	}
+	add_bound(part, &sql, ">", work->after, types, values, &n);
+	add_bound(part, &sql, "<=", work->upto, types, values, &n);
 	appendStringInfo(&sql, "(%s) IS NOT NULL ORDER BY %s LIMIT %d",
 					 part->n_columns == 1 ? columns : psprintf("ROW(%s)", columns), columns, work->limit);
-	SPI_execute_with_args(sql.data, work->after ? part->n_columns : 0, types, values, NULL, true, 0);
+	SPI_execute_with_args(sql.data, n, types, values, NULL, true, 0);
 	collect_keys(work, result_cxt);
 }
 
 /* Keys of a part in key order. */
 ErrorData *
-source_list_keys(Source *source, SourcePart *part, const char *after, int limit,
+source_list_keys(Source *source, SourcePart *part, const char *after, const char *upto, int limit,
 				 const char ***keys, int *n_keys)
 {
-	KeyWork		work = {.part = part, .after = after, .limit = limit};
+	KeyWork		work = {.part = part, .after = after, .upto = upto, .limit = limit};
 	ErrorData  *error = restricted_run(source, list_keys, &work);
 
+	*keys = work.found;
+	*n_keys = work.n_found;
+	return error;
+}
+
+/* ---- keys by their watermark ---- */
+
+static void
+last_mark(Source *source, void *arg, MemoryContext result_cxt)
+{
+	KeyWork    *work = arg;
+	bool		isnull;
+	Datum		mark;
+
+	SPI_execute(psprintf("SELECT least(max(m.mark)::timestamptz, now()) FROM (%s) AS m (mark)", work->part->watermark), true, 0);
+	mark = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+		work->since = DatumGetTimestampTz(mark);
+}
+
+/* See source.h. */
+ErrorData *
+source_last_mark(Source *source, SourcePart *part, TimestampTz *mark)
+{
+	KeyWork		work = {.part = part, .since = *mark};
+	ErrorData  *error = restricted_run(source, last_mark, &work);
+
+	*mark = work.since;
+	return error;
+}
+
+/* Literals take the type of the mark, whatever it is: times are read in the source's zone. */
+static void
+list_marked(Source *source, void *arg, MemoryContext result_cxt)
+{
+	KeyWork    *work = arg;
+	SourcePart *part = work->part;
+	StringInfoData columns;
+	StringInfoData sql;
+	char	   *texts[KEY_MAX_COLUMNS + 1];
+
+	part_resolve(source, part);
+	initStringInfo(&columns);
+	for (int c = 1; c <= part->n_columns; c++)
+		appendStringInfo(&columns, ", k%d", c);
+	/* a NULL mark is never reached, a NULL key is no key */
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT DISTINCT m.* FROM (%s) AS m (mark%s) WHERE ROW(mark%s) IS NOT NULL AND mark >= %s",
+					 part->watermark, columns.data, columns.data,
+					 quote_literal_cstr(DatumGetCString(DirectFunctionCall1(timestamptz_out, TimestampTzGetDatum(work->since)))));
+	if (work->after)
+	{
+		key_split(work->after, part->n_columns + 1, texts);
+		appendStringInfo(&sql, " AND (mark%s) > (", columns.data);
+		for (int c = 0; c <= part->n_columns; c++)
+			appendStringInfo(&sql, "%s%s", c ? ", " : "", quote_literal_cstr(texts[c]));
+		appendStringInfoChar(&sql, ')');
+	}
+	appendStringInfo(&sql, " ORDER BY mark%s LIMIT %d", columns.data, work->limit);
+	SPI_execute(sql.data, true, 0);
+	collect_keys(work, result_cxt);
+}
+
+/* See source.h. */
+ErrorData *
+source_list_marked(Source *source, SourcePart *part, TimestampTz since, const char *after, int limit,
+				   const char ***keys, int *n_keys, const char **last)
+{
+	KeyWork		work = {.part = part, .since = since, .after = after, .limit = limit};
+	ErrorData  *error = restricted_run(source, list_marked, &work);
+
+	*last = work.n_found > 0 ? pstrdup(work.found[work.n_found - 1]) : NULL;
+	/* without the mark, in which there is no comma */
+	for (int i = 0; i < work.n_found; i++)
+	{
+		char	   *texts[2];
+
+		if (part->n_columns == 1 && key_split(work.found[i], 2, texts))
+			work.found[i] = texts[1];
+		else
+			work.found[i] = strchr(work.found[i], ',') + 1;
+	}
 	*keys = work.found;
 	*n_keys = work.n_found;
 	return error;
@@ -272,6 +361,7 @@ source_try(Source *source)
 		SourcePart *part = &source->parts[i];
 		const char **keys = none;
 		FeedRows	feed;
+		const char *last;
 		void	   *rows;
 		int			n_keys = 0;
 		int			n_rows;
@@ -281,6 +371,8 @@ source_try(Source *source)
 		{
 			case PART_ORDER:
 				error = source_read_orders(source, part, &keys, &n_keys, (MappedLine **) &rows, &n_rows);
+				if (error == NULL && part->watermark)
+					error = source_list_marked(source, part, DT_NOEND, NULL, 0, &keys, &n_keys, &last);
 				break;
 			case PART_FEED:
 				error = source_read_feed(source, part, &keys, &n_keys, &feed);

@@ -47,6 +47,7 @@ typedef struct SourcePart
 	int			n_columns;
 	char	  **key_columns;
 	char	  **key_classes;	/* as of attach: see key_class() */
+	char	   *watermark;		/* query of marks and keys; NULL: none */
 	Oid			relid;			/* of the key relation, once resolved */
 	bool		resolved;		/* the following are known; reset when the relation changes */
 	Oid			column_types[KEY_MAX_COLUMNS];	/* as declared */
@@ -135,9 +136,14 @@ extern ErrorData *source_read_touched(Source *source, SourcePart *part, const ch
 extern ErrorData *source_try(Source *source);
 /* An ERROR when the current role may not act as the source's role. */
 extern void source_check_reader(Source *source);
-/* Up to limit keys of a part after a key (NULL: from the first), in key order. */
-extern ErrorData *source_list_keys(Source *source, SourcePart *part, const char *after, int limit,
+/* Up to limit keys of a part after a key (NULL: from the first) and up to another (NULL: the last), in key order. */
+extern ErrorData *source_list_keys(Source *source, SourcePart *part, const char *after, const char *upto, int limit,
 								   const char ***keys, int *n_keys);
+/* The last watermark of a part with one, at most now; *mark stays where there is no row. */
+extern ErrorData *source_last_mark(Source *source, SourcePart *part, TimestampTz *mark);
+/* Up to limit keys of rows marked since a time, in order of marks and keys, after a place (NULL: the first); *last is the place reached. */
+extern ErrorData *source_list_marked(Source *source, SourcePart *part, TimestampTz since, const char *after, int limit,
+									 const char ***keys, int *n_keys, const char **last);
 extern ErrorData *source_count_keys(Source *source, SourcePart *part, int64 *count);
 /* Which of the keys exist in the part's key relation, exactly so or as one that equals them. */
 extern ErrorData *source_existing_keys(Source *source, SourcePart *part, const char **keys, int n_keys,

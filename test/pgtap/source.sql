@@ -45,7 +45,8 @@ SELECT matches(pg_temp.query(format('%L, %L, %L, %L', 'q', 'SELECT order_id AS o
 SELECT matches(pg_temp.query(format('%L, %L, %L, %L', 'q', :query, '{order_id}', :watch)), 'argument key', 'key without its table');
 SELECT matches(pg_temp.query(format('%L, %L, %L, %L', 'q', :query, '{app.orders.number}', :watch)), 'argument key: column number of app.orders does not exist', 'key column that is not there');
 SELECT matches(pg_temp.query(format('%L, %L, %L, %L', 'q', :query, '{app.orders.order_id}', '{"app.nothing": ["order_id"]}')), 'argument watch: relation "?app.nothing"? does not exist', 'watched table that is not there');
-SELECT matches(pg_temp.query(format('%L, %L, %L, %L', 'q', :query, '{app.orders.order_id}', '{"app.open_orders": ["order_id"]}')), 'is a view', 'watched view');
+SELECT is((SELECT string_agg(detail, '; ') FROM agentcrm.attach_query('q', :query, '{app.orders.order_id}', '{"app.open_orders": ["order_id"]}', dry_run => true) WHERE item = 'triggers'),
+	'app.orders, rows and TRUNCATE; keys: order (order_id)', 'watched view: its table is watched');
 SELECT matches(pg_temp.query(format('%L, %L, %L, %L, on_delete => %L', 'q', :query, '{app.orders.order_id}', :watch, 'ignore')), '^22023: attach: argument on_delete', 'unknown on_delete');
 SELECT matches(pg_temp.query(format('%L, %L, %L, %L, run_as => %L', 'q', :query, '{app.orders.order_id}', :watch, 'regress_source_other')), '^42501: attach: role regress_source_other, as which the source is read, may not', 'run_as without privileges');
 SELECT is(pg_temp.footprint(), '0 0 0 0 0', 'refused calls change nothing');

@@ -234,6 +234,57 @@ is(sql(q{SELECT sum(missing + changed + surplus) FROM agentcrm.reconcile_log}), 
 consumed($node, 'postgres', 'beside a writer: the queue is empty');
 clean($node, 'postgres', 'beside a writer');
 
+# Keys that are texts are summed by month, each side under other snapshots: what differs all the while is found beside a writer.
+sql(q{
+	SELECT triggers('shop.flat', 'ENABLE ALWAYS');
+	SELECT FROM agentcrm.alter_source('flat');
+});
+consumed($node, 'postgres', 'flat has its triggers again');
+sql(q{
+	SELECT triggers('shop.flat', 'DISABLE');
+	UPDATE shop.flat SET qty = qty + 1 WHERE doc IN ('doc 5', 'doc 200') AND line = 1;
+	UPDATE shop.flat SET day = day - 60 WHERE doc = 'doc 90';
+	DELETE FROM shop.flat WHERE doc = 'doc 120';
+	INSERT INTO shop.flat VALUES ('doc 999', 1, 'c1', 'i1', '2025-02-02', 3);
+	SELECT triggers('shop.flat', 'ENABLE ALWAYS');
+});
+my $flat_file = PostgreSQL::Test::Utils::tempdir() . '/flat.sql';
+append_to_file($flat_file, join('', map { sprintf("UPDATE shop.flat SET qty = qty + 1 WHERE doc = 'doc %d';\n", 121 + $_ * 7 % 70) } 1 .. 4000));
+$before = sql(q{SELECT count(*) FROM agentcrm.reconcile_log f JOIN agentcrm.source s USING (source_id) WHERE s.name = 'flat' AND reconcile});
+$writer = start_psql($node, 'postgres', sql('SELECT current_user'), $flat_file);
+$rounds = 0;
+while (psql_runs($writer) || $rounds == 0)
+{
+	sql("SELECT agentcrm.reconcile('flat')");
+	$node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM agentcrm.progress WHERE phase <> 'done')});
+	$rounds++;
+}
+finish_psql($writer);
+is(sql(qq{SELECT string_agg(concat_ws(' ', missing, changed, surplus), ', ' ORDER BY reading) FROM agentcrm.reconcile_log f JOIN agentcrm.source s USING (source_id)
+	WHERE s.name = 'flat' AND reconcile AND reading > (SELECT max(reading) - $rounds FROM agentcrm.reconcile_log r WHERE r.source_id = f.source_id) AND missing + changed + surplus > 0}),
+	'1 3 1', "months: the first of $rounds reconciles beside a writer finds what was missed, the others nothing");
+consumed($node, 'postgres', 'months: the queue is empty');
+clean($node, 'postgres', 'months: beside a writer');
+is(sql('SELECT count(*) FROM agentcrm.reconcile_month'), '0', 'months: no sum is left');
+
+# A relation without triggers is looked at by itself, though the worker has gone to rest.
+sql('ALTER SYSTEM SET agentcrm.poll_interval = 4');
+$node->reload;
+sql(q{SET ROLE app; CREATE VIEW shop.twice AS SELECT doc, line, client, item, day, qty FROM shop.flat UNION ALL SELECT 'x' || doc, line, client, item, day, qty FROM shop.flat});
+sql(q{SELECT FROM agentcrm.attach('twice', lines => 'shop.twice', order_key => '{doc}', client => 'l.client', product => 'l.item', at => 'l.day', quantity => 'l.qty', amount => 'l.qty')});
+consumed($node, 'postgres', 'a polled source is loaded');
+like(sql(q{SELECT remark FROM agentcrm.status WHERE name = 'twice'}), qr/polled every \d+ s: shop\.twice \(a view\)/, 'status says that it is polled');
+wait_until($node, 'postgres', 'SELECT worker_pid IS NULL FROM agentcrm.worker_state()', 'the worker rests between looks');
+sql(q{BEGIN; INSERT INTO shop.flat VALUES ('doc 1001', 1, 'c1', 'i1', '2025-02-02', 3); DELETE FROM shop.flat WHERE doc = 'doc 60'; COMMIT});
+clean($node, 'postgres', 'polled');
+is(sql(q{SELECT string_agg(concat_ws(' ', cause, missing, changed, surplus), ', ') FROM agentcrm.reconcile_log f JOIN agentcrm.source s USING (source_id) WHERE s.name = 'twice' AND reconcile}),
+	'poll 2 0 2', 'polled: what the looks found');
+unlike(slurp_file($node->logfile), qr/reconcile of source "twice"/, 'polled: the server\'s log does not call it missed');
+sql(q{SELECT agentcrm.detach('twice')});
+sql('ALTER SYSTEM RESET agentcrm.poll_interval');
+$node->reload;
+consumed($node, 'postgres', 'the polled source is gone');
+
 # ---- on the schedule ----
 
 sub set_clock
