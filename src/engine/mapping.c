@@ -136,6 +136,13 @@ mapping_look_again(void)
 	looked_at = DT_NOBEGIN;
 }
 
+/* See mapping.h. */
+bool
+mapping_look_is_due(void)
+{
+	return tables_changed && source_count() > 0;
+}
+
 /* By the real time: the engine's may be standing still. */
 static bool
 is_time_to_look(void)

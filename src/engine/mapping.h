@@ -29,4 +29,7 @@ extern bool mapping_step(TimestampTz now);
 /* The next step looks at all sources, whatever the clock says. */
 extern void mapping_look_again(void);
 
+/* Tables have changed since the last look: a worker that rests now would not see how. */
+extern bool mapping_look_is_due(void);
+
 #endif

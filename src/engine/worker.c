@@ -32,6 +32,7 @@
 #include "agentcrm.h"
 #include "compat.h"
 #include "engine/engine.h"
+#include "engine/mapping.h"
 #include "engine/shmem.h"
 #include "engine/step.h"
 #include "engine/way.h"
@@ -315,6 +316,7 @@ work(void)
 			due_known = true;
 		}
 		if (due_known && backoff == 0 && engine_shared->launcher_pid != 0 &&
+			(engine_slot->paused || !mapping_look_is_due()) &&
 			TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), agentcrm_idle_exit * 1000) &&
 			pg_atomic_read_u32(&engine_slot->wake) == 0)
 		{
