@@ -107,7 +107,8 @@ sub start_writers
 
 # ---- the disturbances ----
 
-# The worker gives up when it is killed three times before it has done, one by one, what it had in hand: so kills keep apart.
+# The worker gives up when it is killed, or the server stopped, three times before it has done, one by one, what it had in hand:
+# so kills keep apart, and where chance has it nevertheless somebody calls resume(), as its remark says.
 my %did;
 my $killed_at = -1;
 my @deck;
@@ -155,6 +156,11 @@ while ((my $left = $seconds - (time() - $started)) > 1)
 	$did{ $what->[0] }++;
 	$node->poll_query_until($db, 'SELECT true');
 	$killed_at = sql($batch) if $what->[0] eq 'killed';
+	if (sql('SELECT down IS NOT NULL FROM agentcrm.worker_state()') eq 't')
+	{
+		sql('SELECT agentcrm.resume()');
+		$did{resumed}++;
+	}
 	if (time() - $told > 30)
 	{
 		diag sprintf('  progress: %.0f s, %s changes committed, %s wait; %s', time() - $started, split(/\|/, sql('SELECT count(*), agentcrm.queue_depth() FROM journal')),
@@ -190,6 +196,7 @@ is(sql('(SELECT * FROM want_profile EXCEPT ALL SELECT * FROM have_profile) UNION
 is(sql(q{SELECT cause, at, missing, changed, surplus FROM agentcrm.reconcile_log WHERE reconcile AND missing + changed + surplus > 0}), '', 'no reading after a crash found anything missed');
 clean($node, $db, 'against the journal');
 is(sql('SELECT count(*) FROM agentcrm.event_failed'), '0', 'no key is blamed');
+cmp_ok(3 * ($did{resumed} // 0), '<=', ($did{killed} // 0) + ($did{stopped} // 0), 'it gave up after three crashes, not before');
 note sprintf('figures: %s changes of %s orders in %.0f s, lost %d, doubled %d, %s batches, %s turns; %s', split(/\|/, sql('SELECT (SELECT count(*) FROM journal), count(*) FROM final')),
 	time() - $started, $lost, $doubled, sql($batch), sql($turn), join(', ', map { "$did{$_} $_" } sort keys %did));
 $node->stop;
