@@ -63,7 +63,7 @@ static const StoreShape shapes[] = {
 	{"recommendation", 26, 1, STORE_READ},
 	{"rep", 6, 0, STORE_KEPT},
 	{"source", 16, 2, STORE_READ},
-	{"source_load", 17, 1, STORE_READ},
+	{"source_load", 19, 1, STORE_READ},
 	{"source_part", 11, 1, STORE_READ},
 	{"source_watch", 11, 0, STORE_READ},
 	{"stage_change", 5, 1, STORE_WRITTEN},

@@ -137,6 +137,8 @@ CREATE TABLE agentcrm.source_load (
 	missing			bigint NOT NULL DEFAULT 0,
 	changed			bigint NOT NULL DEFAULT 0,
 	surplus			bigint NOT NULL DEFAULT 0,
+	lines			bigint NOT NULL DEFAULT 0,
+	clientless		bigint NOT NULL DEFAULT 0,
 	PRIMARY KEY (source_id, part, load_no)
 );
 COMMENT ON TABLE agentcrm.source_load IS 'Steps of reading all keys of a part (attach, resync, reconcile), or of taking its orders out of the ledger (detach, another order key); the row with the highest load_no is where the load stands';
@@ -157,6 +159,8 @@ COMMENT ON COLUMN agentcrm.source_load.looked IS 'Keys of the application compar
 COMMENT ON COLUMN agentcrm.source_load.missing IS 'Keys found so far that were not stored';
 COMMENT ON COLUMN agentcrm.source_load.changed IS 'Keys found so far that were stored with other content';
 COMMENT ON COLUMN agentcrm.source_load.surplus IS 'Keys found so far that were stored and count no longer';
+COMMENT ON COLUMN agentcrm.source_load.lines IS 'Order lines of the application read so far, each once; those without a time are none yet';
+COMMENT ON COLUMN agentcrm.source_load.clientless IS 'Of these, lines that are left out because they name no client';
 
 CREATE TABLE agentcrm.reconcile_log (
 	source_id		int NOT NULL,
@@ -170,6 +174,8 @@ CREATE TABLE agentcrm.reconcile_log (
 	missing			bigint NOT NULL,
 	changed			bigint NOT NULL,
 	surplus			bigint NOT NULL,
+	lines			bigint,
+	clientless		bigint,
 	PRIMARY KEY (source_id, part, reading),
 	FOREIGN KEY (source_id, part) REFERENCES agentcrm.source_part ON DELETE CASCADE
 );
@@ -185,6 +191,8 @@ COMMENT ON COLUMN agentcrm.reconcile_log.looked IS 'Keys of the application comp
 COMMENT ON COLUMN agentcrm.reconcile_log.missing IS 'Keys that were not stored: orders in the application that the ledger did not have';
 COMMENT ON COLUMN agentcrm.reconcile_log.changed IS 'Keys stored with other content';
 COMMENT ON COLUMN agentcrm.reconcile_log.surplus IS 'Keys stored that count no longer: orders retracted, clients, products and reps made inactive';
+COMMENT ON COLUMN agentcrm.reconcile_log.lines IS 'Order lines of the application that were read; those without a time are none yet. NULL: a feed, or a look by watermark, which does not read all';
+COMMENT ON COLUMN agentcrm.reconcile_log.clientless IS 'Of these, lines that are left out because they name no client; NULL likewise';
 
 CREATE TABLE agentcrm.source_poll (
 	source_id	int NOT NULL,

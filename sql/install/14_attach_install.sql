@@ -226,14 +226,15 @@ COMMENT ON FUNCTION agentcrm.working_state(agentcrm.source) IS 'Internal: state 
 CREATE FUNCTION agentcrm.start_load(source agentcrm.source, only_part text, totals jsonb, cause text, reconcile boolean DEFAULT false) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	INSERT INTO agentcrm.source_load (source_id, part, load_no, phase, position, done, total, again, at, started_at, reconcile, cause, begun_at,
-		looked, missing, changed, surplus)
+		looked, missing, changed, surplus, lines, clientless)
 	SELECT p.source_id, p.part, (SELECT coalesce(max(m.load_no), 0) FROM agentcrm.source_load m WHERE m.source_id = source.source_id)
 		+ row_number() OVER (ORDER BY p.kind = 'order', p.name = 'client', p.part),
 		CASE WHEN w.waits THEN l.phase ELSE 'read' END, CASE WHEN w.waits THEN l.position END, CASE WHEN w.waits THEN l.done ELSE 0 END,
 		CASE WHEN w.waits THEN l.total ELSE coalesce((totals ->> p.name)::bigint, f.looked, 0) END, w.waits, now(), CASE WHEN w.waits THEN l.started_at ELSE now() END,
 		CASE WHEN w.waits THEN l.reconcile ELSE start_load.reconcile END, CASE WHEN w.waits THEN l.cause ELSE start_load.cause END,
 		CASE WHEN w.waits THEN l.begun_at ELSE now() END, CASE WHEN w.waits THEN l.looked ELSE 0 END,
-		CASE WHEN u.unfinished THEN l.missing ELSE 0 END, CASE WHEN u.unfinished THEN l.changed ELSE 0 END, CASE WHEN u.unfinished THEN l.surplus ELSE 0 END
+		CASE WHEN u.unfinished THEN l.missing ELSE 0 END, CASE WHEN u.unfinished THEN l.changed ELSE 0 END, CASE WHEN u.unfinished THEN l.surplus ELSE 0 END,
+		CASE WHEN w.waits THEN l.lines ELSE 0 END, CASE WHEN w.waits THEN l.clientless ELSE 0 END
 	FROM agentcrm.source_part p
 	LEFT JOIN LATERAL (SELECT * FROM agentcrm.source_load x WHERE x.source_id = p.source_id AND x.part = p.part ORDER BY x.load_no DESC LIMIT 1) AS l ON true
 	LEFT JOIN LATERAL (SELECT x.looked FROM agentcrm.reconcile_log x WHERE x.source_id = p.source_id AND x.part = p.part ORDER BY x.reading DESC LIMIT 1) AS f ON true

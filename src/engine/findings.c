@@ -36,6 +36,14 @@ findings_add_feed(Load *load, const FeedFound *found)
 	load->surplus += found->gone;
 }
 
+/* See load.h. */
+void
+findings_add_lines(Load *load, const LinesRead *since)
+{
+	load->read.all += source_lines_read.all - since->all;
+	load->read.clientless += source_lines_read.clientless - since->clientless;
+}
+
 static void
 tell(const Load *load, Source *source, SourcePart *part)
 {
@@ -51,19 +59,22 @@ tell(const Load *load, Source *source, SourcePart *part)
 void
 findings_write(Load *load, Source *source, SourcePart *part, TimestampTz now)
 {
-	Oid			types[10] = {INT4OID, INT2OID, TEXTOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	INT8OID, INT8OID, INT8OID, INT8OID};
-	Datum		values[10] = {Int32GetDatum(load->source_id), Int16GetDatum(load->part),
+	Oid			types[12] = {INT4OID, INT2OID, TEXTOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
+	Datum		values[12] = {Int32GetDatum(load->source_id), Int16GetDatum(load->part),
 		CStringGetTextDatum(load->cause), BoolGetDatum(load->reconcile), TimestampTzGetDatum(now),
 		TimestampTzGetDatum(load->begun_at), Int64GetDatum(load->looked), Int64GetDatum(load->missing),
-	Int64GetDatum(load->changed), Int64GetDatum(load->surplus)};
+		Int64GetDatum(load->changed), Int64GetDatum(load->surplus), Int64GetDatum(load->read.all),
+	Int64GetDatum(load->read.clientless)};
+	/* rows marked since the last look are not all */
+	const char *nulls = part->kind != PART_ORDER || load->phase == 'w' ? "          nn" : NULL;
 
 	SPI_connect();
 	SPI_execute_with_args("INSERT INTO agentcrm.reconcile_log"
-						  " (source_id, part, reading, cause, reconcile, at, took, looked, missing, changed, surplus)"
-						  " SELECT $1, $2, coalesce(max(reading), 0) + 1, $3, $4, $5, clock_timestamp() - $6, $7, $8, $9, $10"
+						  " (source_id, part, reading, cause, reconcile, at, took, looked, missing, changed, surplus, lines, clientless)"
+						  " SELECT $1, $2, coalesce(max(reading), 0) + 1, $3, $4, $5, clock_timestamp() - $6, $7, $8, $9, $10, $11, $12"
 						  " FROM agentcrm.reconcile_log WHERE source_id = $1 AND part = $2",
-						  10, types, values, NULL, false, 0);
+						  12, types, values, nulls, false, 0);
 	SPI_execute_with_args("DELETE FROM agentcrm.reconcile_log WHERE source_id = $1 AND part = $2"
 						  " AND at < $5 - interval '400 days'", 5, types, values, NULL, false, 0);
 	SPI_finish();

@@ -70,8 +70,8 @@ phase_name(char phase)
 static void
 read_load(Load *load, HeapTuple tuple, TupleDesc desc)
 {
-	Datum		values[17];
-	bool		isnull[17];
+	Datum		values[19];
+	bool		isnull[19];
 
 	heap_deform_tuple(tuple, desc, values, isnull);
 	load->source_id = DatumGetInt32(values[0]);
@@ -90,6 +90,8 @@ read_load(Load *load, HeapTuple tuple, TupleDesc desc)
 	load->missing = DatumGetInt64(values[14]);
 	load->changed = DatumGetInt64(values[15]);
 	load->surplus = DatumGetInt64(values[16]);
+	load->read.all = DatumGetInt64(values[17]);
+	load->read.clientless = DatumGetInt64(values[18]);
 }
 
 /* Feeds come first, so that clients have names and parents when their orders are assessed. */
@@ -149,16 +151,17 @@ load_refresh(void)
 static void
 save(Load *load, TimestampTz now)
 {
-	Oid			types[16] = {INT4OID, INT2OID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, BOOLOID, TIMESTAMPTZOID,
-	BOOLOID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID};
-	Datum		values[16] = {Int32GetDatum(load->source_id), Int16GetDatum(load->part),
+	Oid			types[18] = {INT4OID, INT2OID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, BOOLOID, TIMESTAMPTZOID,
+	BOOLOID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
+	Datum		values[18] = {Int32GetDatum(load->source_id), Int16GetDatum(load->part),
 		Int64GetDatum(load->load_no + 1), CStringGetTextDatum(phase_name(load->phase)),
 		load->position ? CStringGetTextDatum(load->position) : (Datum) 0,
 		Int64GetDatum(load->done), Int64GetDatum(Max(load->total, load->done)), BoolGetDatum(load->again),
 		TimestampTzGetDatum(load->started_at), BoolGetDatum(load->reconcile), CStringGetTextDatum(load->cause),
 		TimestampTzGetDatum(load->begun_at), Int64GetDatum(load->looked), Int64GetDatum(load->missing),
-	Int64GetDatum(load->changed), Int64GetDatum(load->surplus)};
-	char		nulls[17] = "                ";
+		Int64GetDatum(load->changed), Int64GetDatum(load->surplus), Int64GetDatum(load->read.all),
+	Int64GetDatum(load->read.clientless)};
+	char		nulls[19] = "                  ";
 
 	if (load->position == NULL)
 		nulls[4] = 'n';
@@ -166,9 +169,9 @@ save(Load *load, TimestampTz now)
 	SPI_connect();
 	SPI_execute_with_args("INSERT INTO agentcrm.source_load"
 						  " (source_id, part, load_no, phase, position, done, total, again, at, started_at,"
-						  " reconcile, cause, begun_at, looked, missing, changed, surplus)"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9, $10, $11, $12, $13, $14, $15, $16)",
-						  16, types, values, nulls, false, 0);
+						  " reconcile, cause, begun_at, looked, missing, changed, surplus, lines, clientless)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+						  18, types, values, nulls, false, 0);
 	/* the last row that says done tells that this is no first load */
 	if (load->phase == 'd' || load->load_no % STEPS_KEPT == 0)
 		SPI_execute_with_args("DELETE FROM agentcrm.source_load WHERE source_id = $1 AND part = $2 AND load_no < $3"
@@ -486,6 +489,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	int			limit = note_limit(NOTE_LOAD, chunk_size(load));
 	int			n;
 	int			n_looked;
+	LinesRead	before = source_lines_read;
 	ErrorData  *error = NULL;
 
 	if (part->watermark && strcmp(load->cause, LOAD_POLL) == 0 && load->position == NULL && load->done == 0)
@@ -517,6 +521,7 @@ phase_read(Source *source, SourcePart *part, Load *load, TimestampTz now)
 		return;
 	load->done += n;
 	load->looked += n;
+	findings_add_lines(load, &before);
 	if (n == limit)
 		load->position = pstrdup(last);
 	else if (part->kind == PART_ORDER && source->state == SOURCE_LOADING)
@@ -774,6 +779,7 @@ begin_again(Load *load)
 	load->cause = "again";
 	load->begun_at = GetCurrentTimestamp();
 	load->looked = load->missing = load->changed = load->surplus = 0;
+	load->read = (LinesRead) {0};
 	load_begin_phase(load, 'r', 0);
 }
 

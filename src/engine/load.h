@@ -28,6 +28,7 @@ typedef struct Load
 	int64		missing;		/* and what was found */
 	int64		changed;
 	int64		surplus;
+	LinesRead	read;			/* lines of the application, where all are read */
 } Load;
 
 /* A reconcile is in no hurry: events wait for one chunk at most. */
@@ -59,6 +60,8 @@ extern void poll_end(Load *load, TimestampTz now);
 /* Count what a chunk found. */
 extern void findings_add_orders(Load *load, const LedgerChange *changes, int n);
 extern void findings_add_feed(Load *load, const FeedFound *found);
+/* The lines that were read since, each key once. */
+extern void findings_add_lines(Load *load, const LinesRead *since);
 
 /* All keys are read: keep what was found, and tell it where it had been missed. */
 extern void findings_write(Load *load, Source *source, SourcePart *part, TimestampTz now);

@@ -345,6 +345,7 @@ compare_range(Source *source, SourcePart *part, Load *load, int limit, Timestamp
 	const char **keys;
 	int			n;
 	bool		equal;
+	LinesRead	before = source_lines_read;
 	ErrorData  *error = source_list_keys(source, part, load->position, NULL, limit, &keys, &n);
 
 	if (error)
@@ -360,8 +361,13 @@ compare_range(Source *source, SourcePart *part, Load *load, int limit, Timestamp
 	equal = ledger_sum_months(source->source_id, after, upto, n + 1, &stored, &last) <= n && months_equal(&given, &stored);
 	if (equal)
 		load->looked += n;
-	else if (!reread_range(source, part, load, keys, n, after, &upto, now))
-		return false;
+	else
+	{
+		before = source_lines_read; /* a range that is read again counts once, as far as it goes now */
+		if (!reread_range(source, part, load, keys, n, after, &upto, now))
+			return false;
+	}
+	findings_add_lines(load, &before);
 	load->done = load->looked;
 	if (upto == PG_INT64_MAX)
 		load_end(source, part, load, now);
@@ -396,6 +402,7 @@ phase_months(Source *source, SourcePart *part, Load *load, TimestampTz now)
 {
 	int			limit = note_limit(NOTE_LOAD, ORDERS_PER_SUM);
 	MonthSums	sums = {.from = archive_limit(source, load)};
+	LinesRead	before = source_lines_read;
 	const char **keys;
 	int			n;
 	ErrorData  *error = source_list_keys(source, part, load->position, NULL, limit, &keys, &n);
@@ -411,6 +418,7 @@ phase_months(Source *source, SourcePart *part, Load *load, TimestampTz now)
 	keep_sums(load, "application", &sums, load->position, n > 0 ? keys[n - 1] : "");
 	load->done += n;
 	load->looked += n;
+	findings_add_lines(load, &before);
 	if (n == limit)
 		load->position = pstrdup(keys[n - 1]);
 	else

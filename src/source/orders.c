@@ -38,7 +38,10 @@ typedef struct OrderWork
 	int			n_keys;
 	MappedLine *lines;
 	int			n_lines;
+	int			n_clientless;
 } OrderWork;
+
+LinesRead	source_lines_read;
 
 static OrderColumns
 find_order_columns(void)
@@ -90,7 +93,7 @@ identify(Source *source, KeyText *key, const char **text)
 	return key_identity(source->namespace, key);
 }
 
-/* Map one row; false when it is no counted line (no client, no time yet). */
+/* Map one row; false when it is no counted line (no client). */
 static bool
 map_line(Source *source, const OrderColumns *c, const ResultRow *row, MappedLine *mapped)
 {
@@ -98,7 +101,7 @@ map_line(Source *source, const OrderColumns *c, const ResultRow *row, MappedLine
 	KeyText		key;
 
 	memset(mapped, 0, sizeof(*mapped));
-	if (result_is_null(row, &c->at) || !result_key(row, &c->client, &key))
+	if (!result_key(row, &c->client, &key))
 		return false;
 	line->client_id = line->named_id = identify(source, &key, &mapped->client_text);
 	line->source_id = source->source_id;
@@ -201,8 +204,14 @@ read_orders(Source *source, void *arg, MemoryContext result_cxt)
 		if (i % 1024 == 0)
 			CHECK_FOR_INTERRUPTS();
 		result_row(&row, i);
-		if (!result_key(&row, &columns.order, &order) || !map_line(source, &columns, &row, mapped))
+		/* without a time it is no sale yet */
+		if (!result_key(&row, &columns.order, &order) || result_is_null(&row, &columns.at))
 			continue;
+		if (!map_line(source, &columns, &row, mapped))
+		{
+			work->n_clientless++;
+			continue;
+		}
 		/* the lines of an order mostly come together */
 		if (last_is_integer && order.is_integer && order.integer == last_order)
 		{
@@ -242,6 +251,8 @@ source_read_orders(Source *source, SourcePart *part, const char ***keys, int *n_
 	{
 		*keys = work.keys;
 		*n_keys = work.n_keys;
+		source_lines_read.all += work.n_lines + work.n_clientless;
+		source_lines_read.clientless += work.n_clientless;
 	}
 	*lines = work.lines;
 	*n_lines = work.n_lines;

@@ -128,6 +128,14 @@ extern bool source_part_touches(const SourcePart *part, const SourcePart *other)
 /* The keys come back as the orders write them; those under which there is no order now have no line. */
 extern ErrorData *source_read_orders(Source *source, SourcePart *part, const char ***keys, int *n_keys,
 									 MappedLine **lines, int *n_lines);
+/* Lines of orders that this backend has read, and those of them left out for want of a client; who counts takes differences. */
+typedef struct LinesRead
+{
+	int64		all;
+	int64		clientless;
+} LinesRead;
+
+extern LinesRead source_lines_read;
 /* The keys come back with those that equal them and were given instead. */
 extern ErrorData *source_read_feed(Source *source, SourcePart *part, const char ***keys, int *n_keys, FeedRows *rows);
 extern ErrorData *source_read_touched(Source *source, SourcePart *part, const char **keys, int n_keys,

@@ -7,7 +7,7 @@
 SET client_min_messages = warning;
 SELECT agentcrm.pause() \g /dev/null
 SET agentcrm.debug_now = '2025-06-01 12:00+00';
-SELECT plan(57);
+SELECT plan(58);
 
 CREATE SCHEMA x;
 CREATE TABLE x.head (id int PRIMARY KEY, client int, at timestamptz, changed timestamptz NOT NULL DEFAULT clock_timestamp());
@@ -236,6 +236,8 @@ INSERT INTO x.head SELECT g, g % 50, '2025-05-04 12:00+00', clock_timestamp() FR
 CALL look(2);
 CALL agentcrm.run();
 SELECT is(wrong('far') || (SELECT missing || ' ' || (looked > 13000) FROM agentcrm.reconcile_log WHERE cause = 'poll' AND part = 1 ORDER BY reading DESC LIMIT 1), '10500 true', 'more rows than are read by their marks: found by sums');
+SELECT is((SELECT string_agg(cause || ' ' || coalesce((lines = looked)::text, 'none'), ', ' ORDER BY reading) FROM agentcrm.reconcile_log WHERE part = 1 AND cause IN ('poll', 'schedule')),
+	'poll none, schedule true, poll none, poll none, poll true', 'lines are counted where all are read, which is not by marks');
 SELECT count(*) FROM agentcrm.alter_source('far', reset => '{watermark}') \g /dev/null
 CALL agentcrm.run();
 DELETE FROM x.head WHERE id > 1000;
