@@ -7,9 +7,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "utils/snapmgr.h"
 
 #include "execute/life.h"
 
@@ -43,11 +40,5 @@ execute_rename(int64 old_id, int64 new_id)
 		" WHERE r.client_id = $1 AND r.recommendation_id = f.recommendation_id)",
 		"UPDATE agentcrm.resource_use SET client_id = $2 WHERE client_id = $1"
 	};
-	Oid			types[2] = {INT8OID, INT8OID};
-	Datum		values[2] = {Int64GetDatum(old_id), Int64GetDatum(new_id)};
-
-	SPI_connect();
-	for (int i = 0; i < (int) lengthof(sql); i++)
-		SPI_execute_with_args(sql[i], 2, types, values, NULL, false, 0);
-	SPI_finish();
+	ledger_rename_rows(sql, lengthof(sql), old_id, new_id);
 }

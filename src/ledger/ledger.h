@@ -150,6 +150,9 @@ extern void ledger_forget_merges(void);
  * is to be moved: the old one was not known, or both were and are there.
  */
 extern bool ledger_rename(int64 old_id, int64 new_id, bool taken, TimestampTz now, ClientMoves *moves);
+
+/* What another room holds of a renamed client follows it: statements with $1 for the old id and $2 for the new one, in their order. */
+extern void ledger_rename_rows(const char *const *sql, int n, int64 old_id, int64 new_id);
 /* Put the stored lines of some clients where they count; the changes as above, of all sources. */
 extern int	ledger_move(const int64 *clients, int n, TimestampTz now, LedgerChange **changes);
 

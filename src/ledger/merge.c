@@ -275,3 +275,16 @@ ledger_rename(int64 old_id, int64 new_id, bool taken, TimestampTz now, ClientMov
 	ledger_update_roots(moved, moves->n - from);
 	return true;
 }
+
+/* See ledger.h. */
+void
+ledger_rename_rows(const char *const *sql, int n, int64 old_id, int64 new_id)
+{
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2] = {Int64GetDatum(old_id), Int64GetDatum(new_id)};
+
+	SPI_connect();
+	for (int i = 0; i < n; i++)
+		SPI_execute_with_args(sql[i], 2, types, values, NULL, false, 0);
+	SPI_finish();
+}

@@ -7,8 +7,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -240,11 +238,5 @@ profile_rename(int64 old_id, int64 new_id)
 		" WHERE n.client_id = $2 AND n.at = o.at AND n.to_stage = o.to_stage)",
 		"DELETE FROM agentcrm.stage_change WHERE client_id = $1"
 	};
-	Oid			types[2] = {INT8OID, INT8OID};
-	Datum		values[2] = {Int64GetDatum(old_id), Int64GetDatum(new_id)};
-
-	SPI_connect();
-	for (int i = 0; i < (int) lengthof(sql); i++)
-		SPI_execute_with_args(sql[i], 2, types, values, NULL, false, 0);
-	SPI_finish();
+	ledger_rename_rows(sql, lengthof(sql), old_id, new_id);
 }

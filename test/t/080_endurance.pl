@@ -393,11 +393,7 @@ sub watch_allocation
 	$node->poll_query_until($db, $settled);
 	$pid = worker_pid($node, $db);
 	sql("SELECT pg_log_backend_memory_contexts($pid)");
-	for (1 .. 1000)
-	{
-		last if slurp_file($node->logfile, $seen) =~ $total;
-		usleep(20_000);
-	}
+	$node->wait_for_log($total, $seen);
 	push @allocated, [ $pid, slurp_file($node->logfile, $seen) =~ $total ? $1 : 0 ];
 	return;
 }
