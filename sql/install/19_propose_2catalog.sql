@@ -91,20 +91,30 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			(SELECT array_agg(a.attname::text ORDER BY x.i) FROM unnest(k.conkey) WITH ORDINALITY AS x(n, i) JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.n) AS cols, k.confrelid AS target,
 			(SELECT array_agg(a.attname::text ORDER BY x.i) FROM unnest(k.confkey) WITH ORDINALITY AS x(n, i) JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = x.n) AS target_cols
 		FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid IN (SELECT rel FROM t) AND k.confrelid IN (SELECT rel FROM t)),
-	keyed AS MATERIALIZED (	-- tables and a single column that could be referred to
-		SELECT t.rel, t.schema, t.plain, t.words, c.col, c.plain AS key_plain, c.family, t.barred, c.is_key
-		FROM t JOIN c ON c.rel = t.rel
-		WHERE c.is_key OR c.in_key AND cardinality(t.key) = 2 AND c.plain ~ '(^|_)id$'
-			OR t.key IS NULL AND (c.plain ~ '^(id|code|nr|no|rowid)$' OR c.attnum = 1 AND c.plain ~ '(id|no|nr|num|number|key|code|nummer)$' OR c.attnum <= 3 AND c.plain ~ '(id|no|nr|num|key|code)$' AND c.stem = agentcrm.propose_stem(t.plain))
-			OR NOT c.is_key AND c.required AND c.plain ~ '(id|no|nr|num|number|code|key|ref|sku|cod|numero|nummer)$' AND agentcrm.has_index(t.rel, ARRAY[c.col], true)),
+	uniq AS MATERIALIZED (
+		SELECT DISTINCT i.indrelid AS rel, u.cols FROM pg_index i JOIN t ON t.rel = i.indrelid,
+			LATERAL (SELECT array_agg(a.attname::text ORDER BY k) AS cols FROM generate_series(0, i.indnkeyatts - 1) k JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k]) AS u
+		WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts <= 3),
+	scopes AS MATERIALIZED (	-- a company's number, by which the keys of many tables begin
+		SELECT t.schema, c.col, c.family FROM uniq JOIN t USING (rel) JOIN c ON c.rel = uniq.rel AND c.col = uniq.cols[1] WHERE cardinality(uniq.cols) >= 2 GROUP BY 1, 2, 3 HAVING count(DISTINCT t.rel) >= 3),
+	natural_keys AS MATERIALIZED (	-- a unique column beside the primary key, alone or within a company
+		SELECT DISTINCT ON (n.rel, n.col) n.* FROM (
+			SELECT uniq.rel, ARRAY(SELECT k FROM unnest(uniq.cols) k WHERE k IN (SELECT s.col FROM scopes s WHERE s.schema = t.schema)) AS scope,
+				(SELECT min(k) FROM unnest(uniq.cols) k WHERE k NOT IN (SELECT s.col FROM scopes s WHERE s.schema = t.schema)) AS col, cardinality(uniq.cols) AS width
+			FROM uniq JOIN t USING (rel)) AS n WHERE cardinality(n.scope) = n.width - 1 ORDER BY n.rel, n.col, n.width),
+	keyed AS MATERIALIZED (	-- tables and a single column that could be referred to, and in whose company
+		SELECT t.rel, t.schema, t.plain, t.words, c.col, c.plain AS key_plain, c.family, t.barred, c.is_key OR u.rel IS NOT NULL AS is_key, CASE WHEN NOT c.is_key THEN u.scope ELSE '{}' END AS scope
+		FROM t JOIN c ON c.rel = t.rel LEFT JOIN natural_keys u ON u.rel = c.rel AND u.col = c.col AND c.family IN ('int', 'text', 'uuid') AND NOT c.words && '{qty,price,total}' AND c.plain !~ 'mail|phone|hash|token|slug|url'
+		WHERE c.is_key OR u.rel IS NOT NULL OR c.in_key AND cardinality(t.key) = 2 AND c.plain ~ '(^|_)id$'
+			OR t.key IS NULL AND (c.plain ~ '^(id|code|nr|no|rowid)$' OR c.attnum = 1 AND c.plain ~ '(id|no|nr|num|number|key|code|nummer)$' OR c.attnum <= 3 AND c.plain ~ '(id|no|nr|num|key|code)$' AND c.stem = agentcrm.propose_stem(t.plain))),
 	names AS MATERIALIZED (	-- by what a column may call them
-		SELECT rel, schema, col, family, plain, name, max(weight) AS weight FROM (
+		SELECT rel, schema, col, family, plain, scope, name, max(weight) AS weight FROM (
 			SELECT k.*, agentcrm.propose_root(n.name) AS name, n.weight
 			FROM keyed k, LATERAL (VALUES (k.plain, 0.75), (regexp_replace(k.plain, '^[^_]+_', ''), 0.7), (regexp_replace(k.plain, '^.*_', ''), 0.65), (regexp_replace(k.plain, '^(t|tb|tbl|tab)_?', ''), 0.72),
 				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm|mst|mstr|dim|dimension)$', ''), 0.68), (regexp_replace(k.plain, '^[^_]+_|_(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', '', 'g'), 0.66)) AS n(name, weight)
 			UNION ALL
 			SELECT k.*, 'key ' || agentcrm.propose_root(k.key_plain), 0.8 FROM keyed k WHERE k.key_plain !~ '^(id|code|name|no|nr|number|key|ref|rowid|uuid|guid|oid|pk|email|num|line_?no|line)$') AS n
-		WHERE length(name) >= 3 GROUP BY 1, 2, 3, 4, 5, 6),
+		WHERE length(name) >= 3 GROUP BY 1, 2, 3, 4, 5, 6, 7),
 	free AS MATERIALIZED (
 		SELECT c.*, t.plain AS table_plain, t.schema FROM c JOIN t ON t.rel = c.rel
 		WHERE c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND t.barred IS NULL AND length(c.stem) >= 2 AND NOT c.words && '{qty,price,total}' AND c.plain !~ '(^|_)(version|revision)(_|$)'
@@ -115,20 +125,20 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		SELECT f.rel, f.col, f.schema, f.family, split_part(f.table_plain, '_', 1) AS prefix, a.name, a.penalty FROM free f JOIN called USING (plain, stem), LATERAL (VALUES (f.stem, 0.0), (whole, 0.0), (tail, 0.1)) AS a(name, penalty)
 		WHERE a.name IS NOT NULL AND (a.penalty = 0 OR a.name <> f.stem)),
 	meaning AS MATERIALIZED (
-		SELECT f.rel, f.col, f.schema, f.family, w AS word FROM free f, unnest(f.words) w WHERE w IN ('client', 'product') AND (f.family <> 'text' OR f.plain ~ '(id|no|nr|key|code|num|ref|cod)$' OR f.stem = f.plain)),
+		SELECT f.rel, f.col, f.schema, f.family, w AS word FROM free f, unnest(f.words) w WHERE w IN ('client', 'product') AND (f.family <> 'text' OR f.plain !~ 'name|desc|mail|phone|note|comment|address|type|class|categ|group')),
 	meant AS MATERIALIZED (
-		SELECT k.rel, k.col, k.schema, k.family, w AS word FROM keyed k, unnest(k.words) w WHERE w IN ('client', 'product') AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice}'),
+		SELECT k.rel, k.col, k.schema, k.family, k.scope, w AS word FROM keyed k, unnest(k.words) w WHERE w IN ('client', 'product') AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,order,invoice}'),
 	found AS (
-		SELECT a.rel, a.col AS from_col, n.rel AS target, n.col, max(n.weight - a.penalty + CASE WHEN a.prefix = split_part(n.plain, '_', 1) THEN 0.08 ELSE 0 END - CASE WHEN a.schema <> n.schema THEN 0.3 ELSE 0 END) AS weight
-		FROM asks a JOIN names n ON n.name = a.name AND n.family = a.family WHERE n.rel <> a.rel GROUP BY 1, 2, 3, 4
+		SELECT a.rel, a.col AS from_col, n.rel AS target, n.col, n.scope, max(n.weight - a.penalty + CASE WHEN a.prefix = split_part(n.plain, '_', 1) THEN 0.08 ELSE 0 END - CASE WHEN a.schema <> n.schema THEN 0.3 ELSE 0 END) AS weight
+		FROM asks a JOIN names n ON n.name = a.name AND n.family = a.family WHERE n.rel <> a.rel GROUP BY 1, 2, 3, 4, 5
 		UNION ALL
-		SELECT f.rel, f.col, k.rel, k.col, 0.45 FROM meaning f JOIN meant k USING (word, family, schema)
+		SELECT f.rel, f.col, k.rel, k.col, k.scope, 0.45 FROM meaning f JOIN meant k USING (word, family, schema)
 		WHERE k.rel <> f.rel
 		UNION ALL	-- "parent" of a table that is named after its header
-		SELECT f.rel, f.col, k.rel, k.col, 0.7 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
+		SELECT f.rel, f.col, k.rel, k.col, k.scope, 0.7 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
 		WHERE k.rel <> f.rel AND f.plain ~ '^(parent|header|head|hdr|master|doc|document|kopf)(_?(id|no|name|key))?$' AND k.is_key AND starts_with(f.table_plain, regexp_replace(k.plain, '_?(header|head|hdr|kopf)$', '') || '_')
 		UNION ALL	-- salesperson_id, seller: of users or employees
-		SELECT f.rel, f.col, k.rel, k.col, 0.4 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
+		SELECT f.rel, f.col, k.rel, k.col, k.scope, 0.4 FROM free f JOIN keyed k ON k.family = f.family AND k.schema = f.schema
 		WHERE k.rel <> f.rel AND f.words && '{rep}' AND k.words && '{rep,user}' AND k.is_key AND k.barred IS NULL AND NOT k.words && '{other,invoice,line}' AND (k.words && '{rep}' OR NOT k.words && '{order}') AND f.plain ~ '(id|no|nr|key|code|user|rep|author)$'),
 	ranked AS (
 		SELECT *, row_number() OVER (PARTITION BY rel, from_col ORDER BY weight DESC, target) AS rank
@@ -140,7 +150,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	SELECT array_agg(l) FROM (
 		SELECT (rel, cols, target, target_cols, 'foreign key', 1)::agentcrm.propose_link AS l FROM declared
 		UNION ALL
-		SELECT (rel, ARRAY[from_col], target, ARRAY[col], 'name', weight)::agentcrm.propose_link FROM ranked WHERE rank <= 4
+		SELECT (rel, scope || from_col, target, scope || col, 'name', weight)::agentcrm.propose_link FROM ranked JOIN holds USING (rel) WHERE rank <= 4 AND scope <@ holds.cols
 		UNION ALL	-- a key of several columns that another table has by the same names
 		SELECT (x.rel, y.key, y.rel, y.key, 'name', 0.75)::agentcrm.propose_link
 		FROM t y JOIN t x ON x.schema = y.schema AND x.rel <> y.rel JOIN holds h ON h.rel = x.rel

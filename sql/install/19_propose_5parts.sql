@@ -128,6 +128,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_name(agentcrm.propose_column[], oid, text, agentcrm.propose_table[]) IS 'Internal: the expression of a row''s name';
 
+CREATE FUNCTION agentcrm.propose_joins(relation oid, columns text[]) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT agentcrm.primary_key(relation) = columns OR agentcrm.has_index(relation, columns, true)
+$$;
+COMMENT ON FUNCTION agentcrm.propose_joins(oid, text[]) IS 'Internal: whether columns are a key by which rows of a table can be joined';
+
+CREATE FUNCTION agentcrm.propose_join_key(how text, relation oid, columns text[]) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN how <> 'foreign key' AND (cardinality(columns) > 1 OR agentcrm.primary_key(relation) IS DISTINCT FROM columns) THEN to_jsonb(columns) END
+$$;
+COMMENT ON FUNCTION agentcrm.propose_join_key(text, oid, text[]) IS 'Internal: argument client_key or product_key, where attach would not know the key by itself';
+
 -- Attributes of clients and products that need no decision.
 CREATE FUNCTION agentcrm.propose_attributes(m jsonb, what text, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -265,9 +277,10 @@ BEGIN
 				m := m || jsonb_build_object('no_client', empty);
 			END IF;
 		END IF;
-		-- the row of clients is joined by its foreign key, or by its primary key
-		IF w.how = 'foreign key' OR cardinality(w.cols) = 1 AND agentcrm.primary_key(w.target) = w.target_cols THEN
-			m := agentcrm.propose_add(m || jsonb_build_object('c', w.target, 'ckey', w.target_cols[1]), jsonb_build_object('clients', agentcrm.relation_name(w.target)),
+		-- the row of clients is joined by its foreign key, or by a key of its own
+		IF w.how = 'foreign key' OR agentcrm.propose_joins(w.target, w.target_cols) THEN
+			m := agentcrm.propose_add(m || jsonb_build_object('c', w.target, 'ckey', w.target_cols[cardinality(w.target_cols)]),
+				jsonb_build_object('clients', agentcrm.relation_name(w.target), 'client_key', agentcrm.propose_join_key(w.how, w.target, w.target_cols)),
 				agentcrm.propose_role('clients', w.target, NULL, w.score, w.evidence || format('; about %s rows', (SELECT t.n_rows FROM unnest(tables) t WHERE t.rel = w.target))));
 			SELECT a.* INTO root FROM unnest(columns) a JOIN unnest(columns) k ON k.rel = w.target AND k.col = w.target_cols[1] AND k.family = a.family
 			WHERE cardinality(w.cols) = 1 AND a.rel = w.target AND a.col <> w.target_cols[1] AND a.plain ~ '(^|_)(commercial|root|top|ultimate|head_?office|headquarters?|konzern|master|main|corporate|top_level)(_|$)'
@@ -349,8 +362,9 @@ BEGIN
 		ELSE
 			m := agentcrm.propose_add(m, jsonb_build_object('product', expression));
 		END IF;
-		IF w.how = 'foreign key' OR cardinality(w.cols) = 1 AND agentcrm.primary_key(w.target) = w.target_cols THEN
-			m := agentcrm.propose_add(m || jsonb_build_object('p', w.target, 'pkey', w.target_cols[1]), jsonb_build_object('products', agentcrm.relation_name(w.target)),
+		IF w.how = 'foreign key' OR agentcrm.propose_joins(w.target, w.target_cols) THEN
+			m := agentcrm.propose_add(m || jsonb_build_object('p', w.target, 'pkey', w.target_cols[cardinality(w.target_cols)]),
+				jsonb_build_object('products', agentcrm.relation_name(w.target), 'product_key', agentcrm.propose_join_key(w.how, w.target, w.target_cols)),
 				agentcrm.propose_role('products', w.target, NULL, w.score, format('%s; about %s rows', w.evidence, (SELECT t.n_rows FROM unnest(tables) t WHERE t.rel = w.target))));
 			m := agentcrm.propose_attributes(m, 'product', tables, columns, links);
 		END IF;

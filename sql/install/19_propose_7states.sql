@@ -40,19 +40,59 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_labels(jsonb, agentcrm.propose_column, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: names of a status column''s values';
 
+/*
+ * What else is filled in where an order was carried out, or was cancelled: dates
+ * and references of the header, quantities of the line, documents that refer to
+ * the order.  By these, statuses that only the program explains are told apart.
+ */
+CREATE FUNCTION agentcrm.propose_marks(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH c AS (
+		SELECT k.*, x.alias, (m -> 'profiles' -> x.alias ->> 'n')::bigint AS n, m -> 'profiles' -> x.alias -> k.col AS p,
+			k.plain ~ 'cancel|void|storn|annul|reject|(^|_)lost|otmen|odrzuc' AS gone,
+			k.plain ~ 'ship|deliver|dispatch|invoic|fulfil|paid|(^|_)pay(ment|ed)|complet|clos|pick|(^|_)bill|liefer|rechnung|faktur|fatur|factur|fattur|livr|entreg|sped|wysl|otgruz|dostav|oplat|zaplat' AS done
+		FROM unnest(columns) k, LATERAL (SELECT CASE WHEN k.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
+		WHERE k.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND NOT k.is_key AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'okey'), '{}'))
+			AND k.plain !~ 'due|request|require|promis|expect|plan|estimat|wunsch|status|state|address|addr|method|name|_to(_|$)|street|city|zip|country|phone|mail|cost|fee|via|terms|type|remain|open|balance|customer|client|cust|account|party|partner|freight|charge|tax'),
+	marks AS (
+		SELECT gone, attnum, CASE WHEN family = 'bool' THEN format('%s.%I', alias, col) WHEN family = 'time' THEN format('%s.%I > ''1901-01-01''', alias, col)
+				WHEN words && '{qty}' AND family IN ('int', 'num', 'float') THEN format('%s.%I > 0', alias, col) ELSE format('coalesce(%s.%I::text, '''') NOT IN ('''', ''0'')', alias, col) END AS mark
+		FROM c WHERE (gone OR done) AND (family = 'bool' OR family = 'time' AND ((p ->> 'filled')::bigint BETWEEN 1 AND n - 1 OR p ->> 'min' < '1901-01-02')
+				OR words && '{qty}' AND family IN ('int', 'num', 'float') AND (p ->> 'min')::numeric <= 0 AND (p ->> 'max')::numeric > 0
+				OR family IN ('int', 'text', 'uuid') AND NOT words && '{qty,price,total}' AND alias = 'o' AND ((p ->> 'filled')::bigint BETWEEN 1 AND n - 1 OR p ->> 'min' = '0' OR p ->> 'sample' = '') AND (p ->> 'distinct')::bigint > 2)
+		UNION ALL
+		SELECT false, 0, format('EXISTS (SELECT FROM %s AS x WHERE %s)', t.named, agentcrm.sql_match('x', k.cols, m ->> 'base', k.target_cols))
+		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.rel
+		WHERE k.target = (m ->> 'o')::oid AND k.rel <> (m ->> 'l')::oid AND k.target_cols = agentcrm.part_array(m, 'okey') AND (t.words && '{invoice}' OR t.plain ~ 'ship|deliver|fulfil|payment|liefer|livr') AND NOT t.words && '{line,archive,quote,vendor}'
+			AND t.n_rows > 0 AND (t.pages <= 100 OR agentcrm.has_index(t.rel, k.cols, false)))
+	SELECT m || jsonb_strip_nulls(jsonb_build_object('done', (SELECT string_agg(format('coalesce(%s, false)', mark), ' OR ' ORDER BY attnum) FROM (SELECT * FROM marks WHERE NOT gone ORDER BY attnum LIMIT 8) AS d),
+		'gone', (SELECT string_agg(format('coalesce(%s, false)', mark), ' OR ' ORDER BY attnum) FROM (SELECT * FROM marks WHERE gone ORDER BY attnum LIMIT 4) AS g)))
+$$;
+COMMENT ON FUNCTION agentcrm.propose_marks(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: conditions that an order was carried out, or was cancelled';
+
+-- A number that nothing explains, by what else its orders have: carried out, cancelled, or nothing of either though greater than all that were.
+CREATE FUNCTION agentcrm.propose_number_reading(v jsonb, seen jsonb, preset text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN (v ->> 'gone')::numeric >= 0.5 OR v ->> 'value' ~ '^-' THEN 'cancelled' WHEN (v ->> 'done')::numeric >= 0.5 THEN 'sale'
+		WHEN (v ->> 'orders')::int > 0 AND (v ->> 'done')::numeric = 0 AND (v ->> 'value')::numeric > s.last_done THEN 'cancelled'
+		WHEN s.several AND ((v ->> 'value')::numeric = 0 OR v ->> 'value' = preset) THEN 'draft'
+		WHEN (v ->> 'orders')::int > 0 AND 0 IN ((v ->> 'dated')::int, (v ->> 'confirmed')::int) THEN 'draft' ELSE 'unknown' END
+	FROM (SELECT max((s ->> 'value')::numeric) FILTER (WHERE (s ->> 'done')::numeric >= 0.5) AS last_done, count(*) > 1 AS several FROM jsonb_array_elements(seen) s WHERE s ->> 'value' ~ '^-?\d+$') AS s
+$$;
+COMMENT ON FUNCTION agentcrm.propose_number_reading(jsonb, jsonb, text) IS 'Internal: what a status says that is a number without a name';
+
 -- Values of a column with orders, amount and dates; values the sample missed come from statistics, and from labels.
 CREATE FUNCTION agentcrm.propose_values(m jsonb, c agentcrm.propose_column, labels jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	seen jsonb;
 	company text[];
-	several boolean;
 BEGIN
 	IF m ->> 'source' IS NULL THEN
 		RETURN '[]';
 	END IF;
-	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
-		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'))), '[]');
+	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed, round(avg(CASE WHEN %8$s THEN 1 ELSE 0 END), 3) AS done, round(avg(CASE WHEN %9$s THEN 1 ELSE 0 END), 3) AS gone FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
+		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'), coalesce(m ->> 'done', 'NULL'), coalesce(m ->> 'gone', 'NULL'))), '[]');
 	SELECT seen || coalesce(jsonb_agg(jsonb_build_object('value', u.value, 'orders', NULL)), '[]') INTO seen FROM (
 		SELECT k AS value FROM jsonb_object_keys(labels) k	-- where all kinds of things have their statuses in one table, those of the same beginning
 		WHERE c.family = 'enum' OR (SELECT count(*) FROM jsonb_object_keys(labels)) <= 12 OR split_part(k, '_', 1) IN (SELECT split_part(s ->> 'value', '_', 1) FROM jsonb_array_elements(seen) s WHERE s ->> 'value' ~ '^[A-Za-z]+_')
@@ -60,14 +100,15 @@ BEGIN
 		SELECT unnest(s.most_common_vals::text::text[]) FROM pg_stats s JOIN pg_class r ON r.relname = s.tablename JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = s.schemaname
 		WHERE r.oid = c.rel AND s.attname = c.col AND s.n_distinct BETWEEN 1 AND 40) AS u
 	WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(seen) s WHERE s ->> 'value' = u.value);
-	SELECT array_agg(agentcrm.propose_plain(coalesce(labels ->> (v ->> 'value'), v ->> 'value'))), count(*) FILTER (WHERE v ->> 'value' ~ '^\d+$' AND v ->> 'value' <> '0') > 0 INTO company, several FROM jsonb_array_elements(seen) v;
+	SELECT array_agg(agentcrm.propose_plain(coalesce(labels ->> (v ->> 'value'), v ->> 'value'))) INTO company FROM jsonb_array_elements(seen) v;
 	RETURN (SELECT coalesce(jsonb_agg(v || jsonb_build_object('label', labels ->> (v ->> 'value'), 'reading', CASE
 			WHEN v ->> 'value' IS NULL THEN 'unknown'
 			WHEN labels IS NULL AND c.plain ~ '^doc_?status$' AND v ->> 'value' ~ '^[012]$' THEN ('{draft,sale,cancelled}'::text[])[1 + (v ->> 'value')::int]
 			WHEN labels IS NOT NULL AND v ->> 'value' = '0' AND NOT labels ? '0' THEN 'draft'	-- none yet
-			WHEN labels IS NULL AND v ->> 'value' ~ '^-\d+$' THEN 'cancelled'
-			WHEN labels IS NULL AND v ->> 'value' ~ '^\d+$' THEN CASE WHEN several AND (v ->> 'value' = '0' OR v ->> 'value' = c.preset) THEN 'draft' WHEN (v ->> 'dated')::int = 0 AND (v ->> 'orders')::int > 0 OR (v ->> 'confirmed')::int = 0 AND (v ->> 'orders')::int > 0 THEN 'draft' ELSE 'unknown' END
+			WHEN labels IS NULL AND v ->> 'value' ~ '^-?\d{1,18}$' THEN agentcrm.propose_number_reading(v, seen, CASE WHEN NOT c.words && '{type}' THEN c.preset END)
 			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) IN ('unknown', 'open') AND 0 IN ((v ->> 'dated')::int, (v ->> 'confirmed')::int) AND (v ->> 'orders')::int > 0 THEN 'draft'
+			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) = 'unknown' AND (v ->> 'gone')::numeric >= 0.5 THEN 'cancelled'
+			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) = 'unknown' AND (v ->> 'done')::numeric >= 0.5 THEN 'sale'
 			ELSE agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) END) ORDER BY i), '[]')
 		FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i));
 END $$;

@@ -163,7 +163,7 @@ BEGIN
 	m := agentcrm.propose_amount(m, columns);
 	m := agentcrm.propose_units(agentcrm.propose_currency(m, columns), tables, columns, links);
 	m := agentcrm.propose_version(agentcrm.propose_flags(m, columns), tables, columns);
-	m := agentcrm.propose_types(m, tables, columns, links);
+	m := agentcrm.propose_types(agentcrm.propose_marks(m, tables, columns, links), tables, columns, links);
 	m := agentcrm.propose_status(m, tables, columns, links);
 	m := agentcrm.propose_line_ok(m, tables, columns, links);
 	m := agentcrm.propose_facts(m);
@@ -219,6 +219,7 @@ BEGIN
 			UNION
 			SELECT CASE WHEN k.rel = n.rel THEN k.target ELSE k.rel END, n.hops + 1 FROM near n JOIN unnest(links) k ON k.rel = n.rel
 				OR k.target = n.rel AND n.hops = 0 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'role|party|parties|partner|contact|involve|customer|client' AND NOT t.words && '{line}')
+				OR k.target = n.rel AND n.hops = 0 AND n.rel = (candidate ->> 'o')::oid AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.words && '{invoice}' OR t.plain ~ 'ship|deliver|fulfil|payment|liefer|livr')
 				OR k.target = n.rel AND n.hops = 1 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'lang$|transl|trl$|i18n') WHERE n.hops < 2)
 		SELECT array_agg(DISTINCT rel) INTO reach FROM (SELECT rel FROM near
 			UNION ALL	-- and what may be clients or products, though no name leads there
