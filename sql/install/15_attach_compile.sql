@@ -382,7 +382,7 @@ BEGIN
 	IF options ? 'watch' THEN
 		more := agentcrm.attach_watches('order', n_key, options -> 'watch', path);
 		SELECT (m ->> 'relation')::oid INTO twice FROM jsonb_array_elements(more) m JOIN jsonb_array_elements(spec -> 'watches') w ON w -> 'relation' = m -> 'relation'
-		JOIN jsonb_array_elements(spec -> 'parts') p ON p ->> 'name' = w ->> 'part' AND p ->> 'kind' <> 'feed' LIMIT 1;
+		JOIN jsonb_array_elements(spec -> 'parts') p ON p ->> 'name' = w ->> 'part' AND p ->> 'kind' <> 'feed' AND NOT (m ? 'touch' AND p ->> 'kind' = 'order') LIMIT 1;
 		IF twice IS NOT NULL THEN
 			PERFORM agentcrm.attach_refuse(format('argument watch: changes of %s are seen without it', agentcrm.relation_name(twice)));
 		END IF;

@@ -15,7 +15,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		FROM unnest(links) l JOIN unnest(tables) p ON p.rel = l.target),
 	roles AS MATERIALIZED (	-- a table between order and client: who plays which part
 		SELECT DISTINCT a.target AS rel FROM k a JOIN k b ON b.rel = a.rel AND b.target <> a.target JOIN unnest(tables) x ON x.rel = a.rel
-		WHERE b.to_client AND x.plain ~ 'role|party|parties|partner|contact|involve|customer|client|address' AND NOT x.words && '{line}'),
+		WHERE b.to_client AND x.plain ~ 'role|party|parties|partner|contact|involve|customer|client|address' AND NOT x.words && '{line}'
+		UNION	-- or a table on the way from order to client
+		SELECT a.rel FROM k a JOIN k b ON b.rel = a.target AND b.target <> a.rel JOIN unnest(tables) x ON x.rel = a.target
+		WHERE (b.to_client OR b.to_client2 AND b.how = 'foreign key') AND x.plain ~ 'contact|address|adress|location|(^|_)sites?(_|$)|branch|ship_?to|bill_?to|store|user|account|member|person|outlet|standort|filial|deliver' AND NOT x.words && '{line,order,invoice}'),
 	f AS MATERIALIZED (
 		SELECT c.rel,
 			bool_or(c.words && '{qty}' AND c.family IN ('int', 'num', 'float')) AS has_qty,

@@ -229,6 +229,40 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_client_role(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the client of a mapping by way of a table of roles';
 
+-- Orders that name a contact, a site or an address, which names the client.
+CREATE FUNCTION agentcrm.propose_client_chain(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	x record;
+	seen record;
+	expression text;
+BEGIN
+	FOR x IN
+		SELECT a AS first, b AS second, s.named AS via, t.named AS clients, (a.how = 'foreign key') AND (b.how = 'foreign key') AS certain
+		FROM unnest(links) a JOIN unnest(links) b ON b.rel = a.target JOIN unnest(tables) s ON s.rel = a.target JOIN unnest(tables) t ON t.rel = b.target
+			JOIN unnest(columns) c ON c.rel = a.rel AND c.col = a.cols[1] JOIN unnest(columns) d ON d.rel = b.rel AND d.col = b.cols[1]
+		WHERE a.rel = (m ->> (m ->> 'base'))::oid AND cardinality(a.cols) = 1 AND cardinality(b.cols) = 1 AND b.target NOT IN (a.target, a.rel, coalesce((m ->> 'l')::oid, 0)) AND s.barred IS NULL AND t.barred IS NULL
+			AND s.plain ~ 'contact|address|adress|location|(^|_)sites?(_|$)|branch|ship_?to|bill_?to|store|user|account|member|person|outlet|standort|filial|deliver' AND NOT s.words && '{line,order,invoice}'
+			AND (t.words && '{client}' OR t.words && '{client2}' AND b.how = 'foreign key') AND NOT t.words && '{other,order,invoice,product}' AND agentcrm.propose_joins(b.target, b.target_cols)
+			AND c.plain !~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write|responsib' AND d.plain !~ 'parent|creat|updat|assign|owner|employer'
+		ORDER BY t.words && '{client}' DESC, c.plain ~ 'bill|sold|customer|client|buyer' DESC, c.plain ~ 'ship|deliver|liefer|livr' , a.how = 'foreign key' DESC, b.how = 'foreign key' DESC, a.score + b.score DESC, c.attnum LIMIT 3
+	LOOP
+		IF NOT x.certain THEN
+			SELECT * INTO seen FROM agentcrm.propose_overlap(tables, CASE WHEN (x.first).how = 'foreign key' THEN x.second ELSE x.first END);
+			CONTINUE WHEN coalesce(seen.hits, 0) < 0.6 * coalesce(seen.asked, 0) OR coalesce(seen.hits, 0) = 0;
+		END IF;
+		expression := format('(SELECT s.%I FROM %s AS s WHERE s.%I = %s)', (x.second).cols[1], x.via, (x.first).target_cols[1], agentcrm.sql_key(m ->> 'base', (x.first).cols));
+		m := agentcrm.propose_add(m || jsonb_build_object('client_score', 4, 'client_expression', expression, 'c', (x.second).target, 'ckey', (x.second).target_cols[1]),
+			jsonb_build_object('client', expression, 'clients', x.clients, 'client_key', agentcrm.propose_join_key('name', (x.second).target, (x.second).target_cols),
+				'watch', coalesce(m -> 'options' -> 'watch', '{}') || jsonb_build_object(x.via, jsonb_build_object('key', (x.first).target_cols, 'orders', format('SELECT %s FROM %s WHERE %I = ANY ($1)',
+					(SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(m, 'okey')) k), agentcrm.relation_name((x.first).rel), (x.first).cols[1])))),
+			agentcrm.propose_role('client', (x.first).rel, expression, 4, format('chain: the order names %s, which names %s', x.via, x.clients)) || agentcrm.propose_role('clients', (x.second).target, NULL, 4, 'by way of ' || x.via));
+		RETURN agentcrm.propose_attributes(m, 'client', tables, columns, links);
+	END LOOP;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_client_chain(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the client of a mapping by way of a table that the order names';
+
 CREATE FUNCTION agentcrm.propose_client(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -296,6 +330,9 @@ BEGIN
 	END LOOP;
 	IF n = 0 THEN
 		m := agentcrm.propose_client_role(m, tables, columns, links);
+		IF m ->> 'client_expression' IS NULL THEN
+			m := agentcrm.propose_client_chain(m, tables, columns, links);
+		END IF;
 	END IF;
 	IF n = 0 AND m ->> 'client_expression' IS NULL THEN	-- no table of clients: what names them on the document
 		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND a.words && '{client}' AND a.family IN ('int', 'text', 'uuid') AND NOT a.is_key AND a.plain !~ 'phone|note|comment|address|group|type|po_|order|ref|tax|vat|price|class|discount|categ'

@@ -241,8 +241,52 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_units(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the quantity of a mapping in one unit';
 
+/*
+ * A table of rates: a currency, a day or month, and a number.  The latest rate
+ * of the order's currency that is not later than the order counts; a changed
+ * rate touches the orders until the next one.
+ */
+CREATE FUNCTION agentcrm.propose_rates(m jsonb, currency_alias text, currency agentcrm.propose_column, tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r record;
+	at text := CASE WHEN m ->> 'at' ~ '^[ol]\.' THEN m ->> 'at' END;
+	day text := CASE WHEN strpos(m ->> 'at', currency_alias || '.') = 1 THEN 'd.' || substr(m ->> 'at', 3) END;
+	owner oid := currency.rel;
+	known jsonb;
+	home text;
+	rate text;
+	list text;
+BEGIN
+	FOR r IN
+		SELECT t.rel, t.named, c.col AS code, d.col AS day, n.col AS rate, x.col AS other, n.plain AS rate_plain
+		FROM unnest(tables) t JOIN unnest(columns) c ON c.rel = t.rel AND c.family = currency.family JOIN unnest(columns) d ON d.rel = t.rel AND d.family = 'time' JOIN unnest(columns) n ON n.rel = t.rel AND n.family IN ('num', 'float')
+			LEFT JOIN unnest(columns) x ON x.rel = t.rel AND x.family = c.family AND x.col <> c.col AND (x.words && '{currency}' OR x.plain ~ '^(from|to|base|target|source|quote)(_|$)')
+		WHERE t.barred IS NULL AND t.plain ~ 'rate|kurs|taux|cambio|currenc|exchange|tasso|tipo_cambio|valut|fx' AND t.schema = (SELECT b.schema FROM unnest(tables) b WHERE b.rel = owner) AND t.n_rows > 0
+			AND (c.words && '{currency}' OR c.plain ~ '^(from|to|base|target|source|code|iso|ccy)(_|$)') AND c.plain !~ 'type' AND d.plain !~ 'creat|updat|modif|_to$|until|end|expir|bis$' AND (n.words && '{rate,price,total}' OR n.plain ~ 'rate|kurs|factor|value|multipl') AND n.plain !~ 'inverse|buy|ask|high|low'
+		ORDER BY d.plain ~ 'valid|from|date|day|month|effective' DESC, n.plain ~ 'rate|kurs' DESC, c.plain ~ 'from|source|ccy|code' DESC, c.attnum, d.attnum, n.attnum LIMIT 8
+	LOOP
+		EXIT WHEN at IS NULL OR day IS NULL;
+		-- which currencies it has, and the one it has not, which is our own
+		known := agentcrm.propose_ask(format('SELECT jsonb_build_object(''known'', count(*) FILTER (WHERE k), ''unknown'', count(*) FILTER (WHERE NOT k), ''home'', min(v) FILTER (WHERE NOT k)%s) FROM (SELECT v, EXISTS (SELECT FROM %s AS r WHERE r.%I::text = v%s) AS k FROM (SELECT DISTINCT o.%I::text AS v FROM %s) AS s WHERE v IS NOT NULL) AS u',
+			CASE WHEN r.other IS NOT NULL THEN format(', ''pairs'', (SELECT count(DISTINCT %I) FROM %s)', r.other, r.named) ELSE '' END, r.named, r.code, '', currency.col, agentcrm.propose_from(tables, owner, 'o', 60)));
+		CONTINUE WHEN known IS NULL OR (known ->> 'known')::int = 0 OR (known ->> 'unknown')::int > 1 OR (known ->> 'pairs')::int > 1;
+		home := known ->> 'home';
+		rate := format('(SELECT r.%I FROM %s AS r WHERE r.%I = %s.%I AND r.%I <= %s ORDER BY r.%6$I DESC LIMIT 1)', r.rate, r.named, r.code, currency_alias, currency.col, r.day, at);
+		IF home IS NOT NULL THEN
+			rate := format('CASE %s.%I WHEN %L THEN 1 ELSE %s END', currency_alias, currency.col, home, rate);
+		END IF;
+		list := (SELECT string_agg(format('d.%I', k), ', ') FROM unnest(coalesce(agentcrm.part_array(m, CASE WHEN currency_alias = 'l' AND m ->> 'o' IS NOT NULL THEN 'lkey' ELSE 'okey' END), '{}')) k);
+		RETURN jsonb_build_object('rate', rate, 'table', r.named, 'rel', r.rel, 'watch', jsonb_build_object(r.named, jsonb_build_object('key', ARRAY[r.code, r.day], 'orders',
+			format('SELECT %s FROM %s AS d JOIN unnest($1, $2) AS k (code, day) ON d.%I = k.code AND %s >= k.day WHERE NOT EXISTS (SELECT FROM %s AS n WHERE n.%I = k.code AND n.%I > k.day AND n.%7$I <= %4$s)',
+				list, agentcrm.relation_name(owner), currency.col, day, r.named, r.code, r.day))));
+	END LOOP;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_rates(jsonb, text, agentcrm.propose_column, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: the rate of an order''s currency by a table of rates, and the watch that follows it';
+
 -- Several currencies: divide or multiply by the rate, as its name says; a rate per unit of own currency divides.
-CREATE FUNCTION agentcrm.propose_currency(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+CREATE FUNCTION agentcrm.propose_currency(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	currency record;
@@ -250,6 +294,7 @@ DECLARE
 	amount text := m ->> 'amount';
 	bare text := CASE WHEN amount ~ '^[a-z]\.("[^"]*"|\w+)(::numeric)?$' THEN amount ELSE '(' || amount || ')' END;
 	by_rate text;
+	rates jsonb;
 BEGIN
 	SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile INTO currency FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
 	WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.words && '{currency}' AND NOT c.words && '{rate,total,price}' AND c.family IN ('int', 'text', 'enum', 'uuid') AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int BETWEEN 2 AND 60 ORDER BY x.alias DESC, c.attnum LIMIT 1;
@@ -265,7 +310,15 @@ BEGIN
 			ELSE format('%s / coalesce(nullif(%s, 0), 1)', bare, agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col))) END;
 		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('other', CASE WHEN by_rate ~ '\* coalesce' THEN format('%s / nullif(%s.%I, 0)', bare, rate.alias, rate.col) ELSE format('%s * %s.%I', bare, rate.alias, rate.col) END)),
 			jsonb_build_object('amount', by_rate), agentcrm.propose_role('amount', rate.rel, by_rate, (m ->> 'amount_score')::numeric + 0.5, format('%s different values in %s.%I; rates %s to %s in %I', currency.profile ->> 'distinct', currency.alias, currency.col, rate.profile ->> 'min', rate.profile ->> 'max', rate.col)));
+	ELSE
+		rates := agentcrm.propose_rates(m, currency.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = currency.rel AND c.col = currency.col), tables, columns);
+		IF rates IS NOT NULL THEN
+			by_rate := format('%s * %s', bare, rates ->> 'rate');
+			m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('other', format('%s / %s', bare, rates ->> 'rate'))),
+				jsonb_build_object('amount', by_rate, 'watch', coalesce(m -> 'options' -> 'watch', '{}') || (rates -> 'watch')), agentcrm.propose_role('amount', (rates ->> 'rel')::oid, by_rate, (m ->> 'amount_score')::numeric + 0.5,
+				format('%s different values in %s.%I; the latest rate of %s by the order''s day', currency.profile ->> 'distinct', currency.alias, currency.col, rates ->> 'table')));
+		END IF;
 	END IF;
 	RETURN m;
 END $$;
-COMMENT ON FUNCTION agentcrm.propose_currency(jsonb, agentcrm.propose_column[]) IS 'Internal: the amount in base currency';
+COMMENT ON FUNCTION agentcrm.propose_currency(jsonb, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: the amount in base currency';

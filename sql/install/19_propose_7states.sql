@@ -248,8 +248,8 @@ DECLARE
 BEGIN
 	FOR f IN SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n
 		FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
-		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
-			AND (c.family = 'text' AND (m -> 'profiles' -> x.alias -> c.col ->> 'long')::int = 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int <= 2 AND m -> 'profiles' -> x.alias -> c.col ->> 'sample' ~* '^[ynft01]$' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0 OR c.family IN ('bool', 'time'))
+		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text', 'uuid') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
+			AND (c.family = 'text' AND (m -> 'profiles' -> x.alias -> c.col ->> 'long')::int = 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int <= 2 AND m -> 'profiles' -> x.alias -> c.col ->> 'sample' ~* '^[ynft01]$' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0 OR c.family IN ('bool', 'time') OR c.plain ~ '(supersed|replac|succe)ed_by|^(next|newer)_(version|revision)')
 	LOOP
 		named := format('%s.%I', f.alias, f.col);
 		role := CASE WHEN f.alias = m ->> 'base' THEN 'is_sale' ELSE 'line_ok' END;
@@ -267,7 +267,9 @@ BEGIN
 			ELSIF fraction < 1 THEN
 				m := agentcrm.propose_ask_question(m, 'which orders are sales?', 'is_sale', true, named, format('%s %% of sampled lines meet it', round(100 * fraction, 1)), condition);
 			END IF;
-		ELSIF f.family <> 'time' AND f.plain ~ '^(is_?)?(current|latest)(_version)?$' THEN
+		ELSIF f.plain ~ '^(is_)?(superseded|replaced|succeeded)(_by)?(_?(id|no|at|on|date|order|order_id|version|version_id|key))?$|^(next|newer)_(version|revision)(_id)?$' THEN
+			condition := CASE WHEN f.family = 'bool' THEN yes || ' IS NOT TRUE' WHEN f.family = 'text' AND f.profile ->> 'sample' = '' THEN format('coalesce(%s, '''') = ''''', named) ELSE named || ' IS NULL' END;
+		ELSIF f.family NOT IN ('time', 'uuid') AND f.plain ~ '^(is_?)?(current|latest|newest|active_?version|last_?version|aktuell)(_?(version|revision|flag|ind))?$' THEN
 			condition := yes;
 		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_?)?(comment|text|note|section|header|title|subtotal|display_only|description)(_line|_only)?$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
@@ -297,6 +299,39 @@ BEGIN
 	RETURN agentcrm.propose_add(agentcrm.propose_and(m, condition, 'line_ok'), '{}', agentcrm.propose_role('line_ok', (m ->> 'l')::oid, condition, 2.5, format('%I is part of the key: the latest version of a line counts', v.col)));
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_version(jsonb, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: which version of a line counts';
+
+-- Orders kept in all their versions, each a row: the latest counts.  A new one has those before it read again.
+CREATE FUNCTION agentcrm.propose_header_version(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o oid := (m ->> 'o')::oid;
+	named text := agentcrm.relation_name(o);
+	version agentcrm.propose_column;
+	same text[];
+	seen jsonb;
+	condition text;
+BEGIN
+	SELECT c.* INTO version FROM unnest(columns) c WHERE c.rel = o AND c.family IN ('int', 'num') AND c.plain ~ '^((order|sales_?order|doc|document)_)?(version|revision|rev|ver|versie|versao|amendment)(_?(no|nr|num|number|id))?$' ORDER BY c.in_key DESC, c.attnum LIMIT 1;
+	IF version.col IS NULL OR m -> 'options' ->> 'is_sale' ~* 'current|latest|supersed|replaced' THEN
+		RETURN m;
+	END IF;
+	SELECT array_remove(u.cols, version.col) INTO same FROM pg_index i, LATERAL (SELECT array_agg(a.attname::text ORDER BY k) AS cols FROM generate_series(0, i.indnkeyatts - 1) k JOIN pg_attribute a ON a.attrelid = o AND a.attnum = i.indkey[k]) AS u
+	WHERE i.indrelid = o AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND cardinality(u.cols) > 1 AND version.col = ANY (u.cols) ORDER BY i.indisprimary, i.indnkeyatts LIMIT 1;
+	IF same IS NULL THEN
+		SELECT ARRAY[c.col] INTO same FROM unnest(columns) c, LATERAL (SELECT m -> 'profiles' -> 'o' AS p) AS v WHERE c.rel = o AND c.words && '{order}' AND c.family IN ('int', 'text') AND NOT c.is_key AND c.plain ~ '(number|no|nr|num|ref|code|nummer|numero|id)$' AND NOT c.words && '{client,product,status,type}'
+			AND (p -> c.col ->> 'distinct')::bigint < (p ->> 'n')::bigint AND (p -> c.col ->> 'filled')::bigint = (p ->> 'n')::bigint ORDER BY (p -> c.col ->> 'distinct')::bigint DESC, c.attnum LIMIT 1;
+	END IF;
+	seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''repeated'', count(*) > count(DISTINCT (%1$s)), ''told'', count(*) = count(DISTINCT (%1$s, %2$s))) FROM %3$s', agentcrm.sql_columns('o', same), agentcrm.sql_columns('o', ARRAY[version.col]), named || ' AS o'))
+		WHERE same IS NOT NULL AND (SELECT relpages < 2000 FROM pg_class WHERE oid = o);
+	IF seen ->> 'repeated' IS DISTINCT FROM 'true' OR seen ->> 'told' IS DISTINCT FROM 'true' THEN
+		RETURN m;
+	END IF;
+	condition := format('o.%1$I = (SELECT max(v.%1$I) FROM %2$s AS v WHERE %3$s)', version.col, named, agentcrm.sql_match('v', same, 'o', same));
+	RETURN agentcrm.propose_add(agentcrm.propose_and(m, condition), jsonb_build_object('watch', coalesce(m -> 'options' -> 'watch', '{}') || jsonb_build_object(named, jsonb_build_object('key', same,
+		'orders', format('SELECT %s %s', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')), agentcrm.sql_by_key(named || ' AS o', 'o', same, ''))))),
+		agentcrm.propose_role('is_sale', o, condition, 2.5, format('%I counts the versions of an order, each a row: the latest counts', version.col)));
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_header_version(jsonb, agentcrm.propose_column[]) IS 'Internal: which version of an order counts';
 
 /*
  * Lines within lines: the parts of a set, the variant below what was put into the

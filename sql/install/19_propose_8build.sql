@@ -161,8 +161,8 @@ BEGIN
 	m := agentcrm.propose_rep(m, tables, columns, links);
 	m := agentcrm.propose_quantity(m, columns);
 	m := agentcrm.propose_amount(m, columns);
-	m := agentcrm.propose_units(agentcrm.propose_currency(m, columns), tables, columns, links);
-	m := agentcrm.propose_version(agentcrm.propose_flags(m, columns), tables, columns);
+	m := agentcrm.propose_units(agentcrm.propose_currency(m, tables, columns), tables, columns, links);
+	m := agentcrm.propose_header_version(agentcrm.propose_version(agentcrm.propose_flags(m, columns), tables, columns), columns);
 	m := agentcrm.propose_types(agentcrm.propose_marks(m, tables, columns, links), tables, columns, links);
 	m := agentcrm.propose_status(m, tables, columns, links);
 	m := agentcrm.propose_line_ok(m, tables, columns, links);
@@ -222,6 +222,9 @@ BEGIN
 				OR k.target = n.rel AND n.hops = 0 AND n.rel = (candidate ->> 'o')::oid AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.words && '{invoice}' OR t.plain ~ 'ship|deliver|fulfil|payment|liefer|livr')
 				OR k.target = n.rel AND n.hops = 1 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'lang$|transl|trl$|i18n') WHERE n.hops < 2)
 		SELECT array_agg(DISTINCT rel) INTO reach FROM (SELECT rel FROM near
+			UNION ALL	-- rates are looked up without a reference
+			(SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'rate|kurs|taux|cambio|currenc|exchange|tasso|valut' AND NOT t.words && '{order,invoice,line}' AND t.n_rows > 0
+				AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid) ORDER BY length(t.plain), t.rel LIMIT 6)
 			UNION ALL	-- and what may be clients or products, though no name leads there
 			(SELECT t.rel FROM unnest(tables) t WHERE t.words && '{client,product}' AND NOT t.words && '{other,order,invoice}' AND t.barred IS NULL AND cardinality(t.key) = 1
 				AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid) ORDER BY length(t.plain), t.rel LIMIT 12)) AS r;
