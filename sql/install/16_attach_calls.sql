@@ -145,7 +145,7 @@ BEGIN
 	source := agentcrm.attach_source(source_name, options, agentcrm.path_text(path));
 	spec := agentcrm.attach_given(source_name, options, path);
 	source.run_as := coalesce(options ->> 'run_as', agentcrm.owner_of((spec -> 'parts' -> 0 ->> 'relation')::oid));
-	counted := agentcrm.attach_checked(source, spec, dry_run);
+	counted := agentcrm.attach_checked(source, spec, dry_run) || CASE WHEN dry_run AND proposed IS NOT NULL THEN '{"proposed": true}'::jsonb ELSE '{}' END;	-- its call says all
 	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
 	IF dry_run THEN
 		RETURN QUERY SELECT 'next', ('dry run: nothing was changed')::text;

@@ -19,8 +19,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.propose_key(oid) IS 'Internal: columns that identify a row, by index';
 
--- Tables of the schemas that the caller may read.  Partitions and children stand in their parent; what an extension brought is no application's.
-CREATE FUNCTION agentcrm.propose_tables(schemas name[]) RETURNS agentcrm.propose_table[]
+-- Tables of the schemas that the caller may read; of a schema called history or the like only where it is asked for.  Partitions and children stand in their parent; what an extension brought is no application's.
+CREATE FUNCTION agentcrm.propose_tables(schemas name[], near name[] DEFAULT '{}') RETURNS agentcrm.propose_table[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH here AS MATERIALIZED (
 		SELECT c.oid, n.nspname, c.relname, c.relkind = 'p' OR c.relhassubclass AS divided, c.reltuples, c.relpages, agentcrm.propose_plain(c.relname) AS plain, n.space
@@ -38,10 +38,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		FROM here h)
 	SELECT array_agg((h.oid, format('%I.%I', h.nspname, h.relname), h.nspname, h.plain, coalesce(k.words, '{}'), s.n_rows, s.pages, agentcrm.propose_key(h.oid),
 		CASE WHEN k.words && '{archive}' THEN 'archive, log or staging' WHEN k.words && '{vendor}' AND NOT k.words && '{rep}' THEN 'purchase' WHEN k.words && '{quote}' THEN 'quote or cart'
-			WHEN schemas IS NULL AND z.words && '{archive,vendor}' THEN 'schema ' || h.nspname END)::agentcrm.propose_table ORDER BY h.oid)
+			WHEN schemas IS NULL AND h.nspname <> ALL (near) AND z.words && '{archive,vendor}' THEN 'schema ' || h.nspname END)::agentcrm.propose_table ORDER BY h.oid)
 	FROM here h JOIN size s USING (oid) LEFT JOIN known k ON k.name = h.plain LEFT JOIN known z ON z.name = h.space
 $$;
-COMMENT ON FUNCTION agentcrm.propose_tables(name[]) IS 'Internal: tables of schemas, with what their names may mean';
+COMMENT ON FUNCTION agentcrm.propose_tables(name[], name[]) IS 'Internal: tables of schemas, with what their names may mean';
 
 CREATE FUNCTION agentcrm.propose_columns(tables agentcrm.propose_table[]) RETURNS agentcrm.propose_column[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$

@@ -91,8 +91,8 @@ BEGIN
 	IF m ->> 'source' IS NULL THEN
 		RETURN '[]';
 	END IF;
-	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed, round(avg(CASE WHEN %8$s THEN 1 ELSE 0 END), 3) AS done, round(avg(CASE WHEN %9$s THEN 1 ELSE 0 END), 3) AS gone FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
-		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'), coalesce(m ->> 'done', 'NULL'), coalesce(m ->> 'gone', 'NULL'))), '[]');
+	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed, round(avg((%8$s)::int), 3) AS done, round(avg((%9$s)::int), 3) AS gone FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
+		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'), coalesce(m ->> 'done', 'NULL::boolean'), coalesce(m ->> 'gone', 'NULL::boolean'))), '[]');
 	SELECT seen || coalesce(jsonb_agg(jsonb_build_object('value', u.value, 'orders', NULL)), '[]') INTO seen FROM (
 		SELECT k AS value FROM jsonb_object_keys(labels) k	-- where all kinds of things have their statuses in one table, those of the same beginning
 		WHERE c.family = 'enum' OR (SELECT count(*) FROM jsonb_object_keys(labels)) <= 12 OR split_part(k, '_', 1) IN (SELECT split_part(s ->> 'value', '_', 1) FROM jsonb_array_elements(seen) s WHERE s ->> 'value' ~ '^[A-Za-z]+_')

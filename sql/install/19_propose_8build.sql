@@ -191,7 +191,7 @@ COMMENT ON FUNCTION agentcrm.propose_returns(jsonb, agentcrm.propose_table[], ag
 CREATE FUNCTION agentcrm.propose_mappings(schemas name[], near name[] DEFAULT '{}', wanted jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-	tables agentcrm.propose_table[] := agentcrm.propose_tables(schemas);
+	tables agentcrm.propose_table[] := agentcrm.propose_tables(schemas, near);
 	columns agentcrm.propose_column[];
 	links agentcrm.propose_link[];
 	candidates jsonb;
@@ -206,6 +206,11 @@ BEGIN
 	columns := agentcrm.propose_columns(tables);
 	links := agentcrm.propose_links(tables, columns);
 	candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
+	IF candidates = '[]' AND EXISTS (SELECT FROM unnest(tables) t WHERE starts_with(t.barred, 'schema ')) THEN	-- nothing but a schema called history or the like
+		tables := ARRAY(SELECT (t.rel, t.named, t.schema, t.plain, t.words, t.n_rows, t.pages, t.key, CASE WHEN NOT starts_with(t.barred, 'schema ') THEN t.barred END)::agentcrm.propose_table FROM unnest(tables) t);
+		links := agentcrm.propose_links(tables, columns);
+		candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
+	END IF;
 	IF candidates = '[]' THEN	-- purchases that no supplier is named in are the clients' own
 		tables := ARRAY(SELECT (t.rel, t.named, t.schema, t.plain, t.words, t.n_rows, t.pages, t.key, CASE WHEN t.barred = 'purchase' AND t.plain !~ 'supplier|vendor|lieferant|fournisseur|proveed|fornec|fornit|_po_|^po_|head'
 			AND NOT EXISTS (SELECT FROM unnest(columns) c WHERE c.rel = t.rel AND c.plain ~ 'supplier|vendor|lieferant|fournisseur|proveed|fornec|fornit|kreditor') THEN NULL ELSE t.barred END)::agentcrm.propose_table FROM unnest(tables) t);

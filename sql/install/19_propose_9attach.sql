@@ -82,8 +82,8 @@ BEGIN
 				(SELECT string_agg(format('%s (%s: %s)', q ->> 'question', q ->> 'subject', q ->> 'remark'), '; ' ORDER BY i) FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))),
 			call, detail => agentcrm.attach_answers(asked));
 	END IF;
-	RETURN jsonb_build_object('options', options, 'report', (SELECT coalesce(jsonb_agg(jsonb_build_object('item', 'open', 'detail', format('%s %s: %s', q ->> 'question', q ->> 'subject', q ->> 'remark')) ORDER BY i), '[]') FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))
-		|| jsonb_build_array(jsonb_build_object('item', 'call', 'detail', call)));
+	RETURN jsonb_build_object('options', options, 'report', (SELECT coalesce(jsonb_agg(jsonb_build_object('item', 'open', 'detail', agentcrm.filled(format('%s %s: %s', q ->> 'question', q ->> 'subject', q ->> 'remark'), ' ')) ORDER BY i), '[]') FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))
+		|| jsonb_build_array(jsonb_build_object('item', 'call', 'detail', agentcrm.filled(call, '(?<=,) (?=[a-z_]+ => )', '    '))));
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_best(text, jsonb, name[], boolean) IS 'Internal: arguments of the best proposal; refuses, with the call to make, while a question is open';
 
@@ -116,7 +116,7 @@ CREATE FUNCTION agentcrm.attach_answers(asked jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT string_agg(concat_ws(E'\n  ', q ->> 'question',
 		(SELECT string_agg(format('%s: %s orders, amount %s, %s to %s: %s', coalesce(v ->> 'label', v ->> 'value', 'NULL'), v ->> 'orders', round((v ->> 'amount')::numeric, 2), left(v ->> 'first', 10), left(v ->> 'last', 10),
-			CASE WHEN v ->> 'reading' IN ('sale', 'open', 'unknown') THEN 'counts' ELSE 'left out' END || ' (' || (v ->> 'reading') || ')' || coalesce(format('; %s %% carried out', round(100 * (v ->> 'done')::numeric)), '')), E'\n  ' ORDER BY k) FROM jsonb_array_elements(q -> 'values') WITH ORDINALITY AS c(v, k) WHERE v ->> 'orders' IS NOT NULL),
+			CASE WHEN v ->> 'reading' IN ('sale', 'open', 'unknown') THEN 'counts' ELSE 'left out' END || ' (' || (v ->> 'reading') || ')' || coalesce('; ' || round(100 * (v ->> 'done')::numeric) || ' % carried out', '')), E'\n  ' ORDER BY k) FROM jsonb_array_elements(q -> 'values') WITH ORDINALITY AS c(v, k) WHERE v ->> 'orders' IS NOT NULL),
 		'in the call: ' || (q ->> 'argument') || coalesce(' => ' || quote_literal(q ->> 'answer'), ' is not given'),
 		(SELECT string_agg('or: ' || CASE WHEN e ~ '^SELECT' THEN e ELSE (q ->> 'argument') || ' => ' || quote_literal(e) END, E'\n  ') FROM jsonb_array_elements_text(q -> 'alternatives') e)), E'\n' ORDER BY i)
 	FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i)
