@@ -258,7 +258,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			(6, 'dates', format('%s to %s', counted ->> 'first', counted ->> 'last'))) AS c(i, k, v)
 		WHERE counted ? 'report' AND (k <> 'returns' OR (counted ->> 'return_lines')::bigint > 0)
 		UNION ALL
-		SELECT 6, i, 'remark', CASE WHEN counted ? 'report' THEN agentcrm.filled(r, ' ') ELSE r END FROM jsonb_array_elements_text(counted -> 'remarks') WITH ORDINALITY AS a(r, i)
+		SELECT 6, i, 'remark', CASE WHEN counted ? 'report' THEN concat_ws(E'\n', agentcrm.filled(regexp_replace(r, ' CREATE INDEX .*', ''), ' '), substring(r FROM 'CREATE INDEX .*')) ELSE r END FROM jsonb_array_elements_text(counted -> 'remarks') WITH ORDINALITY AS a(r, i)
 	) AS v(section, no, item, detail)
 	ORDER BY v.section, v.no
 $$;
