@@ -103,7 +103,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 				(SELECT min(k) FROM unnest(uniq.cols) k WHERE k NOT IN (SELECT s.col FROM scopes s WHERE s.schema = t.schema)) AS col, cardinality(uniq.cols) AS width
 			FROM uniq JOIN t USING (rel)) AS n WHERE cardinality(n.scope) = n.width - 1 ORDER BY n.rel, n.col, n.width),
 	keyed AS MATERIALIZED (	-- tables and a single column that could be referred to, and in whose company
-		SELECT t.rel, t.schema, t.plain, t.words, c.col, c.plain AS key_plain, c.family, t.barred, c.is_key OR u.rel IS NOT NULL AS is_key, CASE WHEN NOT c.is_key THEN u.scope ELSE '{}' END AS scope
+		SELECT t.rel, t.schema, t.plain, t.words, c.col, c.plain AS key_plain, c.family, t.barred, c.is_key OR u.rel IS NOT NULL AS is_key, CASE WHEN NOT c.is_key THEN coalesce(u.scope, '{}') ELSE '{}' END AS scope
 		FROM t JOIN c ON c.rel = t.rel LEFT JOIN natural_keys u ON u.rel = c.rel AND u.col = c.col AND c.family IN ('int', 'text', 'uuid') AND NOT c.words && '{qty,price,total}' AND c.plain !~ 'mail|phone|hash|token|slug|url'
 		WHERE c.is_key OR u.rel IS NOT NULL OR c.in_key AND cardinality(t.key) = 2 AND c.plain ~ '(^|_)id$'
 			OR t.key IS NULL AND (c.plain ~ '^(id|code|nr|no|rowid)$' OR c.attnum = 1 AND c.plain ~ '(id|no|nr|num|number|key|code|nummer)$' OR c.attnum <= 3 AND c.plain ~ '(id|no|nr|num|key|code)$' AND c.stem = agentcrm.propose_stem(t.plain))),
