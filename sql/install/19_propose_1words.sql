@@ -103,6 +103,8 @@ CREATE FUNCTION agentcrm.propose_reading(value text, company text[] DEFAULT '{}'
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE
 		WHEN v ~ '^(dr|d|na|ip)$|draft|cart|basket|incompl|brouillon|entwurf|borrador|bozza|rascunho|concept|szkic|chernov|cernov|template|wish|abandon|temporar|parked|unconf|not_conf|unbest|tmp|prepar' THEN 'draft'
+		WHEN v ~ 'recurring|template' THEN 'draft'
+		WHEN v ~ '^(vendor_)?bills?$' AND company && '{invoice,invoices}' THEN 'purchase'
 		WHEN v ~ '^q$|quot|offer|angebot|devis|presup|cotiz|estim|propos|preventiv|predloz|oferta|rfq|inquir|anfrage|orcament' THEN 'quote'
 		WHEN v = 'sent' AND company && '{sale,sales,sold,confirmed,ordered,done}' THEN 'quote'
 		WHEN v ~ 'partial' THEN 'sale'

@@ -36,20 +36,24 @@ BEGIN
 				WHEN 'client' THEN CASE WHEN t.words && '{client}' THEN 3 WHEN t.words && '{client2}' THEN 1.5 WHEN t.words && '{user}' THEN 1 ELSE -3 END
 					+ CASE WHEN c.words && '{client}' THEN 2 ELSE 0 END + CASE WHEN k.rel = o OR o IS NULL THEN 1 ELSE 0 END
 					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to' THEN 2.5 WHEN c.plain ~ 'bill_to' THEN 0.5 ELSE 0 END
-					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib|contact' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
+					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
 					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
-					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'location|address|contact|(^|_)site' THEN 1.5 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
+					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'location|address|(^|_)site' OR t.plain ~ 'contact' AND v.on_the_way THEN 1.5 ELSE 0 END - CASE WHEN c.plain ~ 'contact' AND v.on_the_way THEN 4 ELSE 0 END - CASE WHEN k.how = 'name' AND k.target_cols <> coalesce(t.key, k.target_cols) THEN 0.6 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
 					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
-				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
+				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END - CASE WHEN k.how = 'name' AND k.target_cols <> coalesce(t.key, k.target_cols) THEN 0.6 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
 					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
 				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 WHEN t.plain ~ 'person|people|contact|part(y|ner)$' AND c.words && '{rep}' THEN 1 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
 					+ CASE WHEN c.plain ~ 'sales|rep|seller|verkauf|vertret|vend|commerc|agent' THEN 1 ELSE 0 END - CASE WHEN c.plain ~ 'creat|author|updat|modif|write|approv|cancel|valid|pack|pick|driver|cashier|cloture' THEN 2.5 ELSE 0 END
 			END AS points
 		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)],
+			LATERAL (SELECT EXISTS (SELECT FROM unnest(links) y JOIN unnest(tables) z ON z.rel = y.target WHERE y.rel = k.target AND y.target <> k.target AND z.words && '{client,client2}' AND NOT z.words && '{other}') AS on_the_way) AS v,
 			LATERAL (SELECT (v ->> 'n')::numeric AS n, (v -> c.col ->> 'distinct')::numeric AS different, (v -> c.col ->> 'filled')::numeric AS filled FROM (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS y) AS p
 		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC, k.how = 'foreign key' DESC, c.attnum, k.target LIMIT 6
 	LOOP
 		CONTINUE WHEN w.points < CASE role WHEN 'client' THEN 1 WHEN 'product' THEN 1.5 ELSE 2.5 END;
+		-- an order has one client
+		CONTINUE WHEN role = 'client' AND w.at = 'l' AND o IS NOT NULL AND agentcrm.propose_ask(format('SELECT to_jsonb(max(n) > 1) FROM (SELECT count(DISTINCT %s) AS n FROM %s GROUP BY %s) AS s',
+			agentcrm.sql_key('l', (w.link).cols), m ->> 'source', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')))) = 'true';
 		alias := w.at;
 		rel := (w.link).rel;
 		cols := (w.link).cols;

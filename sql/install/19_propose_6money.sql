@@ -74,13 +74,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		WHERE k.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND k.family IN ('int', 'num', 'float', 'money') AND NOT k.in_key AND k.plain !~ '(^|_)id$|_id$|percent|pct' AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}'))
 			AND k.col IS DISTINCT FROM m ->> 'quantity_column'),
 	total AS (
-		SELECT 'total' AS kind, expression, col, CASE WHEN is_price THEN 0 ELSE 3.5 END + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.2 ELSE 0 END
+		SELECT 'total' AS kind, expression, col, CASE WHEN is_price THEN 0 ELSE 3.5 END + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.5 ELSE 0 END
 				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END - CASE WHEN words && '{discount}' THEN 1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
 		FROM c WHERE (words && '{total}' AND NOT is_price OR words @> '{price,net}' AND plain !~ 'unit|einzel|stuck') AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less')
 			AND coalesce((profile ->> 'filled')::numeric, 1) > 0.5 * coalesce(n, 0) ORDER BY prior DESC, attnum LIMIT 5),
 	price AS (
 		SELECT * FROM (
-			SELECT expression, col, words, family, plain, is_price, attnum::int, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END - CASE WHEN plain ~ 'initial|original' THEN 0.3 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}'
+			SELECT expression, col, words, family, plain, is_price, attnum::int, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END - CASE WHEN plain ~ 'initial|original' THEN 0.3 ELSE 0 END + CASE WHEN plain ~ 'final|actual|sold|sell|effective|agreed|charged' THEN 0.3 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}'
 			UNION ALL	-- what the line refers to holds the price
 			SELECT format('(SELECT x.%I FROM %s AS x WHERE x.%I = l.%I)', k.col, agentcrm.relation_name(k.rel), m ->> 'twin_key', m ->> 'twin_column'), k.col, k.words, k.family, k.plain, true, 1000 + k.attnum, 0.2 - CASE WHEN k.words && '{price_bad}' THEN 1.5 ELSE 0 END
 			FROM unnest(columns) k WHERE k.rel = (m ->> 'twin')::oid AND k.family IN ('int', 'num', 'float', 'money') AND k.words && '{price}' AND NOT k.words && '{qty,tax,discount}') AS p
@@ -114,6 +114,48 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			WHERE words && '{tax}' AND NOT words && '{net,gross,total,price}' AND family IN ('num', 'float') AND (profile ->> 'max')::numeric BETWEEN 0.001 AND 100 ORDER BY attnum LIMIT 1))
 $$;
 COMMENT ON FUNCTION agentcrm.propose_amounts(jsonb, agentcrm.propose_column[]) IS 'Internal: expressions that could be the net amount, totals of the header, and the tax of a line';
+
+-- Whether a line's discount is in its total already: then the same product costs less where there is one.
+CREATE FUNCTION agentcrm.propose_discounted(m jsonb, columns agentcrm.propose_column[], chosen jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d agentcrm.propose_column;
+	seen jsonb;
+BEGIN
+	SELECT c.* INTO d FROM unnest(columns) c WHERE c.rel = (m ->> 'l')::oid AND c.words && '{discount}' AND NOT c.words && '{net,gross,qty,tax}' AND c.family IN ('int', 'num', 'float') AND c.plain !~ 'percent|pct|prozent|rate|type|code|_id$|unit|discounted|after|before|less'
+		AND (m -> 'profiles' -> 'l' -> c.col ->> 'max')::numeric > 0 AND (c.words && '{base}') = (chosen ->> 'base')::boolean ORDER BY c.attnum LIMIT 1;
+	IF d.col IS NULL OR chosen ->> 'kind' <> 'total' OR m ->> 'quantity' = '1' OR m ->> 'product_column' IS NULL OR m ->> 'source' IS NULL THEN
+		RETURN NULL;
+	END IF;
+	seen := agentcrm.propose_ask(format('WITH s AS (SELECT %s AS p, (%s)::numeric AS a, (%s)::numeric AS q, coalesce(%s, 0) AS d FROM %s LIMIT 20000), f AS (SELECT p, avg(a / q) AS u FROM s WHERE d = 0 AND q > 0 AND a > 0 GROUP BY p), r AS (SELECT a / q / u AS ratio, (a - d) / a AS rest FROM s JOIN f USING (p) WHERE d > 0 AND q > 0 AND a > d)
+		SELECT jsonb_build_object(''n'', count(*), ''ratio'', percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio), ''rest'', percentile_cont(0.5) WITHIN GROUP (ORDER BY rest)) FROM r', m ->> 'product_column', chosen ->> 'expression', m ->> 'quantity', agentcrm.propose_number('l', d), m ->> 'source'));
+	IF (seen ->> 'n')::int >= 5 AND abs((seen ->> 'ratio')::numeric - 1) < 0.3 * (1 - (seen ->> 'rest')::numeric) THEN
+		RETURN format('%s - coalesce(%s, 0)', chosen ->> 'expression', agentcrm.propose_number('l', d));
+	END IF;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_discounted(jsonb, agentcrm.propose_column[], jsonb) IS 'Internal: a total less its discount, where that is still in it';
+
+/*
+ * What the rate does to amounts, by the prices of the same products at another
+ * rate: nothing (they are in base currency), or they are to be divided or
+ * multiplied by it.  NULL where too little tells.
+ */
+CREATE FUNCTION agentcrm.propose_rate_use(m jsonb, rate text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	seen jsonb;
+BEGIN
+	IF m ->> 'source' IS NULL OR m ->> 'product_column' IS NULL THEN
+		RETURN NULL;
+	END IF;
+	seen := agentcrm.propose_ask(format('WITH s AS (SELECT %s AS p, (%s)::numeric AS a, (%s)::numeric AS q, (%s)::numeric AS r FROM %s LIMIT 20000), f AS (SELECT p, percentile_cont(0.5) WITHIN GROUP (ORDER BY a / q) AS u FROM s WHERE r = 1 AND q > 0 AND a > 0 GROUP BY p), d AS (SELECT ln(a / q / f.u::numeric) AS x, ln(r) AS r FROM s JOIN f USING (p) WHERE s.r <> 1 AND s.r > 0 AND q > 0 AND a > 0)
+		SELECT jsonb_build_object(''n'', CASE WHEN (SELECT count(DISTINCT round(u::numeric, 4)) FROM f) >= 3 THEN count(*) ELSE 0 END, ''size'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(r)), ''as_is'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x)), ''divide'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x - r)), ''multiply'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x + r))) FROM d',
+		m ->> 'product_column', m ->> 'amount', m ->> 'quantity', rate, m ->> 'source'));
+	RETURN (SELECT CASE WHEN (seen ->> 'n')::int >= 5 AND (seen ->> 'size')::numeric > 0.02 AND (array_agg(d ORDER BY d))[1] < 0.4 * (seen ->> 'size')::numeric THEN (array_agg(k ORDER BY d))[1] END
+		FROM (SELECT k, (seen ->> k)::numeric AS d FROM unnest('{as_is,divide,multiply}'::text[]) k) AS u);
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_rate_use(jsonb, text) IS 'Internal: as_is, divide or multiply, by the prices of the same products';
 
 /*
  * One read of the sample settles it: an amount that agrees with quantity x price
@@ -188,6 +230,11 @@ BEGIN
 			chosen := whole || jsonb_build_object('i', chosen -> 'i');
 			m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, whole ->> 'expression', (m ->> 'amount_score')::numeric + 0.5, 'without what was cancelled, which the total holds, too'));
 		END IF;
+	END IF;
+	expression := agentcrm.propose_discounted(m, columns, chosen);
+	IF expression IS NOT NULL THEN
+		chosen := chosen || jsonb_build_object('expression', expression);
+		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, expression, (m ->> 'amount_score')::numeric + 0.5, 'its discount comes off: discounted lines have the price that the same products have without'));
 	END IF;
 	expression := chosen ->> 'expression';
 	IF chosen ->> 'gross' = 'true' THEN
@@ -294,6 +341,9 @@ DECLARE
 	amount text := m ->> 'amount';
 	bare text := CASE WHEN amount ~ '^[a-z]\.("[^"]*"|\w+)(::numeric)?$' THEN amount ELSE '(' || amount || ')' END;
 	by_rate text;
+	factor text;
+	use text;
+	answers text[];
 	rates jsonb;
 BEGIN
 	SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile INTO currency FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
@@ -304,17 +354,22 @@ BEGIN
 	SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile INTO rate FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
 	WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.words && '{rate}' AND c.family IN ('num', 'float', 'int') AND c.plain ~ 'curr|exchang|conver|kurs|^tx$|_tx$|taux|cambio|fx|wahrung|^rate$' AND NOT c.words && '{tax,discount}'
 		AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int > 1 ORDER BY x.alias DESC, c.attnum LIMIT 1;
-	m := m || jsonb_build_object('currency', jsonb_build_object('column', format('%s.%I', currency.alias, currency.col), 'n', currency.profile -> 'distinct', 'as_is', amount));
+	m := m || jsonb_build_object('currency', jsonb_build_object('column', format('%s.%I', currency.alias, currency.col), 'n', currency.profile -> 'distinct'));
 	IF rate.col IS NOT NULL THEN
-		by_rate := CASE WHEN rate.plain ~ 'exchange|conver|kurs|cambio' THEN format('%s * coalesce(%s, 1)', bare, agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col)))
-			ELSE format('%s / coalesce(nullif(%s, 0), 1)', bare, agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col))) END;
-		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('other', CASE WHEN by_rate ~ '\* coalesce' THEN format('%s / nullif(%s.%I, 0)', bare, rate.alias, rate.col) ELSE format('%s * %s.%I', bare, rate.alias, rate.col) END)),
-			jsonb_build_object('amount', by_rate), agentcrm.propose_role('amount', rate.rel, by_rate, (m ->> 'amount_score')::numeric + 0.5, format('%s different values in %s.%I; rates %s to %s in %I', currency.profile ->> 'distinct', currency.alias, currency.col, rate.profile ->> 'min', rate.profile ->> 'max', rate.col)));
+		factor := agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col));
+		use := agentcrm.propose_rate_use(m, factor);
+		answers := ARRAY[format('%s / coalesce(nullif(%s, 0), 1)', bare, factor), format('%s * coalesce(%s, 1)', bare, factor), amount];
+		by_rate := answers[CASE coalesce(use, CASE WHEN rate.plain ~ 'exchange|conver|kurs|cambio' THEN 'multiply' ELSE 'divide' END) WHEN 'divide' THEN 1 WHEN 'multiply' THEN 2 ELSE 3 END];
+		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
+			jsonb_build_object('amount', by_rate), agentcrm.propose_role('amount', rate.rel, by_rate, (m ->> 'amount_score')::numeric + 0.5, format('%s different values in %s.%I; rates %s to %s in %I', currency.profile ->> 'distinct', currency.alias, currency.col, rate.profile ->> 'min', rate.profile ->> 'max', rate.col)
+				|| CASE use WHEN 'as_is' THEN '; the same products have the same prices at every rate' WHEN 'divide' THEN '; prices of the same products rise with it' WHEN 'multiply' THEN '; prices of the same products fall with it' ELSE '' END));
 	ELSE
 		rates := agentcrm.propose_rates(m, currency.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = currency.rel AND c.col = currency.col), tables, columns);
 		IF rates IS NOT NULL THEN
-			by_rate := format('%s * %s', bare, rates ->> 'rate');
-			m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('other', format('%s / %s', bare, rates ->> 'rate'))),
+			use := agentcrm.propose_rate_use(m, rates ->> 'rate');
+			answers := ARRAY[format('%s / %s', bare, rates ->> 'rate'), format('%s * %s', bare, rates ->> 'rate'), amount];
+			by_rate := answers[CASE use WHEN 'divide' THEN 1 WHEN 'as_is' THEN 3 ELSE 2 END];
+			m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
 				jsonb_build_object('amount', by_rate, 'watch', coalesce(m -> 'options' -> 'watch', '{}') || (rates -> 'watch')), agentcrm.propose_role('amount', (rates ->> 'rel')::oid, by_rate, (m ->> 'amount_score')::numeric + 0.5,
 				format('%s different values in %s.%I; the latest rate of %s by the order''s day', currency.profile ->> 'distinct', currency.alias, currency.col, rates ->> 'table')));
 		END IF;

@@ -27,6 +27,7 @@ BEGIN
 		WHERE l.rel = c.rel AND l.cols = ARRAY[c.col] AND t.pages <= 100 AND t.n_rows <= 500 AND (l.how = 'foreign key' OR l.score >= 0.6) ORDER BY l.score DESC LIMIT 2
 	LOOP
 		SELECT quote_ident(a.col) INTO label FROM unnest(columns) a WHERE a.rel = k.target AND a.family IN ('text', 'json') AND a.col <> ALL (k.target_cols)
+			AND agentcrm.propose_ask(format('SELECT to_jsonb(count(DISTINCT %I::text) > 1 OR count(*) <= 1) FROM %s', a.col, k.named)) = 'true'
 		ORDER BY a.plain ~ '(^|_)(code|name|key|slug|identifier|machine)' DESC, a.plain ~ 'name|label|title|nom|bezeich|descr' DESC, a.attnum LIMIT 1;
 		IF label IS NULL OR label ~ 'colou?r|icon|css|style|template' THEN	-- what it is called stands in a table of translations
 			SELECT format('(SELECT l.%I FROM %s AS l WHERE l.%I = s.%I ORDER BY 1 LIMIT 1)', a.col, t.named, l.cols[1], l.target_cols[1]) INTO label FROM unnest(links) l JOIN unnest(tables) t ON t.rel = l.rel JOIN unnest(columns) a ON a.rel = l.rel
@@ -50,7 +51,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH c AS (
 		SELECT k.*, x.alias, (m -> 'profiles' -> x.alias ->> 'n')::bigint AS n, m -> 'profiles' -> x.alias -> k.col AS p,
 			k.plain ~ 'cancel|void|storn|annul|reject|(^|_)lost|otmen|odrzuc' AS gone,
-			k.plain ~ 'ship|deliver|dispatch|invoic|fulfil|paid|(^|_)pay(ment|ed)|complet|clos|pick|(^|_)bill|liefer|rechnung|faktur|fatur|factur|fattur|livr|entreg|sped|wysl|otgruz|dostav|oplat|zaplat' AS done
+			k.plain ~ 'ship|deliver|di?e?spatch|(^|_)sent(_|$)|served|invoic|fulfil|paid|(^|_)pay(ment|ed)|complet|clos|pick|(^|_)bill|liefer|rechnung|faktur|fatur|factur|fattur|livr|entreg|sped|wysl|otgruz|dostav|oplat|zaplat' AS done
 		FROM unnest(columns) k, LATERAL (SELECT CASE WHEN k.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
 		WHERE k.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND NOT k.is_key AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'okey'), '{}'))
 			AND k.plain !~ 'due|request|require|promis|expect|plan|estimat|wunsch|status|state|address|addr|method|name|_to(_|$)|street|city|zip|country|phone|mail|cost|fee|via|terms|type|remain|open|balance|customer|client|cust|account|party|partner|freight|charge|tax'),
@@ -259,7 +260,7 @@ BEGIN
 			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
-		ELSIF f.family <> 'time' AND f.alias = m ->> 'base' AND f.plain ~ '^(is_)?(posted|confirmed|validated|submitted|completed|finali[sz]ed|placed|booked|so_?trx|sales?|sold|confirme|valide|confirmado|bestatigt|gebucht|proveden|is_sales_order)(_flag|_transaction)?$' THEN
+		ELSIF f.family <> 'time' AND f.alias = m ->> 'base' AND f.plain ~ '^(is_)?(posted|confirmed|valid(ated)?|submitted|completed|finali[sz]ed|placed|booked|so_?trx|sales?|sold|confirme|valide|confirmado|bestatigt|gebucht|proveden|is_sales_order)(_flag|_transaction)?$' THEN
 			condition := yes;
 			fraction := (agentcrm.propose_ask(format('SELECT to_jsonb(avg(CASE WHEN %s THEN 1.0 ELSE 0 END)) FROM %s', condition, m ->> 'source')) #>> '{}')::numeric;
 			IF fraction IS NULL OR fraction < 0.3 THEN
@@ -362,11 +363,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_lines_within(jsonb, agentcrm.propose_column[]) IS 'Internal: lines that are part of others';
 
--- Lines that are no sale of a product: without one (sections, freight), or cancelled by themselves.
-CREATE FUNCTION agentcrm.propose_line_ok(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+-- Lines of older versions, within others, or cancelled by themselves.
+CREATE FUNCTION agentcrm.propose_lines_left(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	bare jsonb;
 	c agentcrm.propose_column;
 	seen jsonb;
 	out_values text[];
@@ -374,18 +374,6 @@ DECLARE
 	sales text := coalesce(m -> 'options' ->> 'is_sale', 'true');
 	versions record;
 BEGIN
-	IF m ->> 'l' IS NULL OR m ->> 'source' IS NULL THEN
-		RETURN m;
-	END IF;
-	IF m ->> 'product_column' ~ '^(nullif\()?l\.' THEN
-		bare := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''bare'', count(*) FILTER (WHERE none), ''amount'', sum(amount) FILTER (WHERE none), ''total'', sum(abs(amount))) FROM (SELECT %s IS NULL AS none, %s AS amount FROM %s WHERE %s) AS s', m ->> 'product_column', m ->> 'amount', m ->> 'source', sales));
-		IF (bare ->> 'bare')::bigint > 0 AND (bare ->> 'bare')::bigint < (bare ->> 'n')::bigint THEN
-			condition := (m ->> 'product_column') || ' IS NOT NULL';
-			m := agentcrm.propose_and(m, condition, 'line_ok');
-			m := agentcrm.propose_ask_question(m, 'do lines without a product count?', 'line_ok', abs(coalesce((bare ->> 'amount')::numeric, 0)) > 0.01 * coalesce((bare ->> 'total')::numeric, 0), m ->> 'product_column',
-				format('%s of %s sampled lines name none, amount %s: texts, freight or charges', bare ->> 'bare', bare ->> 'n', round((bare ->> 'amount')::numeric, 2)), condition, '{true}');
-		END IF;
-	END IF;
 	m := agentcrm.propose_lines_within(m, columns);
 	IF m ->> 'o' IS NULL THEN
 		RETURN m;
@@ -407,5 +395,38 @@ BEGIN
 		END IF;
 	END LOOP;
 	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_lines_left(jsonb, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: which lines count, of those that name a product';
+
+-- Lines that are no sale of a product: without one (sections, freight), or cancelled by themselves.
+CREATE FUNCTION agentcrm.propose_line_ok(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	bare jsonb;
+	c agentcrm.propose_column;
+	condition text;
+	sales text := coalesce(m -> 'options' ->> 'is_sale', 'true');
+BEGIN
+	IF m ->> 'l' IS NULL OR m ->> 'source' IS NULL THEN
+		RETURN m;
+	END IF;
+	IF m ->> 'product_column' ~ '^(nullif\()?l\.' THEN
+		bare := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''bare'', count(*) FILTER (WHERE none), ''amount'', sum(amount) FILTER (WHERE none), ''total'', sum(abs(amount))) FROM (SELECT %s IS NULL AS none, %s AS amount FROM %s WHERE %s) AS s', m ->> 'product_column', m ->> 'amount', m ->> 'source', sales));
+		IF (bare ->> 'bare')::bigint > 0 AND (bare ->> 'bare')::bigint < (bare ->> 'n')::bigint THEN
+			condition := (m ->> 'product_column') || ' IS NOT NULL';
+			-- a deleted product is still called by its number
+			SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = (m ->> 'l')::oid AND a.family = 'text' AND (a.words && '{product}' AND a.plain !~ 'type|categ|group|class|unit|desc' OR a.plain ~ '^(upc|model|reference|article)$') AND strpos(m ->> 'product_column', format('l.%I', a.col)) = 0
+			ORDER BY a.plain ~ 'sku|ean|upc|(^|_)(no|nr|num|number|code|ref)(_|$)' DESC, a.attnum LIMIT 1;
+			IF c.col IS NOT NULL AND agentcrm.propose_ask(format('SELECT to_jsonb(avg(CASE WHEN l.%1$I <> '''' AND EXISTS (SELECT FROM %2$s WHERE k.%1$I = l.%1$I AND %3$s IS NOT NULL LIMIT 1) THEN 1 ELSE 0 END) >= 0.8) FROM (SELECT l.* FROM %4$s WHERE %5$s IS NULL LIMIT 200) AS l',
+					c.col, agentcrm.propose_from(tables, c.rel, 'k', 300), replace(m ->> 'product_column', 'l.', 'k.'), m ->> 'source', m ->> 'product_column')) = 'true' THEN
+				RETURN agentcrm.propose_lines_left(agentcrm.propose_ask_question(m, 'do lines without a product count?', 'line_ok', false, m ->> 'product_column',
+					format('%s of %s sampled lines name none, but %I names products of other lines: deleted ones', bare ->> 'bare', bare ->> 'n', c.col)), tables, columns);
+			END IF;
+			m := agentcrm.propose_and(m, condition, 'line_ok');
+			m := agentcrm.propose_ask_question(m, 'do lines without a product count?', 'line_ok', abs(coalesce((bare ->> 'amount')::numeric, 0)) > 0.01 * coalesce((bare ->> 'total')::numeric, 0), m ->> 'product_column',
+				format('%s of %s sampled lines name none, amount %s: texts, freight or charges', bare ->> 'bare', bare ->> 'n', round((bare ->> 'amount')::numeric, 2)), condition, '{true}');
+		END IF;
+	END IF;
+	RETURN agentcrm.propose_lines_left(m, tables, columns);
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_line_ok(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: which lines count';

@@ -80,8 +80,8 @@ BEGIN
 		m := agentcrm.propose_ask_question(m, 'are amounts cents?', 'amount', (m -> 'cents' ->> 'certain')::boolean IS NOT TRUE, m -> 'cents' ->> 'whole', 'whole numbers in an integer column', m -> 'options' ->> 'amount', ARRAY[m -> 'cents' ->> 'whole']);
 	END IF;
 	IF m ? 'currency' THEN
-		m := agentcrm.propose_ask_question(m, 'which amount is in base currency?', 'amount', true, m -> 'currency' ->> 'column', format('%s currencies in the sample', m -> 'currency' ->> 'n') || CASE WHEN m -> 'currency' ? 'other' THEN '' ELSE ', and no rate was found' END,
-			m -> 'options' ->> 'amount', array_remove(ARRAY[m -> 'currency' ->> 'other', m -> 'currency' ->> 'as_is'], NULL));
+		m := agentcrm.propose_ask_question(m, 'which amount is in base currency?', 'amount', true, m -> 'currency' ->> 'column', format('%s currencies in the sample', m -> 'currency' ->> 'n') || CASE WHEN m -> 'currency' ? 'others' THEN coalesce('; ' || (m -> 'currency' ->> 'how'), '') ELSE ', and no rate was found' END,
+			m -> 'options' ->> 'amount', coalesce(agentcrm.part_array(m -> 'currency', 'others'), '{}'));
 	END IF;
 	IF m ? 'units' THEN
 		m := agentcrm.propose_ask_question(m, 'in which unit are quantities?', 'quantity', true, m -> 'units' ->> 'column', format('lines in units of %s sizes, which %s gives', m -> 'units' ->> 'n', m -> 'units' ->> 'table'),
