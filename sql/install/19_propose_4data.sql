@@ -69,6 +69,40 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_profile(agentcrm.propose_table[], agentcrm.propose_column[], oid) IS 'Internal: per column of a sample: values, distinct values, lowest, highest';
 
+/*
+ * Lines whose header no name leads to (trans_id, parent): a table of documents of
+ * clients, each of whose rows has lines, and no line is without.
+ */
+CREATE FUNCTION agentcrm.propose_unnamed(tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS agentcrm.propose_link[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	found agentcrm.propose_link[] := '{}';
+	x record;
+	seen record;
+BEGIN
+	FOR x IN
+		WITH client AS MATERIALIZED (	-- documents: of a client, at a time
+			SELECT t.*, f.family FROM unnest(tables) t JOIN unnest(columns) f ON f.rel = t.rel AND f.is_key AND f.col = t.key[1] WHERE t.barred IS NULL AND cardinality(t.key) = 1 AND t.n_rows > 0 AND NOT t.words && '{client,product,other,line}'
+				AND (t.rel IN (SELECT k.rel FROM unnest(links) k JOIN unnest(tables) p ON p.rel = k.target WHERE p.words && '{client,client2}') OR t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{client}'))
+				AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.family = 'time')),
+		line AS MATERIALIZED (
+			SELECT t.* FROM unnest(tables) t WHERE t.barred IS NULL AND t.words && '{line}' AND t.words && '{order,invoice,doc}' AND NOT t.words && '{other}' AND t.n_rows > 0 AND t.pages <= 3000
+				AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{qty}') AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{price,total}')
+				AND NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = t.rel AND k.target IN (SELECT rel FROM client WHERE words && '{order,invoice,doc}') AND (k.how = 'foreign key' OR k.score >= 0.65)))
+		SELECT l.rel, c.col, o.rel AS target, o.key, l.named, o.n_rows FROM line l JOIN unnest(columns) c ON c.rel = l.rel AND c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND NOT c.words && '{qty,price,total,product,client,type,status}' AND c.plain ~ '(id|no|nr|num|key|ref|number|parent|code)$'
+			JOIN client o ON o.schema = l.schema AND o.family = c.family AND o.rel <> l.rel AND o.n_rows BETWEEN l.n_rows / 60 AND l.n_rows * 1.5
+		WHERE NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = l.rel AND k.cols = ARRAY[c.col] AND (k.target = o.rel OR k.how = 'foreign key')) ORDER BY l.rel, c.attnum, o.rel LIMIT 12
+	LOOP
+		SELECT * INTO seen FROM agentcrm.propose_overlap(tables, (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0)::agentcrm.propose_link);
+		CONTINUE WHEN seen.hits < seen.asked OR coalesce(seen.asked, 0) < 3;
+		IF (agentcrm.propose_ask(format('SELECT to_jsonb(count(DISTINCT %I)) FROM %s', x.col, x.named)) #>> '{}')::bigint BETWEEN 0.7 * x.n_rows AND 1.3 * x.n_rows THEN
+			found := found || (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0.7)::agentcrm.propose_link;
+		END IF;
+	END LOOP;
+	RETURN found;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_unnamed(agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: references of lines to headers that values alone tell';
+
 -- Of up to 200 values that a reference takes, how many are there.  NULL where that would need a scan of a large table.
 CREATE FUNCTION agentcrm.propose_overlap(tables agentcrm.propose_table[], link agentcrm.propose_link, OUT asked bigint, OUT hits bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -181,7 +181,7 @@ DECLARE
 	expression text;
 BEGIN
 	IF n = 0 THEN
-		RETURN agentcrm.propose_add(m || '{"amount_score": -5}', '{"amount": "0"}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, '0', -5, 'no column looks like an amount'));
+		RETURN agentcrm.propose_add(m || '{"amount_score": -5, "amount": "0"}', '{"amount": "0"}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, '0', -5, 'no column looks like an amount'));
 	END IF;
 	IF m ->> 'source' IS NOT NULL THEN
 		seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s FROM %s LIMIT 20000) AS s',
@@ -192,7 +192,7 @@ BEGIN
 		IF (m ->> 'whole')::boolean AND jsonb_array_length(heads) > 0 THEN
 			sums := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s, %s FROM %s GROUP BY %s) AS s',
 				(SELECT string_agg(format('jsonb_build_object(''h%1$s_%2$s'', count(*) FILTER (WHERE %3$s))', j, i, concat_ws(' OR ', format(near, 'e' || i, 'h' || j), CASE WHEN found ->> 'taxed' IS NOT NULL THEN format(near, 'g' || i, 'h' || j) END)), ' || ') FROM generate_series(1, n) i, generate_series(1, jsonb_array_length(heads)) j),
-				(SELECT string_agg(format('sum((%s)::numeric) AS e%s', a ->> 'expression', i) || coalesce(format(', sum((%s) * %s) AS g%s', a ->> 'expression', found ->> 'taxed', i), ''), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)),
+				(SELECT string_agg(format('sum((%s)::numeric) AS e%s', a ->> 'expression', i) || CASE WHEN found ->> 'taxed' IS NOT NULL THEN format(', sum((%s) * %s) AS g%s', a ->> 'expression', found ->> 'taxed', i) ELSE '' END, ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)),
 				(SELECT string_agg(format('min((%s)::numeric) AS h%s', h ->> 'expression', j), ', ') FROM jsonb_array_elements(heads) WITH ORDINALITY AS x(h, j)), m ->> 'source', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')))), '{}');
 		END IF;
 	END IF;
