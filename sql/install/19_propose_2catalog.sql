@@ -19,11 +19,18 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.propose_key(oid) IS 'Internal: columns that identify a row, by index';
 
+-- The first words of a comment, read as a name is: what a table or column is called by those who made it.
+CREATE FUNCTION agentcrm.propose_said(comment text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT nullif(agentcrm.propose_plain(substring(comment FROM '^[^.,;:(/\n]{1,40}')), '')
+$$;
+COMMENT ON FUNCTION agentcrm.propose_said(text) IS 'Internal: a comment''s first words as a name';
+
 -- Tables of the schemas that the caller may read; of a schema called history or the like only where it is asked for.  Partitions and children stand in their parent; what an extension brought is no application's.
 CREATE FUNCTION agentcrm.propose_tables(schemas name[], near name[] DEFAULT '{}') RETURNS agentcrm.propose_table[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH here AS MATERIALIZED (
-		SELECT c.oid, n.nspname, c.relname, c.relkind = 'p' OR c.relhassubclass AS divided, c.reltuples, c.relpages, agentcrm.propose_plain(c.relname) AS plain, n.space
+		SELECT c.oid, n.nspname, c.relname, c.relkind = 'p' OR c.relhassubclass AS divided, c.reltuples, c.relpages, agentcrm.propose_plain(c.relname) AS plain, n.space, agentcrm.propose_said(obj_description(c.oid, 'pg_class')) AS said
 		FROM pg_class c JOIN (SELECT oid, nspname, agentcrm.propose_plain(nspname) AS space FROM pg_namespace OFFSET 0) AS n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
 		AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'agentcrm') AND (schemas IS NULL OR n.nspname = ANY (schemas))
@@ -31,15 +38,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
 		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
 	known AS MATERIALIZED (
-		SELECT * FROM agentcrm.propose_meaning('table', ARRAY(SELECT plain FROM here UNION SELECT space FROM here))),
+		SELECT * FROM agentcrm.propose_meaning('table', ARRAY(SELECT plain FROM here UNION SELECT space FROM here UNION SELECT said FROM here WHERE said IS NOT NULL))),
 	size AS (	-- a partitioned table is as large as its parts
 		SELECT h.oid, CASE WHEN divided THEN agentcrm.estimated_rows(h.oid) WHEN h.reltuples < 0 THEN pg_relation_size(h.oid) / 100 ELSE h.reltuples::bigint END AS n_rows,
 			CASE WHEN divided THEN (SELECT sum(pg_relation_size(t.member)) FROM agentcrm.relation_tree(h.oid) t) ELSE pg_relation_size(h.oid) END / current_setting('block_size')::int AS pages
 		FROM here h)
-	SELECT array_agg((h.oid, format('%I.%I', h.nspname, h.relname), h.nspname, h.plain, coalesce(k.words, '{}'), s.n_rows, s.pages, agentcrm.propose_key(h.oid),
+	SELECT array_agg((h.oid, format('%I.%I', h.nspname, h.relname), h.nspname, h.plain, coalesce(k.words, d.words, '{}'), s.n_rows, s.pages, agentcrm.propose_key(h.oid),
 		CASE WHEN k.words && '{archive}' THEN 'archive, log or staging' WHEN k.words && '{vendor}' AND NOT k.words && '{rep}' THEN 'purchase' WHEN k.words && '{quote}' THEN 'quote or cart'
+			WHEN k.words IS NULL AND d.words && '{vendor,quote,archive}' AND NOT d.words && '{client}' THEN 'by its comment'
 			WHEN schemas IS NULL AND h.nspname <> ALL (near) AND z.words && '{archive,vendor}' THEN 'schema ' || h.nspname END)::agentcrm.propose_table ORDER BY h.oid)
-	FROM here h JOIN size s USING (oid) LEFT JOIN known k ON k.name = h.plain LEFT JOIN known z ON z.name = h.space
+	FROM here h JOIN size s USING (oid) LEFT JOIN known k ON k.name = h.plain LEFT JOIN known d ON d.name = h.said LEFT JOIN known z ON z.name = h.space
 $$;
 COMMENT ON FUNCTION agentcrm.propose_tables(name[], name[]) IS 'Internal: tables of schemas, with what their names may mean';
 
@@ -47,7 +55,7 @@ CREATE FUNCTION agentcrm.propose_columns(tables agentcrm.propose_table[]) RETURN
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET jit = off AS $$
 	WITH here AS MATERIALIZED (
 		SELECT t.rel, t.key, a.attnum, a.attname::text AS col, a.attnotnull, a.atttypmod, a.atttypid,
-			CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS preset
+			CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS preset, agentcrm.propose_said(col_description(a.attrelid, a.attnum)) AS said
 		FROM unnest(tables) t JOIN pg_attribute a ON a.attrelid = t.rel AND a.attnum > 0 AND NOT a.attisdropped
 		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		WHERE has_column_privilege(t.rel, a.attnum, 'SELECT')),
@@ -61,17 +69,36 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	typed AS MATERIALIZED (
 		SELECT atttypid, agentcrm.base_type(atttypid) AS type FROM (SELECT DISTINCT atttypid FROM here) AS d),
 	known AS MATERIALIZED (
-		SELECT * FROM agentcrm.propose_meaning('column', ARRAY(SELECT DISTINCT plain FROM named)))
+		SELECT * FROM agentcrm.propose_meaning('column', ARRAY(SELECT plain FROM named UNION SELECT said FROM here WHERE said IS NOT NULL)))
 	SELECT array_agg((h.rel, h.attnum, h.col, n.plain, n.stem,
 		CASE WHEN y.oid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN 'int' WHEN y.oid IN ('float4'::regtype, 'float8'::regtype) THEN 'float'
 			WHEN y.oid = 'numeric'::regtype THEN CASE WHEN h.atttypmod >= 4 AND (h.atttypmod - 4) & 2047 = 0 THEN 'int' ELSE 'num' END WHEN y.oid = 'money'::regtype THEN 'money'
 			WHEN y.oid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) THEN 'time' WHEN y.oid = 'bool'::regtype THEN 'bool' WHEN y.oid = 'uuid'::regtype THEN 'uuid'
 			WHEN y.oid IN ('json'::regtype, 'jsonb'::regtype) THEN 'json' WHEN y.typtype = 'e' THEN 'enum' WHEN y.typcategory = 'S' THEN 'text' ELSE 'other' END,
-		format_type(y.oid, NULL), coalesce(k.words, '{}'), h.attnotnull, coalesce(h.col = ANY (h.key), false), coalesce(h.key = ARRAY[h.col], false),
+		format_type(y.oid, NULL), coalesce(k.words, x.words, '{}'), h.attnotnull, coalesce(h.col = ANY (h.key), false), coalesce(h.key = ARRAY[h.col], false),
 		substring(h.preset FROM '^\(?''?([^'']*?)''?(?:\)|::.*)?$'))::agentcrm.propose_column ORDER BY h.rel, h.attnum)
-	FROM here h JOIN bare r USING (rel, attnum) JOIN named n USING (bare) JOIN typed b USING (atttypid) JOIN pg_type y ON y.oid = b.type LEFT JOIN known k ON k.name = n.plain
+	FROM here h JOIN bare r USING (rel, attnum) JOIN named n USING (bare) JOIN typed b USING (atttypid) JOIN pg_type y ON y.oid = b.type LEFT JOIN known k ON k.name = n.plain LEFT JOIN known x ON x.name = h.said
 $$;
 COMMENT ON FUNCTION agentcrm.propose_columns(agentcrm.propose_table[]) IS 'Internal: columns of tables, with what their names may mean';
+
+/*
+ * What a table is called may say nothing where what it holds does: a name and an
+ * address, telephone or tax number are somebody's.
+ */
+CREATE FUNCTION agentcrm.propose_parties(tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS agentcrm.propose_table[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+	WITH known AS MATERIALIZED (
+		SELECT rel, count(DISTINCT kind) AS kinds FROM (
+			SELECT c.rel, (regexp_match(c.plain, 'street|strasse|address|addr|adresse|direccion|direc|indirizzo|endereco|jusho|rue$|ulica|city|town|ort$|ville|ciudad|citta|cidade|miasto|plz|zip|postal|postcode|cap$|yubin|phone|tel$|telefon|fono|mail|vat|tax_?(no|id|num)|ust_?id|piva|cnpj|nif$|nip$|inn$|siret|credit|kredit|fido|payment_?terms|country|land$'))[1] AS kind
+			FROM unnest(columns) c WHERE c.family IN ('text', 'int', 'num')) AS k WHERE kind IS NOT NULL GROUP BY rel HAVING count(DISTINCT kind) >= 2),
+	named AS MATERIALIZED (
+		SELECT DISTINCT c.rel FROM unnest(columns) c WHERE c.family = 'text' AND c.plain ~ 'name|nom|naam|nazwa|naimenov|mei$|firma|razao|razon|ragsoc|ragione|title')
+	SELECT array_agg(CASE WHEN k.rel IS NOT NULL AND n.rel IS NOT NULL AND cardinality(t.key) BETWEEN 1 AND 2 AND NOT t.words && '{client,client2,user,rep,product,vendor,order,invoice,line,doc,quote}' AND t.plain !~ 'warehouse|store|shop|depot|lager|supplier|city|country|setting|carrier|shipp|tax|bank|school|branch'
+			AND (NOT t.words && '{other}' OR t.plain ~ '^adress')
+		THEN (t.rel, t.named, t.schema, t.plain, array_remove(t.words, 'other') || '{client2}'::text[], t.n_rows, t.pages, t.key, t.barred)::agentcrm.propose_table ELSE t END ORDER BY t.rel)
+	FROM unnest(tables) t LEFT JOIN known k USING (rel) LEFT JOIN named n USING (rel)
+$$;
+COMMENT ON FUNCTION agentcrm.propose_parties(agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: tables, those of people or companies marked by what they hold';
 
 /*
  * Foreign keys, and what could have been one: a column whose name is another

@@ -184,7 +184,7 @@ BEGIN
 			m := agentcrm.propose_add(m, jsonb_build_object('client_parent', 'c.' || quote_ident(c.col)), agentcrm.propose_role('client_parent', relation, 'c.' || quote_ident(c.col), 2, 'name, and of the key''s type'));
 		END IF;
 	ELSE
-		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND a.family IN ('int', 'text', 'uuid', 'enum') AND a.plain ~ 'categ|group|gruppe|famil|(^|_)class|warengr|gamme|rubr|kategor|segment' ORDER BY a.plain ~ 'categ|kategor' DESC, a.attnum LIMIT 1;
+		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND a.family IN ('int', 'text', 'uuid', 'enum') AND a.plain ~ 'categ|group|grup|famil|(^|_)class|warengr|gamme|rubr|kategor|segment|bunrui|(^|_)wgr|(^|_)grp(_|$)|matkl|catmerc|codcat|(^|_)dept|department|rayon|(^|_)atc_|grps?_?cod|rubro|linea_' ORDER BY a.plain ~ 'categ|kategor' DESC, a.attnum LIMIT 1;
 		IF c.col IS NOT NULL THEN
 			m := agentcrm.propose_add(m, jsonb_build_object('category', 'p.' || quote_ident(c.col)), agentcrm.propose_role('category', relation, 'p.' || quote_ident(c.col), 2, 'name'));
 		ELSIF template.rel IS NOT NULL THEN

@@ -204,6 +204,7 @@ BEGIN
 		RETURN result;
 	END IF;
 	columns := agentcrm.propose_columns(tables);
+	tables := agentcrm.propose_parties(tables, columns);
 	links := agentcrm.propose_links(tables, columns);
 	links := links || agentcrm.propose_unnamed(tables, columns, links);
 	candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
