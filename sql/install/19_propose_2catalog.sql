@@ -72,7 +72,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		SELECT * FROM agentcrm.propose_meaning('column', ARRAY(SELECT plain FROM named UNION SELECT said FROM here WHERE said IS NOT NULL)))
 	SELECT array_agg((h.rel, h.attnum, h.col, n.plain, n.stem,
 		CASE WHEN y.oid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN 'int' WHEN y.oid IN ('float4'::regtype, 'float8'::regtype) THEN 'float'
-			WHEN y.oid = 'numeric'::regtype THEN CASE WHEN h.atttypmod >= 4 AND (h.atttypmod - 4) & 2047 = 0 THEN 'int' ELSE 'num' END WHEN y.oid = 'money'::regtype THEN 'money'
+			WHEN y.oid = 'numeric'::regtype THEN CASE WHEN h.atttypmod >= 4 AND (h.atttypmod - 4) & 2047 = 0 OR h.atttypmod = -1 AND NOT coalesce(k.words, x.words, '{}') && '{qty,price,total,net,gross,discount,tax,rate}' AND n.plain ~ '(^|_)(id|no|nr|num|number|code|key|an8|doco|doc|itm)[0-9]*$|id$' THEN 'int' ELSE 'num' END WHEN y.oid = 'money'::regtype THEN 'money'
 			WHEN y.oid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) THEN 'time' WHEN y.oid = 'bool'::regtype THEN 'bool' WHEN y.oid = 'uuid'::regtype THEN 'uuid'
 			WHEN y.oid IN ('json'::regtype, 'jsonb'::regtype) THEN 'json' WHEN y.typtype = 'e' THEN 'enum' WHEN y.typcategory = 'S' THEN 'text' ELSE 'other' END,
 		format_type(y.oid, NULL), coalesce(k.words, x.words, '{}'), h.attnotnull, coalesce(h.col = ANY (h.key), false), coalesce(h.key = ARRAY[h.col], false),
@@ -89,7 +89,7 @@ CREATE FUNCTION agentcrm.propose_parties(tables agentcrm.propose_table[], column
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 	WITH known AS MATERIALIZED (
 		SELECT rel, count(DISTINCT kind) AS kinds FROM (
-			SELECT c.rel, (regexp_match(c.plain, 'street|strasse|address|addr|adresse|direccion|direc|indirizzo|endereco|jusho|rue$|ulica|city|town|ort$|ville|ciudad|citta|cidade|miasto|plz|zip|postal|postcode|cap$|yubin|phone|tel$|telefon|fono|mail|vat|tax_?(no|id|num)|ust_?id|piva|cnpj|nif$|nip$|inn$|siret|credit|kredit|fido|payment_?terms|country|land$'))[1] AS kind
+			SELECT c.rel, (regexp_match(c.plain, '(street|strasse|address|addr|adresse|direccion|direc|indirizzo|endereco|jusho|rue$|ulica|city|town|ort$|ville|ciudad|citta|cidade|miasto|plz|zip|postal|postcode|cap$|yubin|phone|tel$|telefon|fono|mail|vat|tax_?(?:no|id|num)|ust_?id|piva|cnpj|nif$|nip$|inn$|siret|credit|kredit|fido|payment_?terms|country|land$)'))[1] AS kind
 			FROM unnest(columns) c WHERE c.family IN ('text', 'int', 'num')) AS k WHERE kind IS NOT NULL GROUP BY rel HAVING count(DISTINCT kind) >= 2),
 	named AS MATERIALIZED (
 		SELECT DISTINCT c.rel FROM unnest(columns) c WHERE c.family = 'text' AND c.plain ~ 'name|nom|naam|nazwa|naimenov|mei$|firma|razao|razon|ragsoc|ragione|title')

@@ -107,7 +107,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			AND h.plain !~ '(^|_)id$' ORDER BY weight DESC, h.attnum LIMIT 4),
 	tax AS (
 		SELECT t.expression FROM c t WHERE t.words && '{tax}' AND NOT t.words && '{net,gross,money_bad,rate}' AND t.plain !~ 'code|class|percent' AND t.words && '{total,price}' ORDER BY t.attnum LIMIT 1)
-	SELECT jsonb_build_object('amounts', coalesce((SELECT jsonb_agg(jsonb_build_object('kind', kind, 'expression', expression, 'col', col, 'prior', prior, 'family', family, 'net', words && '{net}', 'gross', words && '{gross}', 'base', words && '{base}', 'plain', plain) ORDER BY prior DESC, attnum)
+	SELECT jsonb_build_object('amounts', coalesce((SELECT jsonb_agg(jsonb_build_object('kind', kind, 'expression', expression, 'col', col, 'prior', prior, 'family', family, 'type', (SELECT k.type FROM unnest(columns) k WHERE k.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND k.col = e.col LIMIT 1), 'net', words && '{net}', 'gross', words && '{gross}', 'base', words && '{base}', 'plain', plain) ORDER BY prior DESC, attnum)
 			FROM (SELECT * FROM total UNION ALL SELECT * FROM computed UNION ALL SELECT * FROM reduced) AS e), '[]'),
 		'heads', coalesce((SELECT jsonb_agg(jsonb_build_object('expression', expression, 'col', col, 'weight', weight)) FROM heads), '[]'), 'tax', (SELECT expression FROM tax),
 		'taxed', (SELECT format(CASE WHEN (profile ->> 'max')::numeric <= 1 THEN '(1 + coalesce(%s, 0))' ELSE '(1 + coalesce(%s, 0) / 100.0)' END, expression) FROM c
@@ -244,7 +244,7 @@ BEGIN
 		m := m || jsonb_build_object('gross', chosen ->> 'expression');
 	END IF;
 	-- whole numbers in an integer column, and large ones: cents
-	IF chosen ->> 'family' = 'int' AND (chosen ->> 'plain' ~ 'cent|minor|kopek|ore(_|$)' OR (seen -> ('e' || (chosen ->> 'i')) ->> 'size')::numeric >= 400 AND (seen -> ('e' || (chosen ->> 'i')) ->> 'least')::numeric >= 25) THEN
+	IF chosen ->> 'family' = 'int' AND (chosen ->> 'type' <> 'numeric' OR chosen ->> 'plain' ~ 'cent|minor|kopek') AND (chosen ->> 'plain' ~ 'cent|minor|kopek|ore(_|$)' OR (seen -> ('e' || (chosen ->> 'i')) ->> 'size')::numeric >= 400 AND (seen -> ('e' || (chosen ->> 'i')) ->> 'least')::numeric >= 25) THEN
 		m := m || jsonb_build_object('cents', jsonb_build_object('certain', chosen ->> 'plain' ~ 'cent|minor|kopek', 'whole', expression));
 		expression := CASE WHEN expression ~ '^[a-z]\.[^ ]+$' THEN expression ELSE '(' || expression || ')' END || ' * 0.01';
 		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, expression, (m ->> 'amount_score')::numeric, format('cents: whole numbers, %s on average', round((seen -> ('e' || (chosen ->> 'i')) ->> 'size')::numeric))));
@@ -348,7 +348,8 @@ DECLARE
 BEGIN
 	SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile INTO currency FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
 	WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.words && '{currency}' AND NOT c.words && '{rate,total,price}' AND c.family IN ('int', 'text', 'enum', 'uuid') AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int BETWEEN 2 AND 60 ORDER BY x.alias DESC, c.attnum LIMIT 1;
-	IF currency.col IS NULL OR m ->> 'amount_base' = 'true' THEN
+	-- beside an amount in foreign currency stands the one in our own
+	IF currency.col IS NULL OR m ->> 'amount_base' = 'true' OR amount !~ '[*]' AND amount !~ 'frgn|foreign|for_?ex|_fc$|_fx$|_tc$' AND EXISTS (SELECT FROM unnest(columns) f WHERE f.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND f.family IN ('num', 'float') AND f.words && '{total}' AND f.plain ~ 'frgn|foreign|for_?ex|_fc$|_fx$|_tc$|currency_amount|in_currency|multicurrency|devise|valuta') THEN
 		RETURN m;
 	END IF;
 	SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile INTO rate FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
