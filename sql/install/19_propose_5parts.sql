@@ -42,7 +42,7 @@ BEGIN
 					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
 				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END - CASE WHEN k.how = 'name' AND k.target_cols <> coalesce(t.key, k.target_cols) THEN 0.6 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
 					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
-				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 WHEN t.plain ~ 'person|people|contact|part(y|ner)$' AND c.words && '{rep}' THEN 1 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
+				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 WHEN t.plain ~ 'person|people|contact|part(y|ner)$' AND c.words && '{rep}' THEN 1 WHEN t.words = '{}' AND c.words && '{rep}' THEN 0.5 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
 					+ CASE WHEN c.plain ~ 'sales|rep|seller|verkauf|vertret|vend|commerc|agent' THEN 1 ELSE 0 END - CASE WHEN c.plain ~ 'creat|author|updat|modif|write|approv|cancel|valid|pack|pick|driver|cashier|cloture' THEN 2.5 ELSE 0 END
 			END AS points
 		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)],
@@ -317,7 +317,7 @@ BEGIN
 			END IF;
 		END IF;
 		-- the row of clients is joined by its foreign key, or by a key of its own
-		IF w.how = 'foreign key' OR agentcrm.propose_joins(w.target, w.target_cols) THEN
+		IF w.how = 'foreign key' OR agentcrm.propose_joins(w.target, w.target_cols) OR (SELECT t.key = w.target_cols FROM unnest(tables) t WHERE t.rel = w.target) THEN
 			m := agentcrm.propose_add(m || jsonb_build_object('c', w.target, 'ckey', w.target_cols[cardinality(w.target_cols)]),
 				jsonb_build_object('clients', agentcrm.relation_name(w.target), 'client_key', agentcrm.propose_join_key(w.how, w.target, w.target_cols)),
 				agentcrm.propose_role('clients', w.target, NULL, w.score, w.evidence || format('; about %s rows', (SELECT t.n_rows FROM unnest(tables) t WHERE t.rel = w.target))));
@@ -404,7 +404,7 @@ BEGIN
 		ELSE
 			m := agentcrm.propose_add(m, jsonb_build_object('product', expression));
 		END IF;
-		IF w.how = 'foreign key' OR agentcrm.propose_joins(w.target, w.target_cols) THEN
+		IF w.how = 'foreign key' OR agentcrm.propose_joins(w.target, w.target_cols) OR (SELECT t.key = w.target_cols FROM unnest(tables) t WHERE t.rel = w.target) THEN
 			m := agentcrm.propose_add(m || jsonb_build_object('p', w.target, 'pkey', w.target_cols[cardinality(w.target_cols)]),
 				jsonb_build_object('products', agentcrm.relation_name(w.target), 'product_key', agentcrm.propose_join_key(w.how, w.target, w.target_cols)),
 				agentcrm.propose_role('products', w.target, NULL, w.score, format('%s; about %s rows', w.evidence, (SELECT t.n_rows FROM unnest(tables) t WHERE t.rel = w.target))));
@@ -477,13 +477,13 @@ BEGIN
 		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND (c.family = 'time'
 			OR c.family IN ('int', 'num', 'float') AND (c.words && '{ordered,created}' OR c.plain ~ 'date|time') AND ((v.profile ->> 'min')::numeric >= 1e8 AND (v.profile ->> 'max')::numeric < 5e12
 				OR ((v.profile ->> 'min')::numeric = 0 OR (v.profile ->> 'min')::numeric >= 19000101) AND (v.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231)
-			OR c.family = 'text' AND (c.words && '{ordered,created}' OR c.plain ~ 'date|datum') AND v.profile ->> 'sample' ~ '^\s*(19|20)\d\d-?[01]\d-?[0-3]\d')
+			OR c.family = 'text' AND (c.words && '{ordered,created}' OR c.plain ~ 'dat|dt|fecha|(^|_)bi$' OR (v.profile ->> 'long')::int = 8) AND v.profile ->> 'top' ~ '^\s*(19|20)\d\d-?[01]\d-?[0-3]\d')
 		ORDER BY points DESC, c.attnum LIMIT 5
 	LOOP
 		EXIT WHEN n = 0 AND d.points < 5 AND day.rel IS NOT NULL;
 		n := n + 1;
 		expression := format('%s.%I', d.alias, d.col);
-		expression := CASE WHEN d.family = 'time' THEN expression WHEN d.family = 'text' THEN format('nullif(%s, '''')::timestamp', expression)
+		expression := CASE WHEN d.family = 'time' THEN expression WHEN d.family = 'text' THEN format('nullif(%s, %L)::timestamp', expression, CASE WHEN d.profile ->> 'sample' ~ '^0+$' THEN d.profile ->> 'sample' ELSE '' END)
 			WHEN (d.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231 THEN format('to_date(nullif(%s, 0)::text, ''YYYYMMDD'')', expression)
 			WHEN (d.profile ->> 'max')::numeric > 1e11 THEN format('to_timestamp(%s / 1000.0)', expression) ELSE format('to_timestamp(%s)', expression) END;
 		m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('at', expression, 'at_score', d.points) ELSE '{}' END, CASE WHEN n = 1 THEN jsonb_build_object('at', expression) ELSE '{}' END,

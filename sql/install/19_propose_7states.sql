@@ -250,13 +250,13 @@ BEGIN
 	FOR f IN SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n
 		FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
 		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text', 'uuid') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
-			AND (c.family = 'text' AND (m -> 'profiles' -> x.alias -> c.col ->> 'long')::int = 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int <= 2 AND m -> 'profiles' -> x.alias -> c.col ->> 'sample' ~* '^[ynft01]$' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0 OR c.family IN ('bool', 'time') OR c.plain ~ '(supersed|replac|succe)ed_by|^(next|newer)_(version|revision)')
+			AND (c.family = 'text' AND (m -> 'profiles' -> x.alias -> c.col ->> 'long')::int = 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int <= 2 AND m -> 'profiles' -> x.alias -> c.col ->> 'sample' ~* '^([ynft01]|\s*)$' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0 OR c.family IN ('bool', 'time') OR c.plain ~ '(supersed|replac|succe)ed_by|^(next|newer)_(version|revision)')
 	LOOP
 		named := format('%s.%I', f.alias, f.col);
 		role := CASE WHEN f.alias = m ->> 'base' THEN 'is_sale' ELSE 'line_ok' END;
 		condition := NULL;
-		yes := CASE WHEN f.family = 'text' THEN format('%s = %L', named, translate(f.profile ->> 'sample', 'NnFf0', 'YyTt1')) WHEN f.family = 'bool' THEN named ELSE format('%s = 1', named) END;
-		IF f.plain ~ '(^|_)(is_)?(deleted?|del_fla?g|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
+		yes := CASE WHEN f.family = 'text' AND f.profile ->> 'sample' ~ '^\s*$' THEN format('btrim(%s) <> ''''', named) WHEN f.family = 'text' THEN format('%s = %L', named, translate(f.profile ->> 'sample', 'NnFf0', 'YyTt1')) WHEN f.family = 'bool' THEN named ELSE format('%s = 1', named) END;
+		IF f.plain ~ '(^|_)(is_)?(deleted?|del_fla?g|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen|deletado|sakujo|torikeshi|marked|loevm|loekz|usuniet[ya]|anulowan[ya])(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
 			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;

@@ -136,7 +136,8 @@ DECLARE
 	seen record;
 	joined record;
 BEGIN
-	IF candidate ->> 'how' = 'name' THEN
+	m := m || jsonb_strip_nulls(jsonb_build_object('kind_of_line', CASE WHEN candidate ->> 'how' = 'name' AND jsonb_array_length(candidate -> 'cols') = 1 THEN agentcrm.propose_kind_of_line(tables, columns, l, candidate -> 'cols' ->> 0, o, candidate -> 'target_cols' ->> 0) END));
+	IF candidate ->> 'how' = 'name' AND NOT m ? 'kind_of_line' THEN
 		SELECT * INTO seen FROM agentcrm.propose_overlap(tables, (l, agentcrm.part_array(m, 'cols'), o, agentcrm.part_array(m, 'target_cols'), 'name', 0)::agentcrm.propose_link);
 		IF seen.hits < 0.7 * seen.asked THEN
 			RETURN NULL;
@@ -150,7 +151,10 @@ BEGIN
 	IF m IS NULL THEN
 		RETURN NULL;
 	END IF;
-	SELECT * INTO joined FROM agentcrm.propose_joined(tables, o, l, agentcrm.part_array(m, 'okey'), agentcrm.part_array(m, 'lkey'));
+	SELECT * INTO joined FROM agentcrm.propose_joined(tables, o, l, agentcrm.part_array(m, 'okey'), agentcrm.part_array(m, 'lkey'), m ->> 'kind_of_line');
+	IF m ? 'kind_of_line' THEN
+		m := agentcrm.propose_add(agentcrm.propose_and(m, m ->> 'kind_of_line', 'line_ok'), '{}', agentcrm.propose_role('line_ok', l, m ->> 'kind_of_line', 3, 'lines of several kinds of documents in one table'));
+	END IF;
 	m := m || jsonb_build_object('ordered', (SELECT t.words && '{order}' AND NOT t.words && '{invoice}' FROM unnest(tables) t WHERE t.rel = coalesce(o, l)), 'source', joined.source, 'whole', joined.whole);
 	m := agentcrm.propose_client(m, tables, columns, links);
 	m := agentcrm.propose_product(m, tables, columns, links);
@@ -204,7 +208,8 @@ BEGIN
 		RETURN result;
 	END IF;
 	columns := agentcrm.propose_columns(tables);
-	tables := agentcrm.propose_parties(tables, columns);
+	tables := agentcrm.propose_found_keys(agentcrm.propose_parties(tables, columns), columns);
+	columns := ARRAY(SELECT (c.rel, c.attnum, c.col, c.plain, c.stem, c.family, c.type, c.words, c.required, coalesce(c.col = ANY (t.key), false), coalesce(t.key = ARRAY[c.col], false), c.preset)::agentcrm.propose_column FROM unnest(columns) c JOIN unnest(tables) t ON t.rel = c.rel ORDER BY c.rel, c.attnum);
 	links := agentcrm.propose_links(tables, columns);
 	links := links || agentcrm.propose_unnamed(tables, columns, links);
 	candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
