@@ -135,7 +135,7 @@ BEGIN
 			SELECT t.* FROM unnest(tables) t WHERE t.barred IS NULL AND t.words && '{line}' AND NOT t.words && '{other}' AND t.n_rows > 0 AND t.pages <= 3000
 				AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{qty}') AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{price,total}')
 				AND NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = t.rel AND k.target IN (SELECT rel FROM client WHERE words && '{order,invoice,doc}') AND (k.how = 'foreign key' OR k.score >= 0.65)))
-		SELECT l.rel, c.col, o.rel AS target, o.key, l.named, o.n_rows FROM line l JOIN unnest(columns) c ON c.rel = l.rel AND c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND NOT c.words && '{qty,price,total,product,client,type,status}' AND c.plain ~ '(id|no|nr|num|key|ref|number|parent|code)$'
+		SELECT l.rel, c.col, o.rel AS target, o.key, l.named, o.n_rows FROM line l JOIN unnest(columns) c ON c.rel = l.rel AND c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND c.plain ~ '(id|no|nr|num|key|ref|number|parent|code)$' AND (NOT c.words && '{qty,price,total,product,client,type,status}' OR EXISTS (SELECT FROM unnest(columns) k WHERE k.rel = c.rel AND k.plain = regexp_replace(c.plain, '_id$', '_type')))
 			JOIN client o ON o.schema = l.schema AND o.family = c.family AND o.rel <> l.rel AND o.n_rows BETWEEN l.n_rows / 60 AND l.n_rows * 1.5 AND (o.words && '{order,invoice,doc}' OR l.words && '{order,invoice,doc}')
 		WHERE NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = l.rel AND k.cols = ARRAY[c.col] AND (k.target = o.rel OR k.how = 'foreign key')) ORDER BY l.rel, c.attnum, o.rel LIMIT 12
 	LOOP

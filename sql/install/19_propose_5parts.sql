@@ -37,7 +37,7 @@ BEGIN
 					+ CASE WHEN c.words && '{client}' THEN 2 ELSE 0 END + CASE WHEN c.required THEN 0.3 ELSE 0 END + CASE WHEN k.rel = o OR o IS NULL THEN 1 ELSE 0 END
 					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to' THEN 2.5 WHEN c.plain ~ 'bill_to' THEN 0.5 ELSE 0 END
 					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
-					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
+					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' AND NOT (c.plain ~ '^(company|account|branch|org)' AND p.different > 8) THEN 2 ELSE 0 END
 					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'location|address|(^|_)site' OR t.plain ~ 'contact' AND v.on_the_way THEN 1.5 ELSE 0 END - CASE WHEN c.plain ~ 'contact' AND v.on_the_way THEN 4 ELSE 0 END - CASE WHEN k.how = 'name' AND k.target_cols <> coalesce(t.key, k.target_cols) THEN 0.6 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
 					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
 				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END - CASE WHEN k.how = 'name' AND k.target_cols <> coalesce(t.key, k.target_cols) THEN 0.6 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
@@ -47,7 +47,7 @@ BEGIN
 			END AS points
 		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)],
 			LATERAL (SELECT EXISTS (SELECT FROM unnest(links) y JOIN unnest(tables) z ON z.rel = y.target WHERE y.rel = k.target AND y.target <> k.target AND z.words && '{client,client2}' AND NOT z.words && '{other}'
-				AND NOT EXISTS (SELECT FROM unnest(columns) h WHERE h.rel = k.rel AND h.col = y.cols[1])) AS on_the_way) AS v,	-- not its tenant, which the order has, too
+				AND coalesce((m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END -> y.cols[1] ->> 'distinct')::numeric * 3 >= (m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END -> c.col ->> 'distinct')::numeric, true)) AS on_the_way) AS v,	-- not its tenant, which the order has, too
 			LATERAL (SELECT (v ->> 'n')::numeric AS n, (v -> c.col ->> 'distinct')::numeric AS different, (v -> c.col ->> 'filled')::numeric AS filled FROM (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS y) AS p
 		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC, k.how = 'foreign key' DESC, c.attnum, k.target LIMIT 6
 	LOOP

@@ -88,7 +88,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	rebate AS (
 		SELECT d.*, agentcrm.propose_number(a.alias, d) AS expression, (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric AS most
 		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) d
-		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
+		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND NOT (d.words && '{price}' AND d.plain !~ 'disc|rabat|pct|percent') AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
 	computed AS (
 		SELECT 'product' AS kind, CASE WHEN m ->> 'quantity' = '1' THEN p.expression ELSE format('%s * %s', m ->> 'quantity', p.expression) END AS expression, p.col, 2.2 + p.worth AS prior, p.words, p.family, p.plain, p.is_price, p.attnum FROM price p
 		UNION ALL
@@ -96,6 +96,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 				WHEN r.plain ~ 'amount|amt|value|betrag|montant|total|importe' OR r.most > 100 THEN format('%s * %s - coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)
 				ELSE format('%s * %s * (1 - coalesce(%s, 0) / 100.0)', m ->> 'quantity', p.expression, r.expression) END, p.col, 2.5 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
 		FROM price p, rebate r
+		UNION ALL	-- a price that holds while a mark says so
+		SELECT 'product', format('%s * CASE WHEN %s THEN %s ELSE %s END', m ->> 'quantity', CASE f.family WHEN 'bool' THEN format('l.%I', f.col) ELSE format('l.%I = 1', f.col) END, agentcrm.propose_number('l', q), p.expression), p.col, 3 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
+		FROM price p JOIN unnest(columns) q ON q.rel = (m ->> 'l')::oid AND q.plain ~ '(promo|special|sale|offer)_?price' AND q.family IN ('int', 'num', 'float') AND q.col <> p.col JOIN unnest(columns) f ON f.rel = q.rel AND f.plain ~ '(promo|special|(^|_)sale|offer)' AND f.col <> q.col
+			AND (f.family = 'bool' OR f.family = 'int' AND (m -> 'profiles' -> 'l' -> f.col ->> 'max')::numeric = 1) WHERE p.plain !~ 'promo|special'
+		UNION ALL	-- nothing is called a price or a total: any number may be one
+		SELECT k.kind, CASE k.kind WHEN 'total' THEN c.expression ELSE format('%s * %s', m ->> 'quantity', c.expression) END, c.col, CASE k.kind WHEN 'total' THEN 0.5 ELSE 0.6 END, c.words, c.family, c.plain, true, c.attnum FROM c, (VALUES ('total'), ('product')) AS k(kind)
+		WHERE NOT EXISTS (SELECT FROM price) AND NOT EXISTS (SELECT FROM total) AND c.family IN ('num', 'float', 'money') AND NOT c.words && '{qty,tax,discount}' AND c.plain !~ 'weight|rate|percent|cost|margin|width|height|length|volume' AND (c.profile ->> 'distinct')::bigint > 2 AND m ->> 'quantity' <> '1'
 		UNION ALL	-- no column is called a price: one of two totals may be one
 		SELECT 'product', format('%s * %s', m ->> 'quantity', t.expression), t.col, 1, t.words, t.family, t.plain, true, t.attnum FROM total t WHERE m ->> 'quantity' <> '1' AND NOT EXISTS (SELECT FROM price)),
 	reduced AS (	-- a total that its own discount comes off
@@ -197,12 +204,12 @@ BEGIN
 		END IF;
 	END IF;
 	FOR e IN
-		SELECT a, i, fit.head, fit.share, line.agrees, line.exceeds, (a ->> 'prior')::numeric + coalesce(fit.points, 0) + CASE WHEN a ->> 'kind' = 'total' THEN 1.2 * coalesce(line.agrees, 0) - CASE WHEN line.exceeds > 0.5 AND a ->> 'net' = 'false' AND coalesce(fit.points, 0) < 1.5 AND found ->> 'tax' IS NOT NULL THEN 2 ELSE 0 END ELSE 0 END
+		SELECT a, i, fit.head, fit.share, line.agrees, line.exceeds, (a ->> 'prior')::numeric + coalesce(fit.points, 0) + CASE WHEN a ->> 'kind' = 'total' THEN 1.2 * coalesce(line.agrees, 0) + 0.4 * coalesce(line.agrees_less, 0) - CASE WHEN line.exceeds > 0.5 AND a ->> 'net' = 'false' AND coalesce(fit.points, 0) < 1.5 AND found ->> 'tax' IS NOT NULL THEN 2 ELSE 0 END ELSE 0 END
 			- CASE WHEN (seen ->> 'n')::numeric > 0 AND coalesce((seen -> ('e' || i) ->> 'some')::numeric, 0) < 0.5 * (SELECT max((seen -> ('e' || j) ->> 'some')::numeric) FROM generate_series(1, n) j) THEN 4 ELSE 0 END AS points
 		FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)
 		LEFT JOIN LATERAL (SELECT heads -> (j - 1) ->> 'col' AS head, s.share, s.share * (heads -> (j - 1) ->> 'weight')::numeric AS points
 			FROM generate_series(1, jsonb_array_length(heads)) j, LATERAL (SELECT (sums ->> format('h%s_%s', j, i))::numeric / nullif((sums ->> 'n')::numeric, 0) AS share) AS s ORDER BY points DESC NULLS LAST LIMIT 1) AS fit ON true
-		LEFT JOIN LATERAL (SELECT max((seen -> ('e' || i) ->> ('as' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS agrees, min((seen -> ('e' || i) ->> ('over' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS exceeds FROM generate_series(1, n) j) AS line ON true
+		LEFT JOIN LATERAL (SELECT max((seen -> ('e' || i) ->> ('as' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS agrees, max((seen -> ('e' || i) ->> ('as' || j))::numeric) FILTER (WHERE amounts -> (j - 1) ->> 'expression' ~ '- coalesce') / nullif((seen ->> 'n')::numeric, 0) AS agrees_less, min((seen -> ('e' || i) ->> ('over' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS exceeds FROM generate_series(1, n) j) AS line ON true
 		ORDER BY points DESC, i
 	LOOP
 		rank := rank + 1;

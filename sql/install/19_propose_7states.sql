@@ -19,10 +19,19 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	k record;
 	label text;
+	explained jsonb;
 BEGIN
 	IF c.family = 'enum' THEN
 		RETURN (SELECT jsonb_object_agg(e.enumlabel, e.enumlabel) FROM pg_attribute a JOIN pg_enum e ON e.enumtypid = agentcrm.base_type(a.atttypid) WHERE a.attrelid = c.rel AND a.attname = c.col);
 	END IF;
+	-- a comment that explains the codes: A = open, B = done
+	FOREACH label IN ARRAY ARRAY['([[:alnum:]_-]{1,12})\s*[=:]\s*([^,;=:0-9(]+)', '(?:^|[,;]\s*)([[:alnum:]]{1,3})\s+([^,;=:(]+)'] LOOP
+		explained := (SELECT jsonb_object_agg(p[1], btrim(p[2])) FROM regexp_matches(col_description(c.rel, c.attnum), label, 'g') p HAVING count(*) >= 2);
+		IF explained IS NOT NULL THEN
+			RETURN explained;
+		END IF;
+	END LOOP;
+	label := NULL;
 	FOR k IN SELECT l.target, l.target_cols, t.named FROM unnest(links) l JOIN unnest(tables) t ON t.rel = l.target
 		WHERE l.rel = c.rel AND l.cols = ARRAY[c.col] AND t.pages <= 100 AND t.n_rows <= 500 AND (l.how = 'foreign key' OR l.score >= 0.6) ORDER BY l.score DESC LIMIT 2
 	LOOP
@@ -256,7 +265,7 @@ BEGIN
 		role := CASE WHEN f.alias = m ->> 'base' THEN 'is_sale' ELSE 'line_ok' END;
 		condition := NULL;
 		yes := CASE WHEN f.family = 'text' AND f.profile ->> 'sample' ~ '^\s*$' THEN format('btrim(%s) <> ''''', named) WHEN f.family = 'text' THEN format('%s = %L', named, translate(f.profile ->> 'sample', 'NnFf0', 'YyTt1')) WHEN f.family = 'bool' THEN named ELSE format('%s = 1', named) END;
-		IF f.plain ~ '(^|_)(is_)?(deleted?|del_fla?g|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen|deletado|sakujo|torikeshi|marked|loevm|loekz|usuniet[ya]|anulowan[ya])(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
+		IF f.plain ~ '(^|_)(is_)?(deleted?|del_fla?g|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen|deletado|sakujo|torikeshi|marked|loevm|loekz|usuniet[ya]|anulowan[ya])(_?(at|on|date|flag|flg|kbn|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
 			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
