@@ -215,7 +215,7 @@ BEGIN
 	IF given ~ '--' THEN
 		RETURN given;
 	END IF;
-	FOREACH part IN ARRAY regexp_split_to_array(given, separator) LOOP
+	FOREACH part IN ARRAY regexp_split_to_array(given, separator || '| (?=AND \(?[olcp]\.)') LOOP
 		IF current IS NULL THEN
 			current := part;
 		ELSIF length(current) + length(part) < width THEN
@@ -235,14 +235,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT 1, 0::bigint, 'source', format('%s, read as role %s, time zone %s, namespace %s', source.name, source.run_as, source.time_zone,
 			coalesce(source.namespace::text, 'of its own'))
 		UNION ALL
-		SELECT 2, i, CASE p ->> 'kind' WHEN 'order' THEN 'query' WHEN 'feed' THEN 'feed ' || (p ->> 'name') ELSE 'touch ' || (p ->> 'name') END, agentcrm.filled(p ->> 'query')
+		SELECT 2, i, CASE p ->> 'kind' WHEN 'order' THEN 'query' WHEN 'feed' THEN 'feed ' || (p ->> 'name') ELSE 'touch ' || (p ->> 'name') END, agentcrm.filled(CASE p ->> 'kind' WHEN 'feed' THEN regexp_replace(p ->> 'query', E'\nWHERE [a-z]\\.\\S+ = ANY \\(\\$1\\)$', '') ELSE p ->> 'query' END)
 		FROM jsonb_array_elements(spec -> 'parts') WITH ORDINALITY AS a(p, i) WHERE NOT counted ? 'proposed'
 		UNION ALL
 		SELECT 3, row_number() OVER (ORDER BY r::oid), 'triggers', format('%s, rows and TRUNCATE; keys: %s%s', agentcrm.relation_name(r), keys,
 			(SELECT format('; with %s partitions or children', count(*)) FROM pg_inherits WHERE inhparent = r HAVING count(*) > 0))
 		FROM (SELECT (w ->> 'relation')::oid::regclass AS r, string_agg(format('%s (%s)', w ->> 'part',
 				(SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(w, 'key')) k)), ', ' ORDER BY i) AS keys
-			FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) WHERE NOT w ? 'polled' GROUP BY 1) AS t
+			FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) WHERE NOT w ? 'polled' GROUP BY 1) AS t WHERE NOT counted ? 'proposed'
+		UNION ALL
+		SELECT 3, 0, 'triggers', 'rows and TRUNCATE of ' || agentcrm.filled(string_agg(DISTINCT agentcrm.relation_name((w ->> 'relation')::oid::regclass), ', '), '(?<=,) ') FROM jsonb_array_elements(spec -> 'watches') w
+		WHERE counted ? 'proposed' AND NOT w ? 'polled' HAVING count(*) > 0
 		UNION ALL
 		SELECT 3, 1000 + i, 'polled', format('%s, every %s: %s', agentcrm.relation_name((w ->> 'relation')::oid),
 			agentcrm.poll_text(), w ->> 'polled')

@@ -136,7 +136,7 @@ BEGIN
 				AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{qty}') AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{price,total}')
 				AND NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = t.rel AND k.target IN (SELECT rel FROM client WHERE words && '{order,invoice,doc}') AND (k.how = 'foreign key' OR k.score >= 0.65)))
 		SELECT l.rel, c.col, o.rel AS target, o.key, l.named, o.n_rows FROM line l JOIN unnest(columns) c ON c.rel = l.rel AND c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND c.plain ~ '(id|no|nr|num|key|ref|number|parent|code)$' AND (NOT c.words && '{qty,price,total,product,client,type,status}' OR EXISTS (SELECT FROM unnest(columns) k WHERE k.rel = c.rel AND k.plain = regexp_replace(c.plain, '_id$', '_type')))
-			JOIN client o ON o.schema = l.schema AND o.family = c.family AND o.rel <> l.rel AND o.n_rows BETWEEN l.n_rows / 60 AND l.n_rows * 1.5 AND (o.words && '{order,invoice,doc}' OR l.words && '{order,invoice,doc}')
+			JOIN client o ON o.schema = l.schema AND o.family = c.family AND o.rel <> l.rel AND o.n_rows BETWEEN l.n_rows / 100 AND l.n_rows * 4 AND o.pages <= 3000 AND (o.words && '{order,invoice,doc}' OR l.words && '{order,invoice,doc}')
 		WHERE NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = l.rel AND k.cols = ARRAY[c.col] AND (k.target = o.rel OR k.how = 'foreign key')) ORDER BY l.rel, c.attnum, o.rel LIMIT 12
 	LOOP
 		IF agentcrm.propose_kind_of_line(tables, columns, x.rel, x.col, x.target, x.key[1]) IS NOT NULL THEN
@@ -145,7 +145,7 @@ BEGIN
 		END IF;
 		SELECT * INTO seen FROM agentcrm.propose_overlap(tables, (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0)::agentcrm.propose_link);
 		CONTINUE WHEN seen.hits < seen.asked OR coalesce(seen.asked, 0) < 3;
-		IF (agentcrm.propose_ask(format('SELECT to_jsonb(count(DISTINCT %I)) FROM %s', x.col, x.named)) #>> '{}')::bigint BETWEEN 0.7 * x.n_rows AND 1.3 * x.n_rows THEN
+		IF agentcrm.propose_ask(format('SELECT to_jsonb(count(DISTINCT %I) >= 0.7 * (SELECT count(*) FROM %s)) FROM %s', x.col, agentcrm.relation_name(x.target), x.named)) = 'true' THEN
 			found := found || (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0.7)::agentcrm.propose_link;
 		END IF;
 	END LOOP;

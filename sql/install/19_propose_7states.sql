@@ -269,7 +269,7 @@ BEGIN
 			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
-		ELSIF f.family <> 'time' AND f.alias = m ->> 'base' AND f.plain ~ '^(is_)?(posted|confirmed|valid(ated)?|submitted|completed|finali[sz]ed|placed|booked|so_?trx|sales?|sold|confirme|valide|confirmado|bestatigt|gebucht|proveden|is_sales_order)(_flag|_transaction)?$' THEN
+		ELSIF f.family <> 'time' AND f.alias = m ->> 'base' AND f.plain ~ '^(is_)?(posted|confirmed|validated|submitted|completed|finali[sz]ed|placed|booked|so_?trx|sales?|sold|confirme|valide|confirmado|bestatigt|gebucht|proveden|is_sales_order)(_flag|_transaction)?$' THEN
 			condition := yes;
 			fraction := (agentcrm.propose_ask(format('SELECT to_jsonb(avg(CASE WHEN %s THEN 1.0 ELSE 0 END)) FROM %s', condition, m ->> 'source')) #>> '{}')::numeric;
 			IF fraction IS NULL OR fraction < 0.3 THEN
@@ -424,7 +424,7 @@ BEGIN
 		IF (bare ->> 'bare')::bigint > 0 AND (bare ->> 'bare')::bigint < (bare ->> 'n')::bigint THEN
 			condition := (m ->> 'product_column') || ' IS NOT NULL';
 			-- a deleted product is still called by its number
-			SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = (m ->> 'l')::oid AND a.family = 'text' AND (a.words && '{product}' AND a.plain !~ 'type|categ|group|class|unit|desc' OR a.plain ~ '^(upc|model|reference|article)$') AND strpos(m ->> 'product_column', format('l.%I', a.col)) = 0
+			SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = (m ->> 'l')::oid AND a.family = 'text' AND (a.words && '{product}' AND a.plain !~ 'type|categ|group|class|unit|desc' OR a.plain ~ '^(upc|model|reference|article|name|title)$') AND strpos(m ->> 'product_column', format('l.%I', a.col)) = 0 AND (m -> 'profiles' -> 'l' -> a.col ->> 'filled')::bigint > 0
 			ORDER BY a.plain ~ 'sku|ean|upc|(^|_)(no|nr|num|number|code|ref)(_|$)' DESC, a.attnum LIMIT 1;
 			IF c.col IS NOT NULL AND agentcrm.propose_ask(format('SELECT to_jsonb(avg(CASE WHEN l.%1$I <> '''' AND EXISTS (SELECT FROM %2$s WHERE k.%1$I = l.%1$I AND %3$s IS NOT NULL LIMIT 1) THEN 1 ELSE 0 END) >= 0.8) FROM (SELECT l.* FROM %4$s WHERE %5$s IS NULL LIMIT 200) AS l',
 					c.col, agentcrm.propose_from(tables, c.rel, 'k', 300), replace(m ->> 'product_column', 'l.', 'k.'), m ->> 'source', m ->> 'product_column')) = 'true' THEN
