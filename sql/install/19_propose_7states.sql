@@ -222,6 +222,12 @@ BEGIN
 		ELSIF (SELECT bool_and(upper(v ->> 'value') IN ('S', 'P', 'R', 'Q', 'I', 'O', 'C', 'V', 'E', 'A')) AND bool_or(upper(v ->> 'value') IN ('S', 'V')) AND bool_or(upper(v ->> 'value') IN ('P', 'E', 'A', 'C')) FROM jsonb_array_elements(seen) v) THEN
 			SELECT jsonb_agg(v || jsonb_build_object('reading', CASE upper(v ->> 'value') WHEN 'P' THEN 'purchase' WHEN 'E' THEN 'purchase' WHEN 'A' THEN 'purchase' WHEN 'C' THEN 'purchase' WHEN 'Q' THEN 'quote' WHEN 'R' THEN 'return' ELSE 'sale' END)) INTO seen FROM jsonb_array_elements(seen) v;
 		END IF;
+		-- codes of documents that nothing explains may be quotes and returns
+		IF (SELECT count(*) FILTER (WHERE (v ->> 'orders')::int > 0) >= 2 AND bool_and(v ->> 'reading' = 'unknown' AND v ->> 'value' ~ '^[[:alnum:]]{1,3}$') FROM jsonb_array_elements(seen) v) AND c.plain ~ 'doc|beleg|vbtyp|trans|order|invoice|^(art|type|kind|tipo|typ)$|class|categor' THEN
+			m := agentcrm.propose_ask_question(m, 'which documents are sales?', 'is_sale', true, named, 'codes that nothing explains: all count', coalesce(m -> 'options' ->> 'is_sale', 'true'),
+				ARRAY(SELECT agentcrm.propose_in(named, c, ARRAY[v ->> 'value']) FROM jsonb_array_elements(seen) v WHERE (v ->> 'orders')::int > 0 LIMIT 4), seen);
+			CONTINUE;
+		END IF;
 		-- a label alone that no order has is no reason to ask
 		CONTINUE WHEN (SELECT bool_or(v ->> 'reading' IN ('purchase', 'quote', 'return') OR v ->> 'reading' IN ('draft', 'cancelled') AND (v ->> 'orders')::int > 0) FROM jsonb_array_elements(seen) v) IS NOT TRUE;
 		SELECT array_agg(v ->> 'value' ORDER BY i) FILTER (WHERE v ->> 'reading' IN ('sale', 'open', 'unknown', 'return') AND coalesce(v ->> 'value', '') !~* 'payment|transfer|adjust|inventory|write.?off|opening'),
