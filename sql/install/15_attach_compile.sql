@@ -458,6 +458,9 @@ BEGIN
 		remarks := jsonb_build_array(format('%s has no unique index on (%s): an order that stands there twice has its lines counted twice', agentcrm.relation_name(o),
 			(SELECT string_agg(quote_ident(c), ', ') FROM unnest(k.order_key) c)));
 	END IF;
+	SELECT remarks || coalesce(jsonb_agg(format('%s has no unique index on (%s): a %s that stands there twice has its lines counted twice', agentcrm.relation_name(r.oid), (SELECT string_agg(quote_ident(c), ', ') FROM unnest(r.key) c), r.what)), '[]') INTO remarks
+	FROM (VALUES ((t ->> 'c')::oid, agentcrm.part_array(client, 'key'), 'client'), ((t ->> 'p')::oid, agentcrm.part_array(product, 'key'), 'product')) AS r(oid, key, what)
+	WHERE options ? (r.what || '_key') AND agentcrm.uses_alias(used, left(r.what, 1)) AND NOT agentcrm.has_index(r.oid, r.key, true);
 	RETURN agentcrm.attach_more_watches(agentcrm.attach_spec(parts, watches, agentcrm.attach_trials(options, t - 'r', jsonb_build_object(
 		'is_sale', agentcrm.sql_by_key(tables, base, k.order_key, ''),
 		'line_ok', agentcrm.sql_by_key(tables, base, k.order_key, concat(E'\n  AND ' || agentcrm.sql_expression(expressions ->> 'is_sale'))),
