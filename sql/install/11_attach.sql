@@ -77,7 +77,9 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	result text[];
 BEGIN
-	IF jsonb_typeof(given) = 'string' THEN
+	IF given IS NULL THEN
+		RETURN NULL;
+	ELSIF jsonb_typeof(given) = 'string' THEN
 		RETURN ARRAY[agentcrm.attach_column(argument, relation, given #>> '{}')];
 	ELSIF jsonb_typeof(given) = 'array' AND jsonb_array_length(given) > 0 THEN
 		SELECT array_agg(agentcrm.attach_column(argument, relation, c) ORDER BY i) INTO result

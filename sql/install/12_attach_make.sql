@@ -257,15 +257,15 @@ COMMENT ON FUNCTION agentcrm.attach_total(jsonb, jsonb) IS 'Internal: keys of a 
 CREATE FUNCTION agentcrm.attach_count(reader jsonb, part jsonb, columns jsonb, keys text[]) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT agentcrm.attach_try(reader, 'query', format($q$
-SELECT pg_catalog.jsonb_build_object('lines', count(*), 'orders', count(DISTINCT order_text), 'clients', count(DISTINCT client_text), 'amount', sum(amount),
-	'first', min(ordered_at)::text, 'last', max(ordered_at)::text,
+SELECT pg_catalog.jsonb_build_object('read', count(*), 'lines', count(*) FILTER (WHERE counts), 'orders', count(DISTINCT order_text) FILTER (WHERE counts), 'clients', count(DISTINCT client_text) FILTER (WHERE counts), 'amount', sum(amount) FILTER (WHERE counts),
+	'first', min(ordered_at) FILTER (WHERE counts)::text, 'last', max(ordered_at) FILTER (WHERE counts)::text,
 	'return_lines', count(*) FILTER (WHERE is_return), 'return_orders', count(DISTINCT order_text) FILTER (WHERE is_return), 'return_amount', sum(amount) FILTER (WHERE is_return),
 	'no_client', count(*) FILTER (WHERE client_text IS NULL), 'no_product', count(*) FILTER (WHERE product_text IS NULL), 'no_time', count(*) FILTER (WHERE ordered_at IS NULL),
 	'no_quantity', count(*) FILTER (WHERE quantity IS NULL), 'no_amount', count(*) FILTER (WHERE amount IS NULL),
 	'bad_kind', min(kind) FILTER (WHERE kind NOT IN ('sale', 'return')),
 	'not_asked', min(coalesce(order_text, 'NULL')) FILTER (WHERE asked_text IS NULL
 		AND NOT EXISTS (SELECT FROM unnest(%3$s) AS k (%4$s) WHERE %5$s = order_key)))
-FROM (SELECT q.*, coalesce(kind = 'return', quantity < 0) AS is_return
+FROM (SELECT q.*, client_text IS NOT NULL AND ordered_at IS NOT NULL AS counts, client_text IS NOT NULL AND ordered_at IS NOT NULL AND coalesce(kind = 'return', quantity < 0) AS is_return
 	FROM (SELECT CASE WHEN client_key IS NOT NULL THEN client_key::text END AS client_text, order_key::text AS order_text, order_key,
 			CASE WHEN product_key IS NOT NULL THEN product_key::text END AS product_text, ordered_at::timestamptz AS ordered_at,
 			quantity::numeric AS quantity, amount::numeric AS amount, %1$s AS kind

@@ -30,7 +30,7 @@ COMMENT ON FUNCTION agentcrm.attach_check_lines(jsonb, jsonb) IS 'Internal: refu
 
 CREATE FUNCTION agentcrm.attach_line_remarks(counted jsonb, most bigint) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT coalesce(jsonb_agg(concat('among ' || most || ' orders tried: ', format('%s lines without %s: %s', counted ->> f, w, d))), '[]') FROM (VALUES
+	SELECT coalesce(jsonb_agg(concat('among ' || most || ' orders tried: ', format('%s lines without %s (%s %%): %s', counted ->> f, w, round(100 * (counted ->> f)::numeric / nullif((counted ->> 'read')::numeric, 0), 2), d))), '[]') FROM (VALUES
 		('no_client', 'client', 'they are not counted'), ('no_product', 'product', 'counted as charges'), ('no_time', 'time', 'they are not counted'),
 		('no_quantity', 'quantity', 'their orders cannot be read'), ('no_amount', 'amount', 'their orders cannot be read')) AS v(f, w, d)
 	WHERE (counted ->> f)::bigint > 0
@@ -204,20 +204,48 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.attach_lock_timeout() IS 'Internal: how long attach waits for its locks';
 
+-- Lines of SQL put side by side as far as a screen is wide.
+CREATE FUNCTION agentcrm.filled(given text, separator text DEFAULT E'\n *', indent text DEFAULT '', width int DEFAULT 82) RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	part text;
+	result text;
+	current text;
+BEGIN
+	IF given ~ '--' THEN
+		RETURN given;
+	END IF;
+	FOREACH part IN ARRAY regexp_split_to_array(given, separator || '| (?=AND \(?[olcp]\.)') LOOP
+		IF current IS NULL THEN
+			current := part;
+		ELSIF length(current) + length(part) < width THEN
+			current := current || ' ' || part;
+		ELSE
+			result := concat_ws(E'\n', result, current);
+			current := indent || part;
+		END IF;
+	END LOOP;
+	RETURN concat_ws(E'\n', result, current);
+END $$;
+COMMENT ON FUNCTION agentcrm.filled(text, text, text, int) IS 'Internal: joins the lines of a query, or the arguments of a call, to lines of a screen''s width';
+
 CREATE FUNCTION agentcrm.attach_describe(source agentcrm.source, spec jsonb, counted jsonb) RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT v.item, v.detail FROM (
 		SELECT 1, 0::bigint, 'source', format('%s, read as role %s, time zone %s, namespace %s', source.name, source.run_as, source.time_zone,
 			coalesce(source.namespace::text, 'of its own'))
 		UNION ALL
-		SELECT 2, i, CASE p ->> 'kind' WHEN 'order' THEN 'query' WHEN 'feed' THEN 'feed ' || (p ->> 'name') ELSE 'touch ' || (p ->> 'name') END, p ->> 'query'
-		FROM jsonb_array_elements(spec -> 'parts') WITH ORDINALITY AS a(p, i)
+		SELECT 2, i, CASE p ->> 'kind' WHEN 'order' THEN 'query' WHEN 'feed' THEN 'feed ' || (p ->> 'name') ELSE 'touch ' || (p ->> 'name') END, agentcrm.filled(CASE p ->> 'kind' WHEN 'feed' THEN regexp_replace(p ->> 'query', E'\nWHERE [a-z]\\.\\S+ = ANY \\(\\$1\\)$', '') ELSE p ->> 'query' END)
+		FROM jsonb_array_elements(spec -> 'parts') WITH ORDINALITY AS a(p, i) WHERE NOT counted ? 'proposed'
 		UNION ALL
 		SELECT 3, row_number() OVER (ORDER BY r::oid), 'triggers', format('%s, rows and TRUNCATE; keys: %s%s', agentcrm.relation_name(r), keys,
 			(SELECT format('; with %s partitions or children', count(*)) FROM pg_inherits WHERE inhparent = r HAVING count(*) > 0))
 		FROM (SELECT (w ->> 'relation')::oid::regclass AS r, string_agg(format('%s (%s)', w ->> 'part',
 				(SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(w, 'key')) k)), ', ' ORDER BY i) AS keys
-			FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) WHERE NOT w ? 'polled' GROUP BY 1) AS t
+			FROM jsonb_array_elements(spec -> 'watches') WITH ORDINALITY AS a(w, i) WHERE NOT w ? 'polled' GROUP BY 1) AS t WHERE NOT counted ? 'proposed'
+		UNION ALL
+		SELECT 3, 0, 'triggers', 'rows and TRUNCATE of ' || agentcrm.filled(string_agg(DISTINCT agentcrm.relation_name((w ->> 'relation')::oid::regclass), ', '), '(?<=,) ') FROM jsonb_array_elements(spec -> 'watches') w
+		WHERE counted ? 'proposed' AND NOT w ? 'polled' HAVING count(*) > 0
 		UNION ALL
 		SELECT 3, 1000 + i, 'polled', format('%s, every %s: %s', agentcrm.relation_name((w ->> 'relation')::oid),
 			agentcrm.poll_text(), w ->> 'polled')
@@ -225,15 +253,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		UNION ALL
 		SELECT 3, 2000, 'watermark', spec -> 'parts' -> 0 ->> 'watermark' WHERE spec -> 'parts' -> 0 ? 'watermark'
 		UNION ALL
-		SELECT 4, 0, 'locks', format('SHARE ROW EXCLUSIVE on each of these tables until commit; waits %s at most', agentcrm.attach_lock_timeout())
+		SELECT 4, 0, 'locks', format('SHARE ROW EXCLUSIVE on each of these tables until commit; waits %s at most', agentcrm.attach_lock_timeout()) WHERE NOT counted ? 'proposed'
 		UNION ALL
 		SELECT 5, i, k, v FROM (VALUES
 			(1, 'clients', counted ->> 'clients'), (2, 'orders', counted ->> 'orders'), (3, 'lines', counted ->> 'lines'), (4, 'amount', counted ->> 'amount'),
 			(5, 'returns', format('%s orders, %s lines, %s', counted ->> 'return_orders', counted ->> 'return_lines', coalesce(counted ->> 'return_amount', '0'))),
 			(6, 'dates', format('%s to %s', counted ->> 'first', counted ->> 'last'))) AS c(i, k, v)
-		WHERE counted ? 'report'
+		WHERE counted ? 'report' AND (k <> 'returns' OR (counted ->> 'return_lines')::bigint > 0)
 		UNION ALL
-		SELECT 6, i, 'remark', r FROM jsonb_array_elements_text(counted -> 'remarks') WITH ORDINALITY AS a(r, i)
+		SELECT 6, i, 'remark', CASE WHEN counted ? 'report' THEN concat_ws(E'\n', agentcrm.filled(regexp_replace(r, ' CREATE INDEX .*', ''), ' '), substring(r FROM 'CREATE INDEX .*')) ELSE r END FROM jsonb_array_elements_text(counted -> 'remarks') WITH ORDINALITY AS a(r, i)
 	) AS v(section, no, item, detail)
 	ORDER BY v.section, v.no
 $$;

@@ -92,14 +92,34 @@ LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.spelled_alike(regclass, text[], regclass, text[]) IS 'Internal: whether columns that hold equal keys hold the same texts';
 
+-- Plain columns of an order or a line, as many as the key named: the way that a foreign key would be.
+CREATE FUNCTION agentcrm.attach_named_way(argument text, expression text, target_key text[]) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	column_pattern text := '([ol])\s*\.\s*("[^"]+"|[a-z_][a-z0-9_$]*)';
+	way jsonb;
+BEGIN
+	IF regexp_replace(expression, column_pattern, '', 'g') ~ '^\s*(ROW\s*)?\(?[\s,]*\)?\s*$' THEN
+		SELECT jsonb_build_object('alias', min(m[1]), 'columns', jsonb_agg((parse_ident(m[2]))[1] ORDER BY i), 'target', target_key) INTO way
+		FROM regexp_matches(expression, column_pattern, 'g') WITH ORDINALITY AS a(m, i) HAVING count(DISTINCT m[1]) = 1 AND count(*) = cardinality(target_key);
+	END IF;
+	IF way IS NULL AND cardinality(target_key) > 1 THEN
+		PERFORM agentcrm.attach_refuse(format('argument %s must name %s columns of the order or the line, as %1$s_key does: ROW(o.a, o.b)', argument, cardinality(target_key)));
+	END IF;
+	RETURN CASE WHEN way IS NULL THEN '[]' ELSE jsonb_build_array(way) END;
+END $$;
+COMMENT ON FUNCTION agentcrm.attach_named_way(text, text, text[]) IS 'Internal: the columns by which an expression names the key of another table';
+
 /*
  * How an order reaches the row of another table (client, product, rep): by the
  * one foreign key from the order or the line, the nearer first; where several
  * lead there, the argument's plain column tells which; where none does, the
  * argument's expression is the key of that row.  Where a foreign key may
  * be spelled otherwise than the key it leads to, that row's own key is read.
+ * target_key names other columns of that row than a foreign key or its
+ * primary key would: then the expression is their value.
  */
-CREATE FUNCTION agentcrm.attach_link(argument text, expression text, alias text, target regclass, near regclass, near_alias text, far regclass, far_alias text) RETURNS jsonb
+CREATE FUNCTION agentcrm.attach_link(argument text, expression text, alias text, target regclass, near regclass, near_alias text, far regclass, far_alias text, target_key text[] DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	ways jsonb;
@@ -107,8 +127,12 @@ DECLARE
 	wanted text := regexp_replace(expression, '[\s"]', '', 'g');
 	key text[];
 BEGIN
-	SELECT jsonb_agg(jsonb_build_object('alias', v.a, 'columns', f.columns, 'target', f.target) ORDER BY v.i) INTO ways
-	FROM (VALUES (1, near, near_alias), (2, far, far_alias)) AS v(i, r, a), agentcrm.foreign_keys(v.r, target) f;
+	IF target_key IS NULL THEN
+		SELECT jsonb_agg(jsonb_build_object('alias', v.a, 'columns', f.columns, 'target', f.target) ORDER BY v.i) INTO ways
+		FROM (VALUES (1, near, near_alias), (2, far, far_alias)) AS v(i, r, a), agentcrm.foreign_keys(v.r, target) f;
+	ELSE
+		ways := agentcrm.attach_named_way(argument, expression, target_key);
+	END IF;
 	SELECT w INTO way FROM jsonb_array_elements(ways) w
 	WHERE wanted = regexp_replace(agentcrm.sql_key(w ->> 'alias', agentcrm.part_array(w, 'columns')), '[\s"]', '', 'g') LIMIT 1;
 	IF way IS NULL AND (expression IS NULL OR agentcrm.uses_alias(expression, alias)) THEN
@@ -130,7 +154,7 @@ BEGIN
 			'join', agentcrm.sql_match(alias, agentcrm.part_array(way, 'target'), way ->> 'alias', agentcrm.part_array(way, 'columns')),
 			'alias', way -> 'alias', 'columns', way -> 'columns');
 	END IF;
-	key := agentcrm.primary_key(target);
+	key := coalesce(target_key, agentcrm.primary_key(target));
 	IF cardinality(key) IS DISTINCT FROM 1 THEN
 		PERFORM agentcrm.attach_refuse(format('%s has %s, so argument %s cannot name its rows', agentcrm.relation_name(target),
 			CASE WHEN key IS NULL THEN 'no primary key' ELSE 'a primary key of several columns and no foreign key to it' END, argument),
@@ -139,7 +163,7 @@ BEGIN
 	RETURN jsonb_build_object('key', key, 'expression', expression, 'join', format('%s.%I = %s', alias, key[1], agentcrm.sql_expression(expression)),
 		'alias', CASE WHEN agentcrm.uses_alias(expression, 'l') OR near_alias = 'l' AND far IS NULL THEN 'l' ELSE 'o' END);
 END $$;
-COMMENT ON FUNCTION agentcrm.attach_link(text, text, text, regclass, regclass, text, regclass, text) IS 'Internal: how orders reach clients, products or reps';
+COMMENT ON FUNCTION agentcrm.attach_link(text, text, text, regclass, regclass, text, regclass, text, text[]) IS 'Internal: how orders reach clients, products or reps';
 
 CREATE FUNCTION agentcrm.attach_arguments() RETURNS TABLE (argument text, part text, col text, wanted text)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -175,6 +199,10 @@ BEGIN
 		bad := 'line_ok needs argument lines';
 	ELSIF bad IS NULL AND options ? 'client_link' AND NOT options ? 'clients' THEN
 		bad := 'client_link needs argument clients';
+	ELSIF bad IS NULL AND options ? 'client_key' AND NOT (options ? 'clients' AND options ?| '{client,client_link}') THEN
+		bad := 'client_key needs arguments clients and client';
+	ELSIF bad IS NULL AND options ? 'product_key' AND NOT options ?& '{products,product}' THEN
+		bad := 'product_key needs arguments products and product';
 	ELSIF bad IS NULL AND options ? 'line_order_key' AND NOT options ?& '{orders,lines}' THEN
 		bad := 'line_order_key needs arguments orders and lines; for one table pass order_key';
 	ELSIF bad IS NULL AND NOT options ?| '{client,clients}' THEN
@@ -354,7 +382,7 @@ BEGIN
 	IF options ? 'watch' THEN
 		more := agentcrm.attach_watches('order', n_key, options -> 'watch', path);
 		SELECT (m ->> 'relation')::oid INTO twice FROM jsonb_array_elements(more) m JOIN jsonb_array_elements(spec -> 'watches') w ON w -> 'relation' = m -> 'relation'
-		JOIN jsonb_array_elements(spec -> 'parts') p ON p ->> 'name' = w ->> 'part' AND p ->> 'kind' <> 'feed' LIMIT 1;
+		JOIN jsonb_array_elements(spec -> 'parts') p ON p ->> 'name' = w ->> 'part' AND p ->> 'kind' <> 'feed' AND NOT (m ? 'touch' AND p ->> 'kind' = 'order') LIMIT 1;
 		IF twice IS NOT NULL THEN
 			PERFORM agentcrm.attach_refuse(format('argument watch: changes of %s are seen without it', agentcrm.relation_name(twice)));
 		END IF;
@@ -392,10 +420,12 @@ BEGIN
 	base := CASE WHEN o IS NULL THEN 'l' ELSE 'o' END;
 	SELECT * INTO k FROM agentcrm.attach_order_key(options, o, l);
 	IF t ->> 'c' IS NOT NULL THEN
-		client := agentcrm.attach_link('client', coalesce(options ->> 'client_link', options ->> 'client'), 'c', (t ->> 'c')::oid, coalesce(o, l), base, CASE WHEN base = 'o' THEN l END, 'l');
+		client := agentcrm.attach_link('client', coalesce(options ->> 'client_link', options ->> 'client'), 'c', (t ->> 'c')::oid, coalesce(o, l), base, CASE WHEN base = 'o' THEN l END, 'l',
+			agentcrm.attach_key_columns('client_key', (t ->> 'c')::oid, options -> 'client_key'));
 	END IF;
 	IF t ->> 'p' IS NOT NULL THEN
-		product := agentcrm.attach_link('product', options ->> 'product', 'p', (t ->> 'p')::oid, coalesce(l, o), CASE WHEN l IS NULL THEN 'o' ELSE 'l' END, CASE WHEN l IS NOT NULL THEN o END, 'o');
+		product := agentcrm.attach_link('product', options ->> 'product', 'p', (t ->> 'p')::oid, coalesce(l, o), CASE WHEN l IS NULL THEN 'o' ELSE 'l' END, CASE WHEN l IS NOT NULL THEN o END, 'o',
+			agentcrm.attach_key_columns('product_key', (t ->> 'p')::oid, options -> 'product_key'));
 	END IF;
 	IF options ?| '{rep,reps}' THEN
 		rep := agentcrm.attach_rep(options, t);
@@ -428,6 +458,9 @@ BEGIN
 		remarks := jsonb_build_array(format('%s has no unique index on (%s): an order that stands there twice has its lines counted twice', agentcrm.relation_name(o),
 			(SELECT string_agg(quote_ident(c), ', ') FROM unnest(k.order_key) c)));
 	END IF;
+	SELECT remarks || coalesce(jsonb_agg(format('%s has no unique index on (%s): a %s that stands there twice has its lines counted twice', agentcrm.relation_name(r.oid), (SELECT string_agg(quote_ident(c), ', ') FROM unnest(r.key) c), r.what)), '[]') INTO remarks
+	FROM (VALUES ((t ->> 'c')::oid, agentcrm.part_array(client, 'key'), 'client'), ((t ->> 'p')::oid, agentcrm.part_array(product, 'key'), 'product')) AS r(oid, key, what)
+	WHERE options ? (r.what || '_key') AND agentcrm.uses_alias(used, left(r.what, 1)) AND NOT agentcrm.has_index(r.oid, r.key, true);
 	RETURN agentcrm.attach_more_watches(agentcrm.attach_spec(parts, watches, agentcrm.attach_trials(options, t - 'r', jsonb_build_object(
 		'is_sale', agentcrm.sql_by_key(tables, base, k.order_key, ''),
 		'line_ok', agentcrm.sql_by_key(tables, base, k.order_key, concat(E'\n  AND ' || agentcrm.sql_expression(expressions ->> 'is_sale'))),

@@ -145,7 +145,7 @@ BEGIN
 	source := agentcrm.attach_source(source_name, options, agentcrm.path_text(path));
 	spec := agentcrm.attach_given(source_name, options, path);
 	source.run_as := coalesce(options ->> 'run_as', agentcrm.owner_of((spec -> 'parts' -> 0 ->> 'relation')::oid));
-	counted := agentcrm.attach_checked(source, spec, dry_run);
+	counted := agentcrm.attach_checked(source, spec, dry_run) || CASE WHEN dry_run AND proposed IS NOT NULL THEN '{"proposed": true}'::jsonb ELSE '{}' END;	-- its call says all
 	RETURN QUERY SELECT * FROM agentcrm.attach_describe(source, spec, counted);
 	IF dry_run THEN
 		RETURN QUERY SELECT 'next', ('dry run: nothing was changed')::text;
@@ -175,10 +175,10 @@ CREATE FUNCTION agentcrm.attach(name text,
 	channel text DEFAULT NULL, territory text DEFAULT NULL, product_name text DEFAULT NULL, category text DEFAULT NULL, product_active text DEFAULT NULL,
 	pack_qty text DEFAULT NULL, namespace text DEFAULT NULL, time_zone text DEFAULT NULL, run_as name DEFAULT NULL, on_delete text DEFAULT 'retract',
 	archive_before interval DEFAULT NULL, dry_run boolean DEFAULT false, client_link text DEFAULT NULL, watch jsonb DEFAULT NULL, schemas name[] DEFAULT NULL,
-	client_replaced_by text DEFAULT NULL, watermark text DEFAULT NULL)
+	client_replaced_by text DEFAULT NULL, watermark text DEFAULT NULL, client_key text[] DEFAULT NULL, product_key text[] DEFAULT NULL)
 RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql AS $$
-	SELECT * FROM agentcrm.attach_run(name, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('call', 'attach', 'client_link', client_link, 'watch', watch, 'schemas', schemas, 'watermark', watermark,
+	SELECT * FROM agentcrm.attach_run(name, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('call', 'attach', 'client_link', client_link, 'client_key', client_key, 'product_key', product_key, 'watch', watch, 'schemas', schemas, 'watermark', watermark,
 		'orders', agentcrm.relation_name(orders), 'lines', agentcrm.relation_name(lines), 'clients', agentcrm.relation_name(clients),
 		'products', agentcrm.relation_name(products), 'reps', agentcrm.relation_name(reps), 'order_key', order_key, 'line_order_key', line_order_key,
 		'line_key', line_key, 'client', client, 'product', product, 'rep', rep, 'at', at, 'quantity', quantity, 'amount', amount, 'margin', margin,
@@ -188,6 +188,6 @@ LANGUAGE sql AS $$
 		agentcrm.caller_path(), dry_run)
 $$;
 COMMENT ON FUNCTION agentcrm.attach(text, regclass, regclass, regclass, regclass, regclass, text[], text[], text, text, text, text, text, text, text, text, text,
-	text, text, text, text, text, text, text, text, text, text, text, text, text, name, text, interval, boolean, text, jsonb, name[], text, text) IS
+	text, text, text, text, text, text, text, text, text, text, text, text, text, name, text, interval, boolean, text, jsonb, name[], text, text, text[], text[]) IS
 'Attaches a source by its tables (orders with lines, one flat table, or orders alone) and expressions over o, l, c, p; without orders and lines takes the best proposal, or refuses with the call to make while a question is open; dry_run only reports';
 

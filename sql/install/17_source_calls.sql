@@ -150,10 +150,10 @@ CREATE FUNCTION agentcrm.alter_source(source text,
 	channel text DEFAULT NULL, territory text DEFAULT NULL, product_name text DEFAULT NULL, category text DEFAULT NULL, product_active text DEFAULT NULL,
 	pack_qty text DEFAULT NULL, query text DEFAULT NULL, key text[] DEFAULT NULL, watch jsonb DEFAULT NULL, time_zone text DEFAULT NULL,
 	run_as name DEFAULT NULL, on_delete text DEFAULT NULL, archive_before interval DEFAULT NULL, reset text[] DEFAULT NULL, dry_run boolean DEFAULT false, client_link text DEFAULT NULL,
-	client_replaced_by text DEFAULT NULL, watermark text DEFAULT NULL)
+	client_replaced_by text DEFAULT NULL, watermark text DEFAULT NULL, client_key text[] DEFAULT NULL, product_key text[] DEFAULT NULL)
 RETURNS SETOF agentcrm.attach_report
 LANGUAGE sql AS $$
-	SELECT * FROM agentcrm.alter_run(source, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('client_link', client_link, 'watermark', watermark,
+	SELECT * FROM agentcrm.alter_run(source, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('client_link', client_link, 'client_key', client_key, 'product_key', product_key, 'watermark', watermark,
 		'orders', agentcrm.relation_name(orders), 'lines', agentcrm.relation_name(lines), 'clients', agentcrm.relation_name(clients),
 		'products', agentcrm.relation_name(products), 'reps', agentcrm.relation_name(reps), 'order_key', order_key, 'line_order_key', line_order_key,
 		'line_key', line_key, 'client', client, 'product', product, 'rep', rep, 'at', at, 'quantity', quantity, 'amount', amount, 'margin', margin,
@@ -163,7 +163,7 @@ LANGUAGE sql AS $$
 		'archive_before', agentcrm.interval_text(archive_before))), reset, dry_run)
 $$;
 COMMENT ON FUNCTION agentcrm.alter_source(text, regclass, regclass, regclass, regclass, regclass, text[], text[], text, text, text, text, text, text, text, text, text,
-	text, text, text, text, text, text, text, text, text, text, text, text, text[], jsonb, text, name, text, interval, text[], boolean, text, text, text) IS
+	text, text, text, text, text, text, text, text, text, text, text, text, text[], jsonb, text, name, text, interval, text[], boolean, text, text, text, text[], text[]) IS
 'Changes a source: arguments given replace those of attach, those named in reset return to their default; everything is checked and read again';
 
 CREATE FUNCTION agentcrm.feed_run(source_name text, feed text, given jsonb, dry_run boolean) RETURNS SETOF agentcrm.attach_report

@@ -131,6 +131,7 @@ BEGIN
 	RETURN (SELECT jsonb_object_agg(o.key, CASE
 		WHEN o.key IN ('orders', 'lines', 'clients', 'products', 'reps') THEN CASE WHEN plain_only THEN o.value ELSE to_jsonb(agentcrm.renamed_table(source, o.value #>> '{}')) END
 		WHEN o.key IN ('order_key', 'line_order_key') THEN agentcrm.renamed_key(source, CASE o.key WHEN 'order_key' THEN coalesce(options ->> 'orders', options ->> 'lines') ELSE options ->> 'lines' END, o.value)
+		WHEN o.key IN ('client_key', 'product_key') THEN agentcrm.renamed_key(source, options ->> CASE o.key WHEN 'client_key' THEN 'clients' ELSE 'products' END, o.value)
 		WHEN o.key IN (SELECT argument FROM agentcrm.attach_arguments()) THEN CASE WHEN plain_only AND o.value #>> '{}' !~ '^\s*[a-z]\s*\.\s*("[^"]+"|[a-zA-Z_][a-zA-Z0-9_]*)\s*$' THEN o.value
 			ELSE to_jsonb(agentcrm.renamed_sql(source, options, o.value #>> '{}')) END
 		WHEN o.key = 'query' THEN CASE WHEN plain_only THEN o.value ELSE to_jsonb(agentcrm.renamed_sql(source, '{}', o.value #>> '{}')) END

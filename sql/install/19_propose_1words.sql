@@ -45,45 +45,45 @@ COMMENT ON FUNCTION agentcrm.propose_stem(text) IS 'Internal: what the name of a
 CREATE FUNCTION agentcrm.propose_words(kind text) RETURNS TABLE (word text, pattern text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT v.word, replace(replace(v.pattern, '<', '(^|_)'), '>', '(e?s)?(_|$)') FROM (VALUES
-		('table', 'order', 'order|bestell|auftr[ae]+g|command[ae]|pedido|ordine>|ordini|encomend|zakaz|zamowien|objednav|siparis|tilaus|bestilling|ordre|cohead|coitem|<so>|vbak|vbap'
-			'|verkauf|vente>|venta>|vendite|vendita|venda>|<sale|sale>|sprzedaz|prodazh|realizac|salg|<verkoop|sales'),
-		('table', 'invoice', 'invoice|rechnung|faktur|factur|fattur|fatura|account_move|<bill>|schet|nakladn|lasku'),
-		('table', 'doc', '<doc>|<hdr>|dokument|document|beleg|transact|receipt|<deal>|<trx>|<bon>|vorgang|header|<head>|kopf|purchas'),
-		('table', 'line', 'line|detail|<det>|<dtl>|det$|item|<pos>|posit|pos$|zeile|ligne|linea|riga>|righe|linha|regel|strok|pozic|pozyc|entry|entries|<row>|vbap|coitem|product_lookup|_products$|_articles$|content'),
-		('table', 'client', 'client|customer|<cust|kund|klient|debitor|debtor|partner|party$|parties|societe|<tiers|kontragent|kontrahent|pokupatel|buyer|acheteur|dealer|asiakas|kna1|odberatel|zakaznik|musteri|klant'),
-		('table', 'client2', 'account|compan|contact|organi[sz]ation|shop>|store>|member|firma|person|patient|<entity|entities|empresa|entreprise|azienda|partie|unternehm|household|address_book'),
+		('table', 'order', 'order|ordr$|bestell|auftr[ae]+g|command[ae]|pedido|ordine>|ordini|encomend|zakaz|zamowien|objednav|siparis|tilaus|bestilling|ordre|cohead|coitem|<so>|vbak|vbap'
+			'|juchu|chumon|porudzb|narudzb|rendeles|comanda|zamerne|verkauf|vente>|venta>|vendite|vendita|venda>|<sale|sale>|sprzedaz|prodazh|realizac|salg|<verkoop|sales'),
+		('table', 'invoice', 'invoice|rechnung|faktur|factur|fattur|fatura|account_move|<bill>|schet|nakladn|lasku|uriage|seikyu'),
+		('table', 'doc', '<doc>|<hdr>|testat[ae]|dokument|document|beleg|transact|receipt|<deal>|<trx>|<bon>|vorgang|header|<head>|kopf|purchas'),
+		('table', 'line', 'line|detail|<det>|<dtl>|det$|item|<pos>|posit|pos$|zeile|ligne|linea|riga>|righe|linha|regel|strok|pozic|pozyc|entry|entries|<row>|vbap|coitem|meisai|itens>|polozk|pozycj|product_lookup|_products$|_articles$|content'),
+		('table', 'client', 'client|customer|<cust|kund|klient|debitor|debtor|partner|party$|parties|societe|<tiers|kontragent|kontrahent|pokupatel|buyer|acheteur|dealer|asiakas|kna1|odberatel|zakaznik|musteri|klant|tokuisaki|kokyaku|resell|retailer|pharmac|apothek|apotek|farmaci|outlet|subscriber|patron'),
+		('table', 'client2', 'account|compan|contact|organi[sz]ation|shop>|store>|member|firma|person|patient|<entity|entities|empresa|entreprise|azienda|partie|unternehm|household|address_book|loyalty|anagrafic|counterpart|grossist|practice|clinic|hotel|restaurant'),
 		('table', 'user', 'user|<usr|login'),
-		('table', 'rep', '<rep>|sales_?(man|men|person|people|rep|agent|team)|slsmn|seller|employe|vertreter|verkaufer|mitarbeiter|vendeur|commerci[ao]|agent|vendedor|venditor|staff|manager|menedzher|sotrudnik|emplead|operator'),
-		('table', 'product', 'product|<prod>|item|<itm>|artik|article|articul|articol|artigo|<art>|sku|goods|<ware>|waren|tovar|nomenklat|towar|variant|merchandise|stock|material|mara|<parts?$|produit|produkt|producto|prodott|produto|tuote|zbozi|urun|<vare'),
-		('table', 'vendor', 'purch|einkauf|achat|compra|acquist|supplier|vendor|fournisseur|lieferant|proveed|fornitor|fornecedor|zakup|postavsh|postavs|dostaw|procure|(^|_)po(_|$)|kreditor|creditor|leveranc|inkoop|indkob|toimittaj|replenish|<pohead|<poitem'),
-		('table', 'quote', 'quot|estimat|angebot|devis|propal|presupuest|cotizac|preventiv|orcament|<offer|proposal|<cart>|<carts?$|shopping|basket|warenkorb|panier|carrit|wish|template|recurr|subscription|blanket|<rfq|<lead|opportunit|pipeline|forecast|budget|predlozh|korzin|draft|abandon|reserv|oferta|request|saved|contract'),
+		('table', 'rep', '<rep>|represent|sales_?(man|men|person|people|rep|agent|team)|slsmn|seller|employe|vertreter|verkaufer|mitarbeiter|vendeur|commerci[ao]|agent|vendedor|venditor|staff|manager|menedzher|sotrudnik|emplead|operator|tanto|pracowni|executive'),
+		('table', 'product', 'product|<prod>|item|<itm>|artik|article|articul|articol|artigo|<art>|sku|goods|<ware>|waren|tovar|nomenklat|towar|variant|merchandise|stock|material|mara|<parts?$|produit|produkt|producto|prodott|produto|tuote|zbozi|urun|<vare|shohin|<drugs?$|medicin|beverage|catalogue_item'),
+		('table', 'vendor', 'purch|einkauf|achat|compra|acquist|supplier|vendor|fournisseur|lieferant|proveed|fornitor|fornecedor|zakup|postavsh|postavs|dostaw|procure|(^|_)po(_|$)|kreditor|creditor|leveranc|inkoop|indkob|toimittaj|replenish|<pohead|<poitem|shiire|hacchu|<acq|brewery|manufacturer|fabricante'),
+		('table', 'quote', 'quot|estimat|angebot|devis|propal|presupuest|cotizac|preventiv|orcament|<offer|proposal|<cart>|<carts?$|shopping|basket|warenkorb|panier|carrit|wish|template|recurr|subscription|blanket|<rfq|<lead|opportunit|pipeline|forecast|budget|predlozh|korzin|draft|abandon|reserv|oferta|request|saved|contract|mitsumori|<prev>|standing|parked'),
 		('table', 'archive', 'archiv|histor|<hist>|hist$|<hst>|<old>|<bak>|[a-z]{4}bak$|backup|<bk>|<copy>|kopie|<tmp|<temp>|<stag|<stg|<log>|logs$|audit|<deleted|trash|snapshot|<zz|<raw>|<import|<export|<dump|<test>'
 			'|(19|20)[0-9][0-9](_?[01][0-9])?$|<sync|queue|<cache|revision|<version|legacy|obsolete|<arc>|_arch$|<bkp|landing|<etl|summary|report|statistic|_stats$|aggregat|migrat|<z_|<edi'),
 		('table', 'other', 'status|state>|statut|type>|tax|payment|paiement|zahlung|<pago|<pay|shipment|shipping|deliver|lieferung|versand|livraison|expedition|envio|address|adress|direcc|<note>|comment|attach|pric(e|ing)|preis|discount|promo|coupon'
 			'|picking|<move|stock_move|warehouse|return|refund|credit(?!.*account)|rma|retour|currency|country|city|message|mail|activit|task|<tag>|rel$|translation|carrier|rate>|setting|config|permission|group>|categor|option|attribute|adjust'
 			'|fulfil|alloc|event|notif|media|image|<bom|production|work_?order|manufact|service_order|transfer|transition|hold|approv|refer|commission|serial|schedule|link>'),
-		('column', 'client', 'client|customer|<cust|kund|<kd|klient|debitor|debtor|partner|party|societe|<soc>|<tiers|kontragent|kontrahent|pokupatel|buyer|acheteur|dealer|asiakas|odberatel|sold_to|bill_to|zakaznik|klant|<bp>|acct|kunnr'),
-		('column', 'product', 'product|<prod>|item|<itm>|artik|article|articul|articol|artigo|<art>|sku|goods|tovar|nomenklat|towar|variant|stock_?(item|code)|material|produit|produkt|prodott|produto|<part>|art_?(nr|no|num|id|code)|<ean|barcode|matnr|<vare'),
-		('column', 'order', 'order|invoice|bestell|auftrag|command|pedido|ordine|zakaz|zamow|<doc>|document|dokument|beleg|rechnung|factur|faktur|fattur|sale|transact|receipt|bon>|<so>|vorgang|fatura|ticket|voucher'),
-		('column', 'rep', '<rep>|sales_?(man|person|rep|agent)|slsmn|seller|employe|vertreter|verkaufer|mitarbeiter|vendeur|commercial|<agent|vendedor|venditor|staff|manager|menedzher|sotrudnik|emplead|user|owner|assigned|operator|responsab'),
-		('column', 'qty', 'qty|quant|meng(e|$)|anzahl|cantidad|<cant>|quantid|qta|qtd|aantal|ilosc|kolich|<kol>|kolvo|^units?$|<units$|<count$|piece|<stk|stuck|<pcs|antal|<num$|<qte|volume_ordered'),
+		('column', 'client', 'client|customer|<cust|kund|<kd|klient|debitor|debtor|partner|party|societe|<soc>|<tiers|kontragent|kontrahent|pokupatel|buyer|acheteur|dealer|asiakas|odberatel|sold_to|bill_to|zakaznik|klant|<bp>|acct|kunnr|tokuisaki|kokyaku|resell|retailer|pharmac|outlet|adr_nr|card_?code|<codcf>|<cli>'),
+		('column', 'product', 'product|<prod>|item|<itm>|artik|article|articul|articol|artigo|<art>|sku|goods|tovar|nomenklat|towar|variant|stock_?(item|code)|material|produit|produkt|prodott|produto|<part>|art_?(nr|no|num|id|code)|<ean|barcode|matnr|<vare|shohin|<ndc>|<drug'),
+		('column', 'order', 'order|invoice|bestell|auftrag|command|pedido|ordine|zakaz|zamow|<doc>|document|dokument|beleg|rechnung|factur|faktur|fattur|sale|transact|receipt|bon>|<so>|vorgang|fatura|ticket|voucher|juchu|pedido|<ped>'),
+		('column', 'rep', '<rep>|sales_?(man|person|rep|agent)|slsmn|seller|employe|vertreter|verkaufer|mitarbeiter|vendeur|commercial|<agent|vendedor|venditor|staff|manager|menedzher|sotrudnik|emplead|user|owner|assigned|operator|responsab|executive|taken_by|tanto|<prac>|<slp>|slsm|codage|cod_vend|handled_by|account_manager'),
+		('column', 'qty', 'qty|quant|meng(e|$)|anzahl|cantidad|<cant>|quantid|qta|qtd|aantal|ilosc|kolich|<kol>|kolvo|^units?$|<units$|<count$|piece|<stk|stuck|<pcs|antal|<num$|<qte|volume_ordered|suryo|<cases?$|<boxes$|kwmeng|qtde|ilosc|adet|maara'),
 		('column', 'qty_bad', 'deliver|<dlv|invoic|ship|cancel|receiv|return|reserv|pick|back|open|hand|<min|<max|pack|per_|_per|bill|multipl|conver|old|refund|free|bonus|remain|alloc|transferred|produced|planned|availab|required|stock|geliefert|livr|entreg|step|break'),
-		('column', 'price', 'price|prix|preis|precio|prezzo|preco|<pu>|<pvp|unit_amount|amount_unit|unit_amt|unit_value|tsena|cena|tarif|<rate$|<rate_|pris$|prijs|fiyat|einzel|valor_unit|importe_unit|unitario|stavka'),
+		('column', 'price', 'price|prix|preis|precio|prezzo|preco|<pu>|<pvp|unit_amount|amount_unit|unit_amt|unit_value|tsena|cena|tarif|<rate$|<rate_|pris$|prijs|fiyat|einzel|valor_unit|importe_unit|unitario|stavka|<tanka|preis$|vl_unit|netpr|cijena'),
 		('column', 'price_bad', 'cost|list|old|original|initial|purchase|standard|msrp|compare|average|reduce|regular|margin|ek>|einkauf|before|catalog|base_uom|special|min_|_min|gross|ttc|brut|incl'),
-		('column', 'total', 'total|amount|<amt|amt>|amt$|betrag|montant|importe|importo|summ|<sum>|ext(ended)?_?price|line_price|netto|<net|net$|wert|valor|revenue|turnover|umsatz|value|gesamt|<ht>|extended|bedrag|kwota|wartosc|stoim|belop|ttc|itogo|subtot|^sales$'),
+		('column', 'total', 'total|amount|sales_?amount|<amt|amt>|amt$|betrag|montant|importe|importo|summ|<sum>|ext(ended)?_?price|line_price|netto|<net|net$|wert|valor|revenue|turnover|umsatz|value|gesamt|<ht>|extended|bedrag|kwota|wartosc|stoim|belop|ttc|itogo|subtot|^sales$|kingaku|netwr|iznos|tutar'),
 		('column', 'money_bad', 'adjust|shipping|freight|fracht|port>|<fee|margin|cost|profit|weight|volume|paid|due|balance|point|commission|foreign|multicurrency|multi_curr|refund|credit|cancel|payment|surcharge|deposit|invoiced|tip|wallet|gift|residual|round|count|qty|quant|insurance|handling|saving|prepaid|downpay|to_invoice|_max|_min|limit|list'),
-		('column', 'net', '<net|net>|net$|netto|<ht>|_ht$|hors|untax|pre_?tax|excl|ex_?(vat|tax)|without_?(tax|vat)|before_?tax|ohne|bez_nds|imponib|sub_?tot|neto|taxable|no_tax|sin_iva|item_?s?_total|lines_total|merchandise|goods'),
-		('column', 'gross', 'gross|brut|ttc|incl|with_?(tax|vat)|inkl|after_?tax|s_nds|con_?iva|grand|payable'),
-		('column', 'tax', 'tax|<vat|vat>|vat$|mwst|<ust|<iva>|tva|nds>|moms|btw|<gst'),
+		('column', 'net', '<net|net>|net$|netto|<ht>|_ht$|hors|untax|pre_?tax|excl|ex_?(vat|tax)|without_?(tax|vat)|before_?tax|ohne|bez_?nds|imponib|zeinuki|netwr|sub_?tot|neto|taxable|no_tax|sin_iva|item_?s?_total|lines_total|merchandise|goods'),
+		('column', 'gross', 'gross|brut|ttc|incl|with_?(tax|vat)|inkl|after_?tax|s_?nds|zeikomi|con_?iva|grand|payable'),
+		('column', 'tax', 'tax|<vat|vat>|vat$|mwst|<ust|<iva>|tva|nds>|moms|btw|<gst|<vat|shohizei|<ipi>|<icms'),
 		('column', 'discount', 'disc|rabat|remise|descuento|<dto|sconto|descont|skidk|rebate|promo|reduct|nachlass|korting'),
 		('column', 'base', 'base|company|local|functional|home|domestic|mandant'),
 		('column', 'ordered', 'order(ed)?_?(date|at|on|time|day|dt)>|date_?order|placed|date_?command|bestell_?(dat|am)|auftrags?_?dat|purchased?_(at|on|date)|complet(ed|ion)|confirm|submitted|posting|transaction_dat|invoice_?dat|date_?(valid|invoice|sale|acct|vente|facture|pedido)'
-			'|rechnungs?_?dat|beleg_?dat|fecha_?(pedido|venta|factura|orden|emision)?$|<data(_ordine|_zakaz|_pedido|_sprzedazy)?$|datum$|<date$|<day$|sale_?dat|sold|doc(ument)?_?dat|issue|datf|booked|approved|date_order|<dated?$|order_dat|dt_(pedido|emissao|venda)|(so|ord|order|inv|sale|doc)_dt>|zakaz|<when|<time(stamp)?$|data_zam'),
-		('column', 'created', 'creat|insert|added|date_add|add_date|entered|erstell|angelegt|regist|datec|entry|record|erfasst|creac|creazione|sozdan|crdate|utworz'),
+			'|rechnungs?_?dat|beleg_?dat|fecha_?(pedido|venta|factura|orden|emision)?$|<data(_ordine|_zakaz|_pedido|_sprzedazy)?$|datum$|<date$|<day$|sale_?dat|sold|doc(ument)?_?dat|issue|datf|booked|approved|date_order|<dated?$|order_dat|dt_(pedido|emissao|venda)|(so|ord|order|inv|sale|doc)_dt>|zakaz|juchu_bi|datadoc|<bi>|<when|<time(stamp)?$|data_zam'),
+		('column', 'created', 'creat|insert|added|date_add|add_date|entered|erstell|angelegt|regist|datec|entry|record|erfasst|creac|creazione|sozdan|crdate|utworz|toroku|erdat|angelegt|dt_cad'),
 		('column', 'late', 'updat|modif|chang|write|edit|<dlv|due|requir|ship|deliver|liefer|livr|cancel|delet|birth|paid|payment|expir|tms|sync|promis|request|desired|wunsch|<end|clos|last|next|sent|print|receiv|archiv|commit|effective|schedul|remind|export|return|entreg|previst|plan|void|refund|follow|lock|access|valid_|expected|faellig|fallig|storno|hire|verified|import|start|until|vence|fulfil|check_in|(^|_)po_'),
-		('column', 'status', 'status|<sts>|situacao|state|statut|estado|zustand|stato|<stav|etat|stage|phase|sosto|situac|durum|<tila'),
+		('column', 'status', 'status|<sts>|situacao|state|statut|estado|zustand|stato|<stav|etat|stage|phase|sosto|situac|durum|<tila|jotai|<zust|doc_state'),
 		('column', 'status_bad', 'pay|ship|deliver|invoic|fulfil|print|export|sync|checkout|country|bill|address|approv|picking|tax|mail|previous|old|old_|prior|region|liefer|zahl|livr|stock|credit|fraud|versand|<sub'),
-		('column', 'type', 'type|<kind|<art$|<typ|typ$|tipo|nature|issotrx|is_so_trx|direction|is_sale|side$|<class(_id|_no|_code)?$|<vid|rodzaj|purpose|<art_|belegart|auftragsart'),
+		('column', 'type', 'type|<kind|<art$|<typ|typ$|tipo|nature|issotrx|is_so_trx|direction|is_sale|side$|<class(_id|_no|_code)?$|<vid|rodzaj|purpose|<art_|belegart|auftragsart|vbtyp|beleg_?typ|vid_dok'),
 		('column', 'currency', 'currenc|<curr$|<curr_|<ccy|wa?e?hrung|devise|moned|valuta|divisa|moeda|waluta'),
 		('column', 'rate', 'rate|kurs|_tx$|taux|cambio|<fx|convers|exchange')
 	) AS v(kind, word, pattern) WHERE v.kind = propose_words.kind
@@ -103,6 +103,8 @@ CREATE FUNCTION agentcrm.propose_reading(value text, company text[] DEFAULT '{}'
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE
 		WHEN v ~ '^(dr|d|na|ip)$|draft|cart|basket|incompl|brouillon|entwurf|borrador|bozza|rascunho|concept|szkic|chernov|cernov|template|wish|abandon|temporar|parked|unconf|not_conf|unbest|tmp|prepar' THEN 'draft'
+		WHEN v ~ 'recurring|template' THEN 'draft'
+		WHEN v ~ '^(vendor_)?bills?$' AND company && '{invoice,invoices}' THEN 'purchase'
 		WHEN v ~ '^q$|quot|offer|angebot|devis|presup|cotiz|estim|propos|preventiv|predloz|oferta|rfq|inquir|anfrage|orcament' THEN 'quote'
 		WHEN v = 'sent' AND company && '{sale,sales,sold,confirmed,ordered,done}' THEN 'quote'
 		WHEN v ~ 'partial' THEN 'sale'

@@ -15,7 +15,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		FROM unnest(links) l JOIN unnest(tables) p ON p.rel = l.target),
 	roles AS MATERIALIZED (	-- a table between order and client: who plays which part
 		SELECT DISTINCT a.target AS rel FROM k a JOIN k b ON b.rel = a.rel AND b.target <> a.target JOIN unnest(tables) x ON x.rel = a.rel
-		WHERE b.to_client AND x.plain ~ 'role|party|parties|partner|contact|involve|customer|client|address' AND NOT x.words && '{line}'),
+		WHERE b.to_client AND x.plain ~ 'role|party|parties|partner|contact|involve|customer|client|address' AND NOT x.words && '{line}'
+		UNION	-- or a table on the way from order to client
+		SELECT a.rel FROM k a JOIN k b ON b.rel = a.target AND b.target <> a.rel JOIN unnest(tables) x ON x.rel = a.target
+		WHERE (b.to_client OR b.to_client2 AND b.how = 'foreign key') AND x.plain ~ 'contact|address|adress|location|(^|_)sites?(_|$)|branch|ship_?to|bill_?to|store|user|account|member|person|outlet|standort|filial|deliver' AND NOT x.words && '{line,order,invoice}'),
 	f AS MATERIALIZED (
 		SELECT c.rel,
 			bool_or(c.words && '{qty}' AND c.family IN ('int', 'num', 'float')) AS has_qty,
@@ -38,6 +41,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			o.named_order - CASE WHEN o.words && '{line}' AND NOT o.plain ~ 'document' THEN 3 ELSE 0 END
 			+ CASE WHEN l.words && '{line}' THEN 3 ELSE 0 END + CASE WHEN l.words && '{order,invoice}' THEN 1.5 ELSE 0 END - CASE WHEN l.words && '{other}' THEN 4 ELSE 0 END
 			+ CASE WHEN starts_with(l.plain, regexp_replace(o.plain, '(_?(header|head|hdr|kopf|es|s|n|en))$', '')) THEN 2 ELSE 0 END
+			+ CASE WHEN regexp_replace(l.plain, '[0-9_]', '', 'g') <> '' AND length(regexp_replace(l.plain, '[0-9_]', '', 'g')) >= 3 AND strpos(regexp_replace(o.plain, '[0-9_]', '', 'g'), regexp_replace(l.plain, '[0-9_]', '', 'g')) > 1 THEN 1.5 ELSE 0 END	-- ordr, rdr1
 			+ CASE WHEN lf.has_qty THEN 2 ELSE 0 END + CASE WHEN lf.has_money THEN 2 ELSE 0 END
 			+ CASE WHEN lk.to_product THEN 2.5 WHEN lf.names_product THEN 1.5 ELSE 0 END
 			+ CASE WHEN o.to_client THEN 3 WHEN o.names_client THEN 2 WHEN o.to_client2 THEN 1.5 WHEN lk.to_client OR o.by_role THEN 1 ELSE 0 END

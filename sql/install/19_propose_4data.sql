@@ -32,12 +32,12 @@ $$;
 COMMENT ON FUNCTION agentcrm.propose_from(agentcrm.propose_table[], oid, text, int) IS 'Internal: a sample of a table as an aliased FROM item';
 
 -- Orders of the sample with all their lines where an index finds these, else lines of the sample with their orders.
-CREATE FUNCTION agentcrm.propose_joined(tables agentcrm.propose_table[], orders oid, lines oid, order_key text[], line_order_key text[], OUT source text, OUT whole boolean)
+CREATE FUNCTION agentcrm.propose_joined(tables agentcrm.propose_table[], orders oid, lines oid, order_key text[], line_order_key text[], also text, OUT source text, OUT whole boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o agentcrm.propose_table := (SELECT t FROM unnest(tables) t WHERE rel = orders);
 	l agentcrm.propose_table := (SELECT t FROM unnest(tables) t WHERE rel = lines);
-	match text := agentcrm.sql_match('l', line_order_key, 'o', order_key);
+	match text := agentcrm.sql_match('l', line_order_key, 'o', order_key) || coalesce(' AND ' || also, '');
 BEGIN
 	whole := true;
 	IF lines IS NULL OR orders IS NULL THEN
@@ -54,7 +54,7 @@ BEGIN
 		END IF;
 	END IF;
 END $$;
-COMMENT ON FUNCTION agentcrm.propose_joined(agentcrm.propose_table[], oid, oid, text[], text[]) IS 'Internal: FROM of a sample of orders and lines; whole says whether orders come with all their lines';
+COMMENT ON FUNCTION agentcrm.propose_joined(agentcrm.propose_table[], oid, oid, text[], text[], text) IS 'Internal: FROM of a sample of orders and lines; whole says whether orders come with all their lines';
 
 CREATE FUNCTION agentcrm.propose_profile(tables agentcrm.propose_table[], columns agentcrm.propose_column[], relation oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -63,11 +63,95 @@ BEGIN
 		SELECT format('SELECT jsonb_build_object(''n'', count(*))%s FROM %s', string_agg(format(' || jsonb_build_object(%L, jsonb_build_object(''filled'', count(%2$I), ''distinct'', count(DISTINCT %2$I)%3$s)', c.col, c.col,
 			CASE WHEN c.family IN ('int', 'num', 'float') THEN format(', ''min'', min(%1$I), ''max'', max(%1$I), ''size'', avg(abs(%1$I)), ''whole'', bool_and(%1$I::numeric = trunc(%1$I::numeric)), ''one'', count(*) FILTER (WHERE %1$I = 1)', c.col)
 				WHEN c.family = 'time' THEN format(', ''min'', min(%1$I)::text, ''max'', max(%1$I)::text', c.col)
-				WHEN c.family = 'text' THEN format(', ''sample'', left(min(%1$I), 60), ''long'', max(length(%1$I))', c.col) ELSE '' END) || ')', '' ORDER BY c.attnum),
+				WHEN c.family = 'text' THEN format(', ''sample'', left(min(%1$I), 60), ''top'', left(max(%1$I), 60), ''long'', max(length(%1$I))', c.col) ELSE '' END) || ')', '' ORDER BY c.attnum),
 			agentcrm.propose_from(tables, relation, 's', 60))
 		FROM unnest(columns) c WHERE c.rel = relation AND c.family IN ('int', 'num', 'float', 'time', 'text', 'enum', 'bool', 'uuid'))), '{"n": 0}');
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_profile(agentcrm.propose_table[], agentcrm.propose_column[], oid) IS 'Internal: per column of a sample: values, distinct values, lowest, highest';
+
+-- Tables that declare no key: what tells their rows apart, if that is one of the first columns, or the first few together.
+CREATE FUNCTION agentcrm.propose_found_keys(tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS agentcrm.propose_table[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t agentcrm.propose_table;
+	names text[];
+	found text[];
+	seen jsonb;
+BEGIN
+	FOR i IN 1 .. cardinality(tables) LOOP
+		t := tables[i];
+		CONTINUE WHEN t.key IS NOT NULL OR t.barred IS NOT NULL OR t.pages NOT BETWEEN 1 AND 1000 OR t.words = '{}' OR cardinality(tables) > 300;
+		SELECT array_agg(c.col ORDER BY c.attnum) INTO names FROM (SELECT * FROM unnest(columns) k WHERE k.rel = t.rel AND k.family IN ('int', 'text', 'uuid') AND NOT k.words && '{qty,price,total}' ORDER BY k.attnum LIMIT 5) AS c;
+		CONTINUE WHEN names IS NULL;
+		seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*))%s%s FROM %s', (SELECT string_agg(format(' || jsonb_build_object(%L, count(DISTINCT %I))', 'one' || j, names[j]), '') FROM generate_series(1, cardinality(names)) j),
+			(SELECT coalesce(string_agg(format(' || jsonb_build_object(%L, count(DISTINCT (%s)))', 'all' || j, (SELECT string_agg(quote_ident(names[x]), ', ') FROM generate_series(1, j) x)), ''), '') FROM generate_series(2, least(cardinality(names), 4)) j), t.named));
+		CONTINUE WHEN (seen ->> 'n')::bigint < 2;
+		SELECT ARRAY[names[j]] INTO found FROM generate_series(1, cardinality(names)) j WHERE seen -> ('one' || j) = seen -> 'n' ORDER BY j LIMIT 1;
+		IF found IS NULL THEN
+			SELECT names[1:j] INTO found FROM generate_series(2, least(cardinality(names), 4)) j WHERE seen -> ('all' || j) = seen -> 'n' ORDER BY j LIMIT 1;
+		END IF;
+		tables[i].key := found;
+	END LOOP;
+	RETURN tables;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_found_keys(agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: tables, those without a key with what is one by their rows';
+
+/*
+ * Lines of several kinds of documents in one table, the kind in a column beside
+ * the reference (itemable_type, itemable_id): whose rows lead to a table.
+ */
+CREATE FUNCTION agentcrm.propose_kind_of_line(tables agentcrm.propose_table[], columns agentcrm.propose_column[], lines oid, reference text, target oid, key text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	kind text := (SELECT t.col FROM unnest(columns) c JOIN unnest(columns) t ON t.rel = c.rel AND t.family IN ('text', 'enum') AND t.plain = regexp_replace(c.plain, '_id$', '_type') WHERE c.rel = lines AND c.col = reference AND c.plain ~ '_id$');
+	value text;
+BEGIN
+	IF kind IS NULL THEN
+		RETURN NULL;
+	END IF;
+	value := agentcrm.propose_ask(format('SELECT to_jsonb(min(v)) FROM (SELECT l.%1$I::text AS v FROM %2$s GROUP BY 1 HAVING avg(CASE WHEN EXISTS (SELECT FROM %3$s AS o WHERE o.%4$I = l.%5$I) THEN 1 ELSE 0 END) >= 0.9 ORDER BY agentcrm.propose_root(agentcrm.propose_plain(l.%1$I::text)) = %6$L DESC LIMIT 1) AS s',
+		kind, agentcrm.propose_from(tables, lines, 'l', 60), agentcrm.relation_name(target), key, reference, (SELECT agentcrm.propose_root(t.plain) FROM unnest(tables) t WHERE t.rel = target))) #>> '{}';
+	RETURN format('l.%I = %L', kind, value);
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_kind_of_line(agentcrm.propose_table[], agentcrm.propose_column[], oid, text, oid, text) IS 'Internal: the condition that a line belongs to documents of a table';
+
+/*
+ * Lines whose header no name leads to (trans_id, parent): a table of documents of
+ * clients, each of whose rows has lines, and no line is without.
+ */
+CREATE FUNCTION agentcrm.propose_unnamed(tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS agentcrm.propose_link[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	found agentcrm.propose_link[] := '{}';
+	x record;
+	seen record;
+BEGIN
+	FOR x IN
+		WITH client AS MATERIALIZED (	-- documents: of a client, at a time
+			SELECT t.*, f.family FROM unnest(tables) t JOIN unnest(columns) f ON f.rel = t.rel AND f.is_key AND f.col = t.key[1] WHERE t.barred IS NULL AND cardinality(t.key) = 1 AND t.n_rows > 0 AND NOT t.words && '{client,product,other,line}'
+				AND (t.rel IN (SELECT k.rel FROM unnest(links) k JOIN unnest(tables) p ON p.rel = k.target WHERE p.words && '{client,client2}') OR t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{client}'))
+				AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.family = 'time')),
+		line AS MATERIALIZED (
+			SELECT t.* FROM unnest(tables) t WHERE t.barred IS NULL AND t.words && '{line}' AND NOT t.words && '{other}' AND t.n_rows > 0 AND t.pages <= 3000
+				AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{qty}') AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{price,total}')
+				AND NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = t.rel AND k.target IN (SELECT rel FROM client WHERE words && '{order,invoice,doc}') AND (k.how = 'foreign key' OR k.score >= 0.65)))
+		SELECT l.rel, c.col, o.rel AS target, o.key, l.named, o.n_rows FROM line l JOIN unnest(columns) c ON c.rel = l.rel AND c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND c.plain ~ '(id|no|nr|num|key|ref|number|parent|code)$' AND (NOT c.words && '{qty,price,total,product,client,type,status}' OR EXISTS (SELECT FROM unnest(columns) k WHERE k.rel = c.rel AND k.plain = regexp_replace(c.plain, '_id$', '_type')))
+			JOIN client o ON o.schema = l.schema AND o.family = c.family AND o.rel <> l.rel AND o.n_rows BETWEEN l.n_rows / 100 AND l.n_rows * 4 AND o.pages <= 3000 AND (o.words && '{order,invoice,doc}' OR l.words && '{order,invoice,doc}')
+		WHERE NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = l.rel AND k.cols = ARRAY[c.col] AND (k.target = o.rel OR k.how = 'foreign key')) ORDER BY l.rel, c.attnum, o.rel LIMIT 12
+	LOOP
+		IF agentcrm.propose_kind_of_line(tables, columns, x.rel, x.col, x.target, x.key[1]) IS NOT NULL THEN
+			found := found || (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0.9)::agentcrm.propose_link;
+			CONTINUE;
+		END IF;
+		SELECT * INTO seen FROM agentcrm.propose_overlap(tables, (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0)::agentcrm.propose_link);
+		CONTINUE WHEN seen.hits < seen.asked OR coalesce(seen.asked, 0) < 3;
+		IF agentcrm.propose_ask(format('SELECT to_jsonb(count(DISTINCT %I) >= 0.7 * (SELECT count(*) FROM %s)) FROM %s', x.col, agentcrm.relation_name(x.target), x.named)) = 'true' THEN
+			found := found || (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0.7)::agentcrm.propose_link;
+		END IF;
+	END LOOP;
+	RETURN found;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_unnamed(agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: references of lines to headers that values alone tell';
 
 -- Of up to 200 values that a reference takes, how many are there.  NULL where that would need a scan of a large table.
 CREATE FUNCTION agentcrm.propose_overlap(tables agentcrm.propose_table[], link agentcrm.propose_link, OUT asked bigint, OUT hits bigint)

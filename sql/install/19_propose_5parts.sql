@@ -34,22 +34,27 @@ BEGIN
 			CASE WHEN k.target = asked THEN 20 ELSE 0 END + CASE k.how WHEN 'foreign key' THEN 1 ELSE 2 * (k.score - 0.5) END
 			+ CASE role
 				WHEN 'client' THEN CASE WHEN t.words && '{client}' THEN 3 WHEN t.words && '{client2}' THEN 1.5 WHEN t.words && '{user}' THEN 1 ELSE -3 END
-					+ CASE WHEN c.words && '{client}' THEN 2 ELSE 0 END + CASE WHEN k.rel = o OR o IS NULL THEN 1 ELSE 0 END
+					+ CASE WHEN c.words && '{client}' THEN 2 ELSE 0 END + CASE WHEN c.required THEN 0.3 ELSE 0 END + CASE WHEN k.rel = o OR o IS NULL THEN 1 ELSE 0 END
 					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to' THEN 2.5 WHEN c.plain ~ 'bill_to' THEN 0.5 ELSE 0 END
-					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib|contact' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
-					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' THEN 2 ELSE 0 END
-					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'location|address|contact|(^|_)site' THEN 1.5 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
+					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
+					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' AND NOT (c.plain ~ '^(company|account|branch|org)' AND p.different > 8) THEN 2 ELSE 0 END
+					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'location|address|(^|_)site' OR t.plain ~ 'contact' AND v.on_the_way THEN 1.5 ELSE 0 END - CASE WHEN c.plain ~ 'contact' AND v.on_the_way THEN 4 ELSE 0 END - CASE WHEN k.how = 'name' AND k.target_cols <> coalesce(t.key, k.target_cols) THEN 0.6 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
 					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
-				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
+				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END - CASE WHEN k.how = 'name' AND k.target_cols <> coalesce(t.key, k.target_cols) THEN 0.6 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
 					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
-				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 WHEN t.plain ~ 'person|people|contact|part(y|ner)$' AND c.words && '{rep}' THEN 1 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
+				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 WHEN t.plain ~ 'person|people|contact|part(y|ner)$' AND c.words && '{rep}' THEN 1 WHEN t.words = '{}' AND c.words && '{rep}' THEN 0.5 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
 					+ CASE WHEN c.plain ~ 'sales|rep|seller|verkauf|vertret|vend|commerc|agent' THEN 1 ELSE 0 END - CASE WHEN c.plain ~ 'creat|author|updat|modif|write|approv|cancel|valid|pack|pick|driver|cashier|cloture' THEN 2.5 ELSE 0 END
 			END AS points
 		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)],
+			LATERAL (SELECT EXISTS (SELECT FROM unnest(links) y JOIN unnest(tables) z ON z.rel = y.target WHERE y.rel = k.target AND y.target <> k.target AND z.words && '{client,client2}' AND NOT z.words && '{other}'
+				AND coalesce((m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END -> y.cols[1] ->> 'distinct')::numeric * 3 >= (m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END -> c.col ->> 'distinct')::numeric, true)) AS on_the_way) AS v,	-- not its tenant, which the order has, too
 			LATERAL (SELECT (v ->> 'n')::numeric AS n, (v -> c.col ->> 'distinct')::numeric AS different, (v -> c.col ->> 'filled')::numeric AS filled FROM (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS y) AS p
 		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC, k.how = 'foreign key' DESC, c.attnum, k.target LIMIT 6
 	LOOP
 		CONTINUE WHEN w.points < CASE role WHEN 'client' THEN 1 WHEN 'product' THEN 1.5 ELSE 2.5 END;
+		-- an order has one client
+		CONTINUE WHEN role = 'client' AND w.at = 'l' AND o IS NOT NULL AND agentcrm.propose_ask(format('SELECT to_jsonb(max(n) > 1) FROM (SELECT count(DISTINCT %s) AS n FROM %s GROUP BY %s) AS s',
+			agentcrm.sql_key('l', (w.link).cols), m ->> 'source', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')))) = 'true';
 		alias := w.at;
 		rel := (w.link).rel;
 		cols := (w.link).cols;
@@ -106,9 +111,9 @@ BEGIN
 		FROM unnest(columns) a WHERE a.rel = relation AND a.family IN ('text', 'json')));
 	SELECT a.* INTO c FROM unnest(columns) a
 	WHERE coalesce((filled ->> a.col)::numeric >= 0.5 * (filled ->> 'n')::numeric, true) AND a.rel = relation AND a.family IN ('text', 'json') AND NOT a.plain ~ 'file|user_?name|login|nick|host|contact|short|search|sort|vor_?name|first|last|middle|sur_?name|maiden|path|image|lang'
-		AND a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie|title|titel|titulo|label|libelle|company|firma|razon_social|raison_sociale|ragione_sociale|description|descripcion|bezeichnung|descrip|designation|descr|opis|denominazione|descricao|email|e_mail|mail|number|code|sku|ref|reference|codigo)[0-9]?(_|$)|name[0-9]?$|(^|_)nm[0-9]?$'
-	ORDER BY CASE WHEN a.plain ~ 'company_?name|firma|razon|raison|ragione|display_?name|full_?name|(customer|client|product|item|partner|kunden|artikel|customer)_?name' THEN 1
-		WHEN a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie)[0-9]?$|name[0-9]?$' THEN 2 WHEN a.plain ~ 'company|label|libelle|bezeichnung|titel|title|titulo|denominaz|designation' THEN 3
+		AND a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie|title|titel|titulo|label|libelle|company|firma|razon_social|raison_sociale|ragione_sociale|description|descripcion|bezeichnung|descrip|designation|descr|opis|denominazione|descricao|email|e_mail|mail|number|code|sku|ref|reference|codigo)[0-9]?(_|$)|name[0-9]?$|(^|_)nm[0-9]?$|(^|_)mei$|_mei$|rag_?soc|razao|alph$|dsc1$|maktx|(^|_)desc[0-9]?$'
+	ORDER BY CASE WHEN a.plain ~ 'company_?name|firma|razon|razao|rag_?soc|raison|ragione|display_?name|full_?name|(customer|client|product|item|partner|kunden|artikel|customer)_?name' THEN 1
+		WHEN a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie)[0-9]?$|name[0-9]?$|(^|_)mei$|_mei$' THEN 2 WHEN a.plain ~ 'company|label|libelle|bezeichnung|titel|title|titulo|denominaz|designation' THEN 3
 		WHEN a.plain ~ '(^|_)(descr|opis)' THEN 4 WHEN a.plain ~ 'mail' THEN 5 ELSE 6 END, a.attnum LIMIT 1;
 	IF c.col IS NULL OR c.plain ~ 'mail|number|code|sku|ref|codigo' THEN
 		SELECT string_agg(format('%s.%I', alias, a.col), ', ' ORDER BY a.plain ~ 'last|sur|nach' , a.attnum) INTO last FROM unnest(columns) a
@@ -127,6 +132,18 @@ BEGIN
 	RETURN format('%s.%I', alias, c.col);
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_name(agentcrm.propose_column[], oid, text, agentcrm.propose_table[]) IS 'Internal: the expression of a row''s name';
+
+CREATE FUNCTION agentcrm.propose_joins(relation oid, columns text[]) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT agentcrm.primary_key(relation) = columns OR agentcrm.has_index(relation, columns, true)
+$$;
+COMMENT ON FUNCTION agentcrm.propose_joins(oid, text[]) IS 'Internal: whether columns are a key by which rows of a table can be joined';
+
+CREATE FUNCTION agentcrm.propose_join_key(how text, relation oid, columns text[]) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN how <> 'foreign key' AND (cardinality(columns) > 1 OR agentcrm.primary_key(relation) IS DISTINCT FROM columns) THEN to_jsonb(columns) END
+$$;
+COMMENT ON FUNCTION agentcrm.propose_join_key(text, oid, text[]) IS 'Internal: argument client_key or product_key, where attach would not know the key by itself';
 
 -- Attributes of clients and products that need no decision.
 CREATE FUNCTION agentcrm.propose_attributes(m jsonb, what text, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
@@ -167,7 +184,7 @@ BEGIN
 			m := agentcrm.propose_add(m, jsonb_build_object('client_parent', 'c.' || quote_ident(c.col)), agentcrm.propose_role('client_parent', relation, 'c.' || quote_ident(c.col), 2, 'name, and of the key''s type'));
 		END IF;
 	ELSE
-		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND a.family IN ('int', 'text', 'uuid', 'enum') AND a.plain ~ 'categ|group|gruppe|famil|(^|_)class|warengr|gamme|rubr|kategor|segment' ORDER BY a.plain ~ 'categ|kategor' DESC, a.attnum LIMIT 1;
+		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = relation AND a.family IN ('int', 'text', 'uuid', 'enum') AND a.plain ~ 'categ|group|grup|famil|(^|_)class|warengr|gamme|rubr|kategor|segment|bunrui|(^|_)wgr|(^|_)grp(_|$)|matkl|catmerc|codcat|(^|_)dept|department|rayon|(^|_)atc_|grps?_?cod|rubro|linea_' ORDER BY a.plain ~ 'categ|kategor' DESC, a.attnum LIMIT 1;
 		IF c.col IS NOT NULL THEN
 			m := agentcrm.propose_add(m, jsonb_build_object('category', 'p.' || quote_ident(c.col)), agentcrm.propose_role('category', relation, 'p.' || quote_ident(c.col), 2, 'name'));
 		ELSIF template.rel IS NOT NULL THEN
@@ -217,6 +234,40 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_client_role(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the client of a mapping by way of a table of roles';
 
+-- Orders that name a contact, a site or an address, which names the client.
+CREATE FUNCTION agentcrm.propose_client_chain(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	x record;
+	seen record;
+	expression text;
+BEGIN
+	FOR x IN
+		SELECT a AS first, b AS second, s.named AS via, t.named AS clients, (a.how = 'foreign key') AND (b.how = 'foreign key') AS certain
+		FROM unnest(links) a JOIN unnest(links) b ON b.rel = a.target JOIN unnest(tables) s ON s.rel = a.target JOIN unnest(tables) t ON t.rel = b.target
+			JOIN unnest(columns) c ON c.rel = a.rel AND c.col = a.cols[1] JOIN unnest(columns) d ON d.rel = b.rel AND d.col = b.cols[1]
+		WHERE a.rel = (m ->> (m ->> 'base'))::oid AND cardinality(a.cols) = 1 AND cardinality(b.cols) = 1 AND b.target NOT IN (a.target, a.rel, coalesce((m ->> 'l')::oid, 0)) AND s.barred IS NULL AND t.barred IS NULL
+			AND s.plain ~ 'contact|address|adress|location|(^|_)sites?(_|$)|branch|ship_?to|bill_?to|store|user|account|member|person|outlet|standort|filial|deliver' AND NOT s.words && '{line,order,invoice}'
+			AND (t.words && '{client}' OR t.words && '{client2}' AND b.how = 'foreign key') AND NOT t.words && '{other,order,invoice,product}' AND agentcrm.propose_joins(b.target, b.target_cols)
+			AND c.plain !~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write|responsib' AND d.plain !~ 'parent|creat|updat|assign|owner|employer'
+		ORDER BY t.words && '{client}' DESC, c.plain ~ 'bill|sold|customer|client|buyer' DESC, c.plain ~ 'ship|deliver|liefer|livr' , a.how = 'foreign key' DESC, b.how = 'foreign key' DESC, a.score + b.score DESC, c.attnum LIMIT 3
+	LOOP
+		IF NOT x.certain THEN
+			SELECT * INTO seen FROM agentcrm.propose_overlap(tables, CASE WHEN (x.first).how = 'foreign key' THEN x.second ELSE x.first END);
+			CONTINUE WHEN coalesce(seen.hits, 0) < 0.6 * coalesce(seen.asked, 0) OR coalesce(seen.hits, 0) = 0;
+		END IF;
+		expression := format('(SELECT s.%I FROM %s AS s WHERE s.%I = %s)', (x.second).cols[1], x.via, (x.first).target_cols[1], agentcrm.sql_key(m ->> 'base', (x.first).cols));
+		m := agentcrm.propose_add(m || jsonb_build_object('client_score', 4, 'client_expression', expression, 'c', (x.second).target, 'ckey', (x.second).target_cols[1]),
+			jsonb_build_object('client', expression, 'clients', x.clients, 'client_key', agentcrm.propose_join_key('name', (x.second).target, (x.second).target_cols),
+				'watch', coalesce(m -> 'options' -> 'watch', '{}') || jsonb_build_object(x.via, jsonb_build_object('key', (x.first).target_cols, 'orders', format('SELECT %s FROM %s WHERE %I = ANY ($1)',
+					(SELECT string_agg(quote_ident(k), ', ') FROM unnest(agentcrm.part_array(m, 'okey')) k), agentcrm.relation_name((x.first).rel), (x.first).cols[1])))),
+			agentcrm.propose_role('client', (x.first).rel, expression, 4, format('chain: the order names %s, which names %s', x.via, x.clients)) || agentcrm.propose_role('clients', (x.second).target, NULL, 4, 'by way of ' || x.via));
+		RETURN agentcrm.propose_attributes(m, 'client', tables, columns, links);
+	END LOOP;
+	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_client_chain(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the client of a mapping by way of a table that the order names';
+
 CREATE FUNCTION agentcrm.propose_client(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -265,9 +316,10 @@ BEGIN
 				m := m || jsonb_build_object('no_client', empty);
 			END IF;
 		END IF;
-		-- the row of clients is joined by its foreign key, or by its primary key
-		IF w.how = 'foreign key' OR cardinality(w.cols) = 1 AND agentcrm.primary_key(w.target) = w.target_cols THEN
-			m := agentcrm.propose_add(m || jsonb_build_object('c', w.target, 'ckey', w.target_cols[1]), jsonb_build_object('clients', agentcrm.relation_name(w.target)),
+		-- the row of clients is joined by its foreign key, or by a key of its own
+		IF w.how = 'foreign key' OR agentcrm.propose_joins(w.target, w.target_cols) OR (SELECT t.key = w.target_cols FROM unnest(tables) t WHERE t.rel = w.target) THEN
+			m := agentcrm.propose_add(m || jsonb_build_object('c', w.target, 'ckey', w.target_cols[cardinality(w.target_cols)]),
+				jsonb_build_object('clients', agentcrm.relation_name(w.target), 'client_key', agentcrm.propose_join_key(w.how, w.target, w.target_cols)),
 				agentcrm.propose_role('clients', w.target, NULL, w.score, w.evidence || format('; about %s rows', (SELECT t.n_rows FROM unnest(tables) t WHERE t.rel = w.target))));
 			SELECT a.* INTO root FROM unnest(columns) a JOIN unnest(columns) k ON k.rel = w.target AND k.col = w.target_cols[1] AND k.family = a.family
 			WHERE cardinality(w.cols) = 1 AND a.rel = w.target AND a.col <> w.target_cols[1] AND a.plain ~ '(^|_)(commercial|root|top|ultimate|head_?office|headquarters?|konzern|master|main|corporate|top_level)(_|$)'
@@ -283,6 +335,9 @@ BEGIN
 	END LOOP;
 	IF n = 0 THEN
 		m := agentcrm.propose_client_role(m, tables, columns, links);
+		IF m ->> 'client_expression' IS NULL THEN
+			m := agentcrm.propose_client_chain(m, tables, columns, links);
+		END IF;
 	END IF;
 	IF n = 0 AND m ->> 'client_expression' IS NULL THEN	-- no table of clients: what names them on the document
 		SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND a.words && '{client}' AND a.family IN ('int', 'text', 'uuid') AND NOT a.is_key AND a.plain !~ 'phone|note|comment|address|group|type|po_|order|ref|tax|vat|price|class|discount|categ'
@@ -349,8 +404,9 @@ BEGIN
 		ELSE
 			m := agentcrm.propose_add(m, jsonb_build_object('product', expression));
 		END IF;
-		IF w.how = 'foreign key' OR cardinality(w.cols) = 1 AND agentcrm.primary_key(w.target) = w.target_cols THEN
-			m := agentcrm.propose_add(m || jsonb_build_object('p', w.target, 'pkey', w.target_cols[1]), jsonb_build_object('products', agentcrm.relation_name(w.target)),
+		IF w.how = 'foreign key' OR agentcrm.propose_joins(w.target, w.target_cols) OR (SELECT t.key = w.target_cols FROM unnest(tables) t WHERE t.rel = w.target) THEN
+			m := agentcrm.propose_add(m || jsonb_build_object('p', w.target, 'pkey', w.target_cols[cardinality(w.target_cols)]),
+				jsonb_build_object('products', agentcrm.relation_name(w.target), 'product_key', agentcrm.propose_join_key(w.how, w.target, w.target_cols)),
 				agentcrm.propose_role('products', w.target, NULL, w.score, format('%s; about %s rows', w.evidence, (SELECT t.n_rows FROM unnest(tables) t WHERE t.rel = w.target))));
 			m := agentcrm.propose_attributes(m, 'product', tables, columns, links);
 		END IF;
@@ -421,13 +477,13 @@ BEGIN
 		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND (c.family = 'time'
 			OR c.family IN ('int', 'num', 'float') AND (c.words && '{ordered,created}' OR c.plain ~ 'date|time') AND ((v.profile ->> 'min')::numeric >= 1e8 AND (v.profile ->> 'max')::numeric < 5e12
 				OR ((v.profile ->> 'min')::numeric = 0 OR (v.profile ->> 'min')::numeric >= 19000101) AND (v.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231)
-			OR c.family = 'text' AND (c.words && '{ordered,created}' OR c.plain ~ 'date|datum') AND v.profile ->> 'sample' ~ '^\s*(19|20)\d\d-?[01]\d-?[0-3]\d')
+			OR c.family = 'text' AND (c.words && '{ordered,created}' OR c.plain ~ 'dat|dt|fecha|(^|_)bi$' OR (v.profile ->> 'long')::int = 8) AND v.profile ->> 'top' ~ '^\s*(19|20)\d\d-?[01]\d-?[0-3]\d')
 		ORDER BY points DESC, c.attnum LIMIT 5
 	LOOP
 		EXIT WHEN n = 0 AND d.points < 5 AND day.rel IS NOT NULL;
 		n := n + 1;
 		expression := format('%s.%I', d.alias, d.col);
-		expression := CASE WHEN d.family = 'time' THEN expression WHEN d.family = 'text' THEN format('nullif(%s, '''')::timestamp', expression)
+		expression := CASE WHEN d.family = 'time' THEN expression WHEN d.family = 'text' THEN format('nullif(%s, %L)::timestamp', expression, CASE WHEN d.profile ->> 'sample' ~ '^0+$' THEN d.profile ->> 'sample' ELSE '' END)
 			WHEN (d.profile ->> 'max')::numeric BETWEEN 19000101 AND 21001231 THEN format('to_date(nullif(%s, 0)::text, ''YYYYMMDD'')', expression)
 			WHEN (d.profile ->> 'max')::numeric > 1e11 THEN format('to_timestamp(%s / 1000.0)', expression) ELSE format('to_timestamp(%s)', expression) END;
 		m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('at', expression, 'at_score', d.points) ELSE '{}' END, CASE WHEN n = 1 THEN jsonb_build_object('at', expression) ELSE '{}' END,

@@ -74,13 +74,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		WHERE k.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND k.family IN ('int', 'num', 'float', 'money') AND NOT k.in_key AND k.plain !~ '(^|_)id$|_id$|percent|pct' AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}'))
 			AND k.col IS DISTINCT FROM m ->> 'quantity_column'),
 	total AS (
-		SELECT 'total' AS kind, expression, col, CASE WHEN is_price THEN 0 ELSE 3.5 END + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.2 ELSE 0 END
+		SELECT 'total' AS kind, expression, col, CASE WHEN is_price THEN 0 ELSE 3.5 END + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.5 ELSE 0 END
 				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END - CASE WHEN words && '{discount}' THEN 1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
 		FROM c WHERE (words && '{total}' AND NOT is_price OR words @> '{price,net}' AND plain !~ 'unit|einzel|stuck') AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less')
 			AND coalesce((profile ->> 'filled')::numeric, 1) > 0.5 * coalesce(n, 0) ORDER BY prior DESC, attnum LIMIT 5),
 	price AS (
 		SELECT * FROM (
-			SELECT expression, col, words, family, plain, is_price, attnum::int, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END - CASE WHEN plain ~ 'initial|original' THEN 0.3 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}'
+			SELECT expression, col, words, family, plain, is_price, attnum::int, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END - CASE WHEN plain ~ 'initial|original' THEN 0.3 ELSE 0 END + CASE WHEN plain ~ 'final|actual|sold|sell|effective|agreed|charged' THEN 0.3 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}'
 			UNION ALL	-- what the line refers to holds the price
 			SELECT format('(SELECT x.%I FROM %s AS x WHERE x.%I = l.%I)', k.col, agentcrm.relation_name(k.rel), m ->> 'twin_key', m ->> 'twin_column'), k.col, k.words, k.family, k.plain, true, 1000 + k.attnum, 0.2 - CASE WHEN k.words && '{price_bad}' THEN 1.5 ELSE 0 END
 			FROM unnest(columns) k WHERE k.rel = (m ->> 'twin')::oid AND k.family IN ('int', 'num', 'float', 'money') AND k.words && '{price}' AND NOT k.words && '{qty,tax,discount}') AS p
@@ -88,7 +88,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	rebate AS (
 		SELECT d.*, agentcrm.propose_number(a.alias, d) AS expression, (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric AS most
 		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) d
-		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
+		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND NOT (d.words && '{price}' AND d.plain !~ 'disc|rabat|pct|percent') AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
 	computed AS (
 		SELECT 'product' AS kind, CASE WHEN m ->> 'quantity' = '1' THEN p.expression ELSE format('%s * %s', m ->> 'quantity', p.expression) END AS expression, p.col, 2.2 + p.worth AS prior, p.words, p.family, p.plain, p.is_price, p.attnum FROM price p
 		UNION ALL
@@ -96,6 +96,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 				WHEN r.plain ~ 'amount|amt|value|betrag|montant|total|importe' OR r.most > 100 THEN format('%s * %s - coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)
 				ELSE format('%s * %s * (1 - coalesce(%s, 0) / 100.0)', m ->> 'quantity', p.expression, r.expression) END, p.col, 2.5 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
 		FROM price p, rebate r
+		UNION ALL	-- a price that holds while a mark says so
+		SELECT 'product', format('%s * CASE WHEN %s THEN %s ELSE %s END', m ->> 'quantity', CASE f.family WHEN 'bool' THEN format('l.%I', f.col) ELSE format('l.%I = 1', f.col) END, agentcrm.propose_number('l', q), p.expression), p.col, 3 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
+		FROM price p JOIN unnest(columns) q ON q.rel = (m ->> 'l')::oid AND q.plain ~ '(promo|special|sale|offer)_?price' AND q.family IN ('int', 'num', 'float') AND q.col <> p.col JOIN unnest(columns) f ON f.rel = q.rel AND f.plain ~ '(promo|special|(^|_)sale|offer)' AND f.col <> q.col
+			AND (f.family = 'bool' OR f.family = 'int' AND (m -> 'profiles' -> 'l' -> f.col ->> 'max')::numeric = 1) WHERE p.plain !~ 'promo|special'
+		UNION ALL	-- nothing is called a price or a total: any number may be one
+		SELECT k.kind, CASE k.kind WHEN 'total' THEN c.expression ELSE format('%s * %s', m ->> 'quantity', c.expression) END, c.col, CASE k.kind WHEN 'total' THEN 0.5 ELSE 0.6 END, c.words, c.family, c.plain, true, c.attnum FROM c, (VALUES ('total'), ('product')) AS k(kind)
+		WHERE NOT EXISTS (SELECT FROM price) AND NOT EXISTS (SELECT FROM total) AND c.family IN ('num', 'float', 'money') AND NOT c.words && '{qty,tax,discount}' AND c.plain !~ 'weight|rate|percent|cost|margin|width|height|length|volume' AND (c.profile ->> 'distinct')::bigint > 2 AND m ->> 'quantity' <> '1'
 		UNION ALL	-- no column is called a price: one of two totals may be one
 		SELECT 'product', format('%s * %s', m ->> 'quantity', t.expression), t.col, 1, t.words, t.family, t.plain, true, t.attnum FROM total t WHERE m ->> 'quantity' <> '1' AND NOT EXISTS (SELECT FROM price)),
 	reduced AS (	-- a total that its own discount comes off
@@ -107,13 +114,55 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			AND h.plain !~ '(^|_)id$' ORDER BY weight DESC, h.attnum LIMIT 4),
 	tax AS (
 		SELECT t.expression FROM c t WHERE t.words && '{tax}' AND NOT t.words && '{net,gross,money_bad,rate}' AND t.plain !~ 'code|class|percent' AND t.words && '{total,price}' ORDER BY t.attnum LIMIT 1)
-	SELECT jsonb_build_object('amounts', coalesce((SELECT jsonb_agg(jsonb_build_object('kind', kind, 'expression', expression, 'col', col, 'prior', prior, 'family', family, 'net', words && '{net}', 'gross', words && '{gross}', 'base', words && '{base}', 'plain', plain) ORDER BY prior DESC, attnum)
+	SELECT jsonb_build_object('amounts', coalesce((SELECT jsonb_agg(jsonb_build_object('kind', kind, 'expression', expression, 'col', col, 'prior', prior, 'family', family, 'type', (SELECT k.type FROM unnest(columns) k WHERE k.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND k.col = e.col LIMIT 1), 'net', words && '{net}', 'gross', words && '{gross}', 'base', words && '{base}', 'plain', plain) ORDER BY prior DESC, attnum)
 			FROM (SELECT * FROM total UNION ALL SELECT * FROM computed UNION ALL SELECT * FROM reduced) AS e), '[]'),
 		'heads', coalesce((SELECT jsonb_agg(jsonb_build_object('expression', expression, 'col', col, 'weight', weight)) FROM heads), '[]'), 'tax', (SELECT expression FROM tax),
 		'taxed', (SELECT format(CASE WHEN (profile ->> 'max')::numeric <= 1 THEN '(1 + coalesce(%s, 0))' ELSE '(1 + coalesce(%s, 0) / 100.0)' END, expression) FROM c
 			WHERE words && '{tax}' AND NOT words && '{net,gross,total,price}' AND family IN ('num', 'float') AND (profile ->> 'max')::numeric BETWEEN 0.001 AND 100 ORDER BY attnum LIMIT 1))
 $$;
 COMMENT ON FUNCTION agentcrm.propose_amounts(jsonb, agentcrm.propose_column[]) IS 'Internal: expressions that could be the net amount, totals of the header, and the tax of a line';
+
+-- Whether a line's discount is in its total already: then the same product costs less where there is one.
+CREATE FUNCTION agentcrm.propose_discounted(m jsonb, columns agentcrm.propose_column[], chosen jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d agentcrm.propose_column;
+	seen jsonb;
+BEGIN
+	SELECT c.* INTO d FROM unnest(columns) c WHERE c.rel = (m ->> 'l')::oid AND c.words && '{discount}' AND NOT c.words && '{net,gross,qty,tax}' AND c.family IN ('int', 'num', 'float') AND c.plain !~ 'percent|pct|prozent|rate|type|code|_id$|unit|discounted|after|before|less'
+		AND (m -> 'profiles' -> 'l' -> c.col ->> 'max')::numeric > 0 AND (c.words && '{base}') = (chosen ->> 'base')::boolean ORDER BY c.attnum LIMIT 1;
+	IF d.col IS NULL OR chosen ->> 'kind' <> 'total' OR m ->> 'quantity' = '1' OR m ->> 'product_column' IS NULL OR m ->> 'source' IS NULL THEN
+		RETURN NULL;
+	END IF;
+	seen := agentcrm.propose_ask(format('WITH s AS (SELECT %s AS p, (%s)::numeric AS a, (%s)::numeric AS q, coalesce(%s, 0) AS d FROM %s LIMIT 20000), f AS (SELECT p, avg(a / q) AS u FROM s WHERE d = 0 AND q > 0 AND a > 0 GROUP BY p), r AS (SELECT a / q / u AS ratio, (a - d) / a AS rest FROM s JOIN f USING (p) WHERE d > 0 AND q > 0 AND a > d)
+		SELECT jsonb_build_object(''n'', count(*), ''ratio'', percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio), ''rest'', percentile_cont(0.5) WITHIN GROUP (ORDER BY rest)) FROM r', m ->> 'product_column', chosen ->> 'expression', m ->> 'quantity', agentcrm.propose_number('l', d), m ->> 'source'));
+	IF (seen ->> 'n')::int >= 5 AND abs((seen ->> 'ratio')::numeric - 1) < 0.3 * (1 - (seen ->> 'rest')::numeric) THEN
+		RETURN format('%s - coalesce(%s, 0)', chosen ->> 'expression', agentcrm.propose_number('l', d));
+	END IF;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_discounted(jsonb, agentcrm.propose_column[], jsonb) IS 'Internal: a total less its discount, where that is still in it';
+
+/*
+ * What the rate does to amounts, by the prices of the same products at another
+ * rate: nothing (they are in base currency), or they are to be divided or
+ * multiplied by it.  NULL where too little tells.
+ */
+CREATE FUNCTION agentcrm.propose_rate_use(m jsonb, rate text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	seen jsonb;
+BEGIN
+	IF m ->> 'source' IS NULL OR m ->> 'product_column' IS NULL THEN
+		RETURN NULL;
+	END IF;
+	seen := agentcrm.propose_ask(format('WITH s AS (SELECT %s AS p, (%s)::numeric AS a, (%s)::numeric AS q, (%s)::numeric AS r FROM %s LIMIT 20000), f AS (SELECT p, percentile_cont(0.5) WITHIN GROUP (ORDER BY a / q) AS u FROM s WHERE r = 1 AND q > 0 AND a > 0 GROUP BY p), d AS (SELECT ln(a / q / f.u::numeric) AS x, ln(r) AS r FROM s JOIN f USING (p) WHERE s.r <> 1 AND s.r > 0 AND q > 0 AND a > 0)
+		SELECT jsonb_build_object(''n'', CASE WHEN (SELECT count(DISTINCT round(u::numeric, 4)) FROM f) >= 3 THEN count(*) ELSE 0 END, ''size'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(r)), ''as_is'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x)), ''divide'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x - r)), ''multiply'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x + r))) FROM d',
+		m ->> 'product_column', m ->> 'amount', m ->> 'quantity', rate, m ->> 'source'));
+	RETURN (SELECT CASE WHEN (seen ->> 'n')::int >= 5 AND (seen ->> 'size')::numeric > 0.02 AND (array_agg(d ORDER BY d))[1] < 0.4 * (seen ->> 'size')::numeric THEN (array_agg(k ORDER BY d))[1] END
+		FROM (SELECT k, (seen ->> k)::numeric AS d FROM unnest('{as_is,divide,multiply}'::text[]) k) AS u);
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_rate_use(jsonb, text) IS 'Internal: as_is, divide or multiply, by the prices of the same products';
 
 /*
  * One read of the sample settles it: an amount that agrees with quantity x price
@@ -139,7 +188,7 @@ DECLARE
 	expression text;
 BEGIN
 	IF n = 0 THEN
-		RETURN agentcrm.propose_add(m || '{"amount_score": -5}', '{"amount": "0"}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, '0', -5, 'no column looks like an amount'));
+		RETURN agentcrm.propose_add(m || '{"amount_score": -5, "amount": "0"}', '{"amount": "0"}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, '0', -5, 'no column looks like an amount'));
 	END IF;
 	IF m ->> 'source' IS NOT NULL THEN
 		seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s FROM %s LIMIT 20000) AS s',
@@ -150,17 +199,17 @@ BEGIN
 		IF (m ->> 'whole')::boolean AND jsonb_array_length(heads) > 0 THEN
 			sums := coalesce(agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*)) || %s FROM (SELECT %s, %s FROM %s GROUP BY %s) AS s',
 				(SELECT string_agg(format('jsonb_build_object(''h%1$s_%2$s'', count(*) FILTER (WHERE %3$s))', j, i, concat_ws(' OR ', format(near, 'e' || i, 'h' || j), CASE WHEN found ->> 'taxed' IS NOT NULL THEN format(near, 'g' || i, 'h' || j) END)), ' || ') FROM generate_series(1, n) i, generate_series(1, jsonb_array_length(heads)) j),
-				(SELECT string_agg(format('sum((%s)::numeric) AS e%s', a ->> 'expression', i) || coalesce(format(', sum((%s) * %s) AS g%s', a ->> 'expression', found ->> 'taxed', i), ''), ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)),
+				(SELECT string_agg(format('sum((%s)::numeric) AS e%s', a ->> 'expression', i) || CASE WHEN found ->> 'taxed' IS NOT NULL THEN format(', sum((%s) * %s) AS g%s', a ->> 'expression', found ->> 'taxed', i) ELSE '' END, ', ') FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)),
 				(SELECT string_agg(format('min((%s)::numeric) AS h%s', h ->> 'expression', j), ', ') FROM jsonb_array_elements(heads) WITH ORDINALITY AS x(h, j)), m ->> 'source', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')))), '{}');
 		END IF;
 	END IF;
 	FOR e IN
-		SELECT a, i, fit.head, fit.share, line.agrees, line.exceeds, (a ->> 'prior')::numeric + coalesce(fit.points, 0) + CASE WHEN a ->> 'kind' = 'total' THEN 1.2 * coalesce(line.agrees, 0) - CASE WHEN line.exceeds > 0.5 AND a ->> 'net' = 'false' AND coalesce(fit.points, 0) < 1.5 AND found ->> 'tax' IS NOT NULL THEN 2 ELSE 0 END ELSE 0 END
+		SELECT a, i, fit.head, fit.share, line.agrees, line.exceeds, (a ->> 'prior')::numeric + coalesce(fit.points, 0) + CASE WHEN a ->> 'kind' = 'total' THEN 1.2 * coalesce(line.agrees, 0) + 0.4 * coalesce(line.agrees_less, 0) - CASE WHEN line.exceeds > 0.5 AND a ->> 'net' = 'false' AND coalesce(fit.points, 0) < 1.5 AND found ->> 'tax' IS NOT NULL THEN 2 ELSE 0 END ELSE 0 END
 			- CASE WHEN (seen ->> 'n')::numeric > 0 AND coalesce((seen -> ('e' || i) ->> 'some')::numeric, 0) < 0.5 * (SELECT max((seen -> ('e' || j) ->> 'some')::numeric) FROM generate_series(1, n) j) THEN 4 ELSE 0 END AS points
 		FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)
 		LEFT JOIN LATERAL (SELECT heads -> (j - 1) ->> 'col' AS head, s.share, s.share * (heads -> (j - 1) ->> 'weight')::numeric AS points
 			FROM generate_series(1, jsonb_array_length(heads)) j, LATERAL (SELECT (sums ->> format('h%s_%s', j, i))::numeric / nullif((sums ->> 'n')::numeric, 0) AS share) AS s ORDER BY points DESC NULLS LAST LIMIT 1) AS fit ON true
-		LEFT JOIN LATERAL (SELECT max((seen -> ('e' || i) ->> ('as' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS agrees, min((seen -> ('e' || i) ->> ('over' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS exceeds FROM generate_series(1, n) j) AS line ON true
+		LEFT JOIN LATERAL (SELECT max((seen -> ('e' || i) ->> ('as' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS agrees, max((seen -> ('e' || i) ->> ('as' || j))::numeric) FILTER (WHERE amounts -> (j - 1) ->> 'expression' ~ '- coalesce') / nullif((seen ->> 'n')::numeric, 0) AS agrees_less, min((seen -> ('e' || i) ->> ('over' || j))::numeric) / nullif((seen ->> 'n')::numeric, 0) AS exceeds FROM generate_series(1, n) j) AS line ON true
 		ORDER BY points DESC, i
 	LOOP
 		rank := rank + 1;
@@ -189,6 +238,11 @@ BEGIN
 			m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, whole ->> 'expression', (m ->> 'amount_score')::numeric + 0.5, 'without what was cancelled, which the total holds, too'));
 		END IF;
 	END IF;
+	expression := agentcrm.propose_discounted(m, columns, chosen);
+	IF expression IS NOT NULL THEN
+		chosen := chosen || jsonb_build_object('expression', expression);
+		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, expression, (m ->> 'amount_score')::numeric + 0.5, 'its discount comes off: discounted lines have the price that the same products have without'));
+	END IF;
 	expression := chosen ->> 'expression';
 	IF chosen ->> 'gross' = 'true' THEN
 		IF found ->> 'tax' IS NOT NULL THEN
@@ -197,7 +251,7 @@ BEGIN
 		m := m || jsonb_build_object('gross', chosen ->> 'expression');
 	END IF;
 	-- whole numbers in an integer column, and large ones: cents
-	IF chosen ->> 'family' = 'int' AND (chosen ->> 'plain' ~ 'cent|minor|kopek|ore(_|$)' OR (seen -> ('e' || (chosen ->> 'i')) ->> 'size')::numeric >= 400 AND (seen -> ('e' || (chosen ->> 'i')) ->> 'least')::numeric >= 25) THEN
+	IF chosen ->> 'family' = 'int' AND (chosen ->> 'type' <> 'numeric' OR chosen ->> 'plain' ~ 'cent|minor|kopek') AND (chosen ->> 'plain' ~ 'cent|minor|kopek|ore(_|$)' OR (seen -> ('e' || (chosen ->> 'i')) ->> 'size')::numeric >= 400 AND (seen -> ('e' || (chosen ->> 'i')) ->> 'least')::numeric >= 25) THEN
 		m := m || jsonb_build_object('cents', jsonb_build_object('certain', chosen ->> 'plain' ~ 'cent|minor|kopek', 'whole', expression));
 		expression := CASE WHEN expression ~ '^[a-z]\.[^ ]+$' THEN expression ELSE '(' || expression || ')' END || ' * 0.01';
 		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, expression, (m ->> 'amount_score')::numeric, format('cents: whole numbers, %s on average', round((seen -> ('e' || (chosen ->> 'i')) ->> 'size')::numeric))));
@@ -241,8 +295,52 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_units(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: the quantity of a mapping in one unit';
 
+/*
+ * A table of rates: a currency, a day or month, and a number.  The latest rate
+ * of the order's currency that is not later than the order counts; a changed
+ * rate touches the orders until the next one.
+ */
+CREATE FUNCTION agentcrm.propose_rates(m jsonb, currency_alias text, currency agentcrm.propose_column, tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r record;
+	at text := CASE WHEN m ->> 'at' ~ '^[ol]\.' THEN m ->> 'at' END;
+	day text := CASE WHEN strpos(m ->> 'at', currency_alias || '.') = 1 THEN 'd.' || substr(m ->> 'at', 3) END;
+	owner oid := currency.rel;
+	known jsonb;
+	home text;
+	rate text;
+	list text;
+BEGIN
+	FOR r IN
+		SELECT t.rel, t.named, c.col AS code, d.col AS day, n.col AS rate, x.col AS other, n.plain AS rate_plain
+		FROM unnest(tables) t JOIN unnest(columns) c ON c.rel = t.rel AND c.family = currency.family JOIN unnest(columns) d ON d.rel = t.rel AND d.family = 'time' JOIN unnest(columns) n ON n.rel = t.rel AND n.family IN ('num', 'float')
+			LEFT JOIN unnest(columns) x ON x.rel = t.rel AND x.family = c.family AND x.col <> c.col AND (x.words && '{currency}' OR x.plain ~ '^(from|to|base|target|source|quote)(_|$)')
+		WHERE t.barred IS NULL AND t.plain ~ 'rate|kurs|taux|cambio|currenc|exchange|tasso|tipo_cambio|valut|fx' AND t.schema = (SELECT b.schema FROM unnest(tables) b WHERE b.rel = owner) AND t.n_rows > 0
+			AND (c.words && '{currency}' OR c.plain ~ '^(from|to|base|target|source|code|iso|ccy)(_|$)') AND c.plain !~ 'type' AND d.plain !~ 'creat|updat|modif|_to$|until|end|expir|bis$' AND (n.words && '{rate,price,total}' OR n.plain ~ 'rate|kurs|factor|value|multipl') AND n.plain !~ 'inverse|buy|ask|high|low'
+		ORDER BY d.plain ~ 'valid|from|date|day|month|effective' DESC, n.plain ~ 'rate|kurs' DESC, c.plain ~ 'from|source|ccy|code' DESC, c.attnum, d.attnum, n.attnum LIMIT 8
+	LOOP
+		EXIT WHEN at IS NULL OR day IS NULL;
+		-- which currencies it has, and the one it has not, which is our own
+		known := agentcrm.propose_ask(format('SELECT jsonb_build_object(''known'', count(*) FILTER (WHERE k), ''unknown'', count(*) FILTER (WHERE NOT k), ''home'', min(v) FILTER (WHERE NOT k)%s) FROM (SELECT v, EXISTS (SELECT FROM %s AS r WHERE r.%I::text = v%s) AS k FROM (SELECT DISTINCT o.%I::text AS v FROM %s) AS s WHERE v IS NOT NULL) AS u',
+			CASE WHEN r.other IS NOT NULL THEN format(', ''pairs'', (SELECT count(DISTINCT %I) FROM %s)', r.other, r.named) ELSE '' END, r.named, r.code, '', currency.col, agentcrm.propose_from(tables, owner, 'o', 60)));
+		CONTINUE WHEN known IS NULL OR (known ->> 'known')::int = 0 OR (known ->> 'unknown')::int > 1 OR (known ->> 'pairs')::int > 1;
+		home := known ->> 'home';
+		rate := format('(SELECT r.%I FROM %s AS r WHERE r.%I = %s.%I AND r.%I <= %s ORDER BY r.%6$I DESC LIMIT 1)', r.rate, r.named, r.code, currency_alias, currency.col, r.day, at);
+		IF home IS NOT NULL THEN
+			rate := format('CASE %s.%I WHEN %L THEN 1 ELSE %s END', currency_alias, currency.col, home, rate);
+		END IF;
+		list := (SELECT string_agg(format('d.%I', k), ', ') FROM unnest(coalesce(agentcrm.part_array(m, CASE WHEN currency_alias = 'l' AND m ->> 'o' IS NOT NULL THEN 'lkey' ELSE 'okey' END), '{}')) k);
+		RETURN jsonb_build_object('rate', rate, 'table', r.named, 'rel', r.rel, 'watch', jsonb_build_object(r.named, jsonb_build_object('key', ARRAY[r.code, r.day], 'orders',
+			format('SELECT %s FROM %s AS d JOIN unnest($1, $2) AS k (code, day) ON d.%I = k.code AND %s >= k.day WHERE NOT EXISTS (SELECT FROM %s AS n WHERE n.%I = k.code AND n.%I > k.day AND n.%7$I <= %4$s)',
+				list, agentcrm.relation_name(owner), currency.col, day, r.named, r.code, r.day))));
+	END LOOP;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_rates(jsonb, text, agentcrm.propose_column, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: the rate of an order''s currency by a table of rates, and the watch that follows it';
+
 -- Several currencies: divide or multiply by the rate, as its name says; a rate per unit of own currency divides.
-CREATE FUNCTION agentcrm.propose_currency(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+CREATE FUNCTION agentcrm.propose_currency(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	currency record;
@@ -250,22 +348,40 @@ DECLARE
 	amount text := m ->> 'amount';
 	bare text := CASE WHEN amount ~ '^[a-z]\.("[^"]*"|\w+)(::numeric)?$' THEN amount ELSE '(' || amount || ')' END;
 	by_rate text;
+	factor text;
+	use text;
+	answers text[];
+	rates jsonb;
 BEGIN
 	SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile INTO currency FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
 	WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.words && '{currency}' AND NOT c.words && '{rate,total,price}' AND c.family IN ('int', 'text', 'enum', 'uuid') AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int BETWEEN 2 AND 60 ORDER BY x.alias DESC, c.attnum LIMIT 1;
-	IF currency.col IS NULL OR m ->> 'amount_base' = 'true' THEN
+	-- beside an amount in foreign currency stands the one in our own
+	IF currency.col IS NULL OR m ->> 'amount_base' = 'true' OR amount !~ '[*]' AND amount !~ 'frgn|foreign|for_?ex|_fc$|_fx$|_tc$' AND EXISTS (SELECT FROM unnest(columns) f WHERE f.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND f.family IN ('num', 'float') AND f.words && '{total}' AND f.plain ~ 'frgn|foreign|for_?ex|_fc$|_fx$|_tc$|currency_amount|in_currency|multicurrency|devise|valuta') THEN
 		RETURN m;
 	END IF;
 	SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile INTO rate FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
 	WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.words && '{rate}' AND c.family IN ('num', 'float', 'int') AND c.plain ~ 'curr|exchang|conver|kurs|^tx$|_tx$|taux|cambio|fx|wahrung|^rate$' AND NOT c.words && '{tax,discount}'
 		AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int > 1 ORDER BY x.alias DESC, c.attnum LIMIT 1;
-	m := m || jsonb_build_object('currency', jsonb_build_object('column', format('%s.%I', currency.alias, currency.col), 'n', currency.profile -> 'distinct', 'as_is', amount));
+	m := m || jsonb_build_object('currency', jsonb_build_object('column', format('%s.%I', currency.alias, currency.col), 'n', currency.profile -> 'distinct'));
 	IF rate.col IS NOT NULL THEN
-		by_rate := CASE WHEN rate.plain ~ 'exchange|conver|kurs|cambio' THEN format('%s * coalesce(%s, 1)', bare, agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col)))
-			ELSE format('%s / coalesce(nullif(%s, 0), 1)', bare, agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col))) END;
-		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('other', CASE WHEN by_rate ~ '\* coalesce' THEN format('%s / nullif(%s.%I, 0)', bare, rate.alias, rate.col) ELSE format('%s * %s.%I', bare, rate.alias, rate.col) END)),
-			jsonb_build_object('amount', by_rate), agentcrm.propose_role('amount', rate.rel, by_rate, (m ->> 'amount_score')::numeric + 0.5, format('%s different values in %s.%I; rates %s to %s in %I', currency.profile ->> 'distinct', currency.alias, currency.col, rate.profile ->> 'min', rate.profile ->> 'max', rate.col)));
+		factor := agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col));
+		use := agentcrm.propose_rate_use(m, factor);
+		answers := ARRAY[format('%s / coalesce(nullif(%s, 0), 1)', bare, factor), format('%s * coalesce(%s, 1)', bare, factor), amount];
+		by_rate := answers[CASE coalesce(use, CASE WHEN rate.plain ~ 'exchange|conver|kurs|cambio' THEN 'multiply' ELSE 'divide' END) WHEN 'divide' THEN 1 WHEN 'multiply' THEN 2 ELSE 3 END];
+		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
+			jsonb_build_object('amount', by_rate), agentcrm.propose_role('amount', rate.rel, by_rate, (m ->> 'amount_score')::numeric + 0.5, format('%s different values in %s.%I; rates %s to %s in %I', currency.profile ->> 'distinct', currency.alias, currency.col, rate.profile ->> 'min', rate.profile ->> 'max', rate.col)
+				|| CASE use WHEN 'as_is' THEN '; the same products have the same prices at every rate' WHEN 'divide' THEN '; prices of the same products rise with it' WHEN 'multiply' THEN '; prices of the same products fall with it' ELSE '' END));
+	ELSE
+		rates := agentcrm.propose_rates(m, currency.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = currency.rel AND c.col = currency.col), tables, columns);
+		IF rates IS NOT NULL THEN
+			use := agentcrm.propose_rate_use(m, rates ->> 'rate');
+			answers := ARRAY[format('%s / %s', bare, rates ->> 'rate'), format('%s * %s', bare, rates ->> 'rate'), amount];
+			by_rate := answers[CASE use WHEN 'divide' THEN 1 WHEN 'as_is' THEN 3 ELSE 2 END];
+			m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
+				jsonb_build_object('amount', by_rate, 'watch', coalesce(m -> 'options' -> 'watch', '{}') || (rates -> 'watch')), agentcrm.propose_role('amount', (rates ->> 'rel')::oid, by_rate, (m ->> 'amount_score')::numeric + 0.5,
+				format('%s different values in %s.%I; the latest rate of %s by the order''s day', currency.profile ->> 'distinct', currency.alias, currency.col, rates ->> 'table')));
+		END IF;
 	END IF;
 	RETURN m;
 END $$;
-COMMENT ON FUNCTION agentcrm.propose_currency(jsonb, agentcrm.propose_column[]) IS 'Internal: the amount in base currency';
+COMMENT ON FUNCTION agentcrm.propose_currency(jsonb, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: the amount in base currency';

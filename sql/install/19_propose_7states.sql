@@ -19,14 +19,24 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	k record;
 	label text;
+	explained jsonb;
 BEGIN
 	IF c.family = 'enum' THEN
 		RETURN (SELECT jsonb_object_agg(e.enumlabel, e.enumlabel) FROM pg_attribute a JOIN pg_enum e ON e.enumtypid = agentcrm.base_type(a.atttypid) WHERE a.attrelid = c.rel AND a.attname = c.col);
 	END IF;
+	-- a comment that explains the codes: A = open, B = done
+	FOREACH label IN ARRAY ARRAY['([[:alnum:]_-]{1,12})\s*[=:]\s*([^,;=:0-9(]+)', '(?:^|[,;]\s*)([[:alnum:]]{1,3})\s+([^,;=:(]+)'] LOOP
+		explained := (SELECT jsonb_object_agg(p[1], btrim(p[2])) FROM regexp_matches(col_description(c.rel, c.attnum), label, 'g') p HAVING count(*) >= 2);
+		IF explained IS NOT NULL THEN
+			RETURN explained;
+		END IF;
+	END LOOP;
+	label := NULL;
 	FOR k IN SELECT l.target, l.target_cols, t.named FROM unnest(links) l JOIN unnest(tables) t ON t.rel = l.target
 		WHERE l.rel = c.rel AND l.cols = ARRAY[c.col] AND t.pages <= 100 AND t.n_rows <= 500 AND (l.how = 'foreign key' OR l.score >= 0.6) ORDER BY l.score DESC LIMIT 2
 	LOOP
 		SELECT quote_ident(a.col) INTO label FROM unnest(columns) a WHERE a.rel = k.target AND a.family IN ('text', 'json') AND a.col <> ALL (k.target_cols)
+			AND agentcrm.propose_ask(format('SELECT to_jsonb(count(DISTINCT %I::text) > 1 OR count(*) <= 1) FROM %s', a.col, k.named)) = 'true'
 		ORDER BY a.plain ~ '(^|_)(code|name|key|slug|identifier|machine)' DESC, a.plain ~ 'name|label|title|nom|bezeich|descr' DESC, a.attnum LIMIT 1;
 		IF label IS NULL OR label ~ 'colou?r|icon|css|style|template' THEN	-- what it is called stands in a table of translations
 			SELECT format('(SELECT l.%I FROM %s AS l WHERE l.%I = s.%I ORDER BY 1 LIMIT 1)', a.col, t.named, l.cols[1], l.target_cols[1]) INTO label FROM unnest(links) l JOIN unnest(tables) t ON t.rel = l.rel JOIN unnest(columns) a ON a.rel = l.rel
@@ -40,19 +50,59 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_labels(jsonb, agentcrm.propose_column, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: names of a status column''s values';
 
+/*
+ * What else is filled in where an order was carried out, or was cancelled: dates
+ * and references of the header, quantities of the line, documents that refer to
+ * the order.  By these, statuses that only the program explains are told apart.
+ */
+CREATE FUNCTION agentcrm.propose_marks(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH c AS (
+		SELECT k.*, x.alias, (m -> 'profiles' -> x.alias ->> 'n')::bigint AS n, m -> 'profiles' -> x.alias -> k.col AS p,
+			k.plain ~ 'cancel|void|storn|annul|reject|(^|_)lost|otmen|odrzuc' AS gone,
+			k.plain ~ 'ship|deliver|di?e?spatch|(^|_)sent(_|$)|served|invoic|fulfil|paid|(^|_)pay(ment|ed)|complet|clos|pick|(^|_)bill|liefer|rechnung|faktur|fatur|factur|fattur|livr|entreg|sped|wysl|otgruz|dostav|oplat|zaplat' AS done
+		FROM unnest(columns) k, LATERAL (SELECT CASE WHEN k.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
+		WHERE k.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND NOT k.is_key AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'okey'), '{}'))
+			AND k.plain !~ 'due|request|require|promis|expect|plan|estimat|wunsch|status|state|address|addr|method|name|_to(_|$)|street|city|zip|country|phone|mail|cost|fee|via|terms|type|remain|open|balance|customer|client|cust|account|party|partner|freight|charge|tax'),
+	marks AS (
+		SELECT gone, attnum, CASE WHEN family = 'bool' THEN format('%s.%I', alias, col) WHEN family = 'time' THEN format('%s.%I > ''1901-01-01''', alias, col)
+				WHEN words && '{qty}' AND family IN ('int', 'num', 'float') THEN format('%s.%I > 0', alias, col) ELSE format('coalesce(%s.%I::text, '''') NOT IN ('''', ''0'')', alias, col) END AS mark
+		FROM c WHERE (gone OR done) AND (family = 'bool' OR family = 'time' AND ((p ->> 'filled')::bigint BETWEEN 1 AND n - 1 OR p ->> 'min' < '1901-01-02')
+				OR words && '{qty}' AND family IN ('int', 'num', 'float') AND (p ->> 'min')::numeric <= 0 AND (p ->> 'max')::numeric > 0
+				OR family IN ('int', 'text', 'uuid') AND NOT words && '{qty,price,total}' AND alias = 'o' AND ((p ->> 'filled')::bigint BETWEEN 1 AND n - 1 OR p ->> 'min' = '0' OR p ->> 'sample' = '') AND (p ->> 'distinct')::bigint > 2)
+		UNION ALL
+		SELECT false, 0, format('EXISTS (SELECT FROM %s AS x WHERE %s)', t.named, agentcrm.sql_match('x', k.cols, m ->> 'base', k.target_cols))
+		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.rel
+		WHERE k.target = (m ->> 'o')::oid AND k.rel <> (m ->> 'l')::oid AND k.target_cols = agentcrm.part_array(m, 'okey') AND (t.words && '{invoice}' OR t.plain ~ 'ship|deliver|fulfil|payment|liefer|livr') AND NOT t.words && '{line,archive,quote,vendor}'
+			AND t.n_rows > 0 AND (t.pages <= 100 OR agentcrm.has_index(t.rel, k.cols, false)))
+	SELECT m || jsonb_strip_nulls(jsonb_build_object('done', (SELECT string_agg(format('coalesce(%s, false)', mark), ' OR ' ORDER BY attnum) FROM (SELECT * FROM marks WHERE NOT gone ORDER BY attnum LIMIT 8) AS d),
+		'gone', (SELECT string_agg(format('coalesce(%s, false)', mark), ' OR ' ORDER BY attnum) FROM (SELECT * FROM marks WHERE gone ORDER BY attnum LIMIT 4) AS g)))
+$$;
+COMMENT ON FUNCTION agentcrm.propose_marks(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: conditions that an order was carried out, or was cancelled';
+
+-- A number that nothing explains, by what else its orders have: carried out, cancelled, or nothing of either though greater than all that were.
+CREATE FUNCTION agentcrm.propose_number_reading(v jsonb, seen jsonb, preset text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN (v ->> 'gone')::numeric >= 0.5 OR v ->> 'value' ~ '^-' THEN 'cancelled' WHEN (v ->> 'done')::numeric >= 0.5 THEN 'sale'
+		WHEN (v ->> 'orders')::int > 0 AND (v ->> 'done')::numeric = 0 AND (v ->> 'value')::numeric > s.last_done THEN 'cancelled'
+		WHEN s.several AND ((v ->> 'value')::numeric = 0 OR v ->> 'value' = preset) THEN 'draft'
+		WHEN (v ->> 'orders')::int > 0 AND 0 IN ((v ->> 'dated')::int, (v ->> 'confirmed')::int) THEN 'draft' ELSE 'unknown' END
+	FROM (SELECT max((s ->> 'value')::numeric) FILTER (WHERE (s ->> 'done')::numeric >= 0.5) AS last_done, count(*) > 1 AS several FROM jsonb_array_elements(seen) s WHERE s ->> 'value' ~ '^-?\d+$') AS s
+$$;
+COMMENT ON FUNCTION agentcrm.propose_number_reading(jsonb, jsonb, text) IS 'Internal: what a status says that is a number without a name';
+
 -- Values of a column with orders, amount and dates; values the sample missed come from statistics, and from labels.
 CREATE FUNCTION agentcrm.propose_values(m jsonb, c agentcrm.propose_column, labels jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	seen jsonb;
 	company text[];
-	several boolean;
 BEGIN
 	IF m ->> 'source' IS NULL THEN
 		RETURN '[]';
 	END IF;
-	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
-		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'))), '[]');
+	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed, round(avg((%8$s)::int), 3) AS done, round(avg((%9$s)::int), 3) AS gone FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
+		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'), coalesce(m ->> 'done', 'NULL::boolean'), coalesce(m ->> 'gone', 'NULL::boolean'))), '[]');
 	SELECT seen || coalesce(jsonb_agg(jsonb_build_object('value', u.value, 'orders', NULL)), '[]') INTO seen FROM (
 		SELECT k AS value FROM jsonb_object_keys(labels) k	-- where all kinds of things have their statuses in one table, those of the same beginning
 		WHERE c.family = 'enum' OR (SELECT count(*) FROM jsonb_object_keys(labels)) <= 12 OR split_part(k, '_', 1) IN (SELECT split_part(s ->> 'value', '_', 1) FROM jsonb_array_elements(seen) s WHERE s ->> 'value' ~ '^[A-Za-z]+_')
@@ -60,14 +110,15 @@ BEGIN
 		SELECT unnest(s.most_common_vals::text::text[]) FROM pg_stats s JOIN pg_class r ON r.relname = s.tablename JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = s.schemaname
 		WHERE r.oid = c.rel AND s.attname = c.col AND s.n_distinct BETWEEN 1 AND 40) AS u
 	WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(seen) s WHERE s ->> 'value' = u.value);
-	SELECT array_agg(agentcrm.propose_plain(coalesce(labels ->> (v ->> 'value'), v ->> 'value'))), count(*) FILTER (WHERE v ->> 'value' ~ '^\d+$' AND v ->> 'value' <> '0') > 0 INTO company, several FROM jsonb_array_elements(seen) v;
+	SELECT array_agg(agentcrm.propose_plain(coalesce(labels ->> (v ->> 'value'), v ->> 'value'))) INTO company FROM jsonb_array_elements(seen) v;
 	RETURN (SELECT coalesce(jsonb_agg(v || jsonb_build_object('label', labels ->> (v ->> 'value'), 'reading', CASE
 			WHEN v ->> 'value' IS NULL THEN 'unknown'
 			WHEN labels IS NULL AND c.plain ~ '^doc_?status$' AND v ->> 'value' ~ '^[012]$' THEN ('{draft,sale,cancelled}'::text[])[1 + (v ->> 'value')::int]
 			WHEN labels IS NOT NULL AND v ->> 'value' = '0' AND NOT labels ? '0' THEN 'draft'	-- none yet
-			WHEN labels IS NULL AND v ->> 'value' ~ '^-\d+$' THEN 'cancelled'
-			WHEN labels IS NULL AND v ->> 'value' ~ '^\d+$' THEN CASE WHEN several AND (v ->> 'value' = '0' OR v ->> 'value' = c.preset) THEN 'draft' WHEN (v ->> 'dated')::int = 0 AND (v ->> 'orders')::int > 0 OR (v ->> 'confirmed')::int = 0 AND (v ->> 'orders')::int > 0 THEN 'draft' ELSE 'unknown' END
+			WHEN labels IS NULL AND v ->> 'value' ~ '^-?\d{1,18}$' THEN agentcrm.propose_number_reading(v, seen, CASE WHEN NOT c.words && '{type}' THEN c.preset END)
 			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) IN ('unknown', 'open') AND 0 IN ((v ->> 'dated')::int, (v ->> 'confirmed')::int) AND (v ->> 'orders')::int > 0 THEN 'draft'
+			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) = 'unknown' AND (v ->> 'gone')::numeric >= 0.5 THEN 'cancelled'
+			WHEN agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) = 'unknown' AND (v ->> 'done')::numeric >= 0.5 THEN 'sale'
 			ELSE agentcrm.propose_reading(coalesce(labels ->> (v ->> 'value'), v ->> 'value'), company) END) ORDER BY i), '[]')
 		FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i));
 END $$;
@@ -171,6 +222,12 @@ BEGIN
 		ELSIF (SELECT bool_and(upper(v ->> 'value') IN ('S', 'P', 'R', 'Q', 'I', 'O', 'C', 'V', 'E', 'A')) AND bool_or(upper(v ->> 'value') IN ('S', 'V')) AND bool_or(upper(v ->> 'value') IN ('P', 'E', 'A', 'C')) FROM jsonb_array_elements(seen) v) THEN
 			SELECT jsonb_agg(v || jsonb_build_object('reading', CASE upper(v ->> 'value') WHEN 'P' THEN 'purchase' WHEN 'E' THEN 'purchase' WHEN 'A' THEN 'purchase' WHEN 'C' THEN 'purchase' WHEN 'Q' THEN 'quote' WHEN 'R' THEN 'return' ELSE 'sale' END)) INTO seen FROM jsonb_array_elements(seen) v;
 		END IF;
+		-- codes of documents that nothing explains may be quotes and returns
+		IF (SELECT count(*) FILTER (WHERE (v ->> 'orders')::int > 0) >= 2 AND bool_and(v ->> 'reading' = 'unknown' AND v ->> 'value' ~ '^[[:alnum:]]{1,3}$') FROM jsonb_array_elements(seen) v) AND c.plain ~ 'doc|beleg|vbtyp|trans|order|invoice|^(art|type|kind|tipo|typ)$|class|categor' THEN
+			m := agentcrm.propose_ask_question(m, 'which documents are sales?', 'is_sale', true, named, 'codes that nothing explains: all count', coalesce(m -> 'options' ->> 'is_sale', 'true'),
+				ARRAY(SELECT agentcrm.propose_in(named, c, ARRAY[v ->> 'value']) FROM jsonb_array_elements(seen) v WHERE (v ->> 'orders')::int > 0 LIMIT 4), seen);
+			CONTINUE;
+		END IF;
 		-- a label alone that no order has is no reason to ask
 		CONTINUE WHEN (SELECT bool_or(v ->> 'reading' IN ('purchase', 'quote', 'return') OR v ->> 'reading' IN ('draft', 'cancelled') AND (v ->> 'orders')::int > 0) FROM jsonb_array_elements(seen) v) IS NOT TRUE;
 		SELECT array_agg(v ->> 'value' ORDER BY i) FILTER (WHERE v ->> 'reading' IN ('sale', 'open', 'unknown', 'return') AND coalesce(v ->> 'value', '') !~* 'payment|transfer|adjust|inventory|write.?off|opening'),
@@ -207,14 +264,14 @@ DECLARE
 BEGIN
 	FOR f IN SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n
 		FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
-		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
-			AND (c.family = 'text' AND (m -> 'profiles' -> x.alias -> c.col ->> 'long')::int = 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int <= 2 AND m -> 'profiles' -> x.alias -> c.col ->> 'sample' ~* '^[ynft01]$' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0 OR c.family IN ('bool', 'time'))
+		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text', 'uuid') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
+			AND (c.family = 'text' AND (m -> 'profiles' -> x.alias -> c.col ->> 'long')::int = 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int <= 2 AND m -> 'profiles' -> x.alias -> c.col ->> 'sample' ~* '^([ynft01]|\s*)$' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0 OR c.family IN ('bool', 'time') OR c.plain ~ '(supersed|replac|succe)ed_by|^(next|newer)_(version|revision)')
 	LOOP
 		named := format('%s.%I', f.alias, f.col);
 		role := CASE WHEN f.alias = m ->> 'base' THEN 'is_sale' ELSE 'line_ok' END;
 		condition := NULL;
-		yes := CASE WHEN f.family = 'text' THEN format('%s = %L', named, translate(f.profile ->> 'sample', 'NnFf0', 'YyTt1')) WHEN f.family = 'bool' THEN named ELSE format('%s = 1', named) END;
-		IF f.plain ~ '(^|_)(is_)?(deleted?|del_fla?g|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen)(_?(at|on|date|flag|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
+		yes := CASE WHEN f.family = 'text' AND f.profile ->> 'sample' ~ '^\s*$' THEN format('btrim(%s) <> ''''', named) WHEN f.family = 'text' THEN format('%s = %L', named, translate(f.profile ->> 'sample', 'NnFf0', 'YyTt1')) WHEN f.family = 'bool' THEN named ELSE format('%s = 1', named) END;
+		IF f.plain ~ '(^|_)(is_)?(deleted?|del_fla?g|removed|cancell?ed|void(ed)?|storniert|storno|annule|anulado|annullato|cancelado|geloescht|geloscht|borrado|eliminado|supprime|otmenen|udalen|deletado|sakujo|torikeshi|marked|loevm|loekz|usuniet[ya]|anulowan[ya])(_?(at|on|date|flag|flg|kbn|ind|yn|time))?$|^date_(cancel|annul|delet|supp)' AND f.plain !~ 'return' THEN
 			condition := CASE f.family WHEN 'time' THEN named || ' IS NULL' WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		ELSIF f.family <> 'time' AND f.plain ~ '(^|_)(is_)?(draft|quote|quotation|template|cart|purchase|incomplete|abandoned|test|entwurf|angebot|devis|brouillon|borrador|recurring_template|is_return_request)(_flag)?$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
@@ -226,7 +283,9 @@ BEGIN
 			ELSIF fraction < 1 THEN
 				m := agentcrm.propose_ask_question(m, 'which orders are sales?', 'is_sale', true, named, format('%s %% of sampled lines meet it', round(100 * fraction, 1)), condition);
 			END IF;
-		ELSIF f.family <> 'time' AND f.plain ~ '^(is_?)?(current|latest)(_version)?$' THEN
+		ELSIF f.plain ~ '^(is_)?(superseded|replaced|succeeded)(_by)?(_?(id|no|at|on|date|order|order_id|version|version_id|key))?$|^(next|newer)_(version|revision)(_id)?$' THEN
+			condition := CASE WHEN f.family = 'bool' THEN yes || ' IS NOT TRUE' WHEN f.family = 'text' AND f.profile ->> 'sample' = '' THEN format('coalesce(%s, '''') = ''''', named) ELSE named || ' IS NULL' END;
+		ELSIF f.family NOT IN ('time', 'uuid') AND f.plain ~ '^(is_?)?(current|latest|newest|active_?version|last_?version|aktuell)(_?(version|revision|flag|ind))?$' THEN
 			condition := yes;
 		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_?)?(comment|text|note|section|header|title|subtotal|display_only|description)(_line|_only)?$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
@@ -257,6 +316,39 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_version(jsonb, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: which version of a line counts';
 
+-- Orders kept in all their versions, each a row: the latest counts.  A new one has those before it read again.
+CREATE FUNCTION agentcrm.propose_header_version(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o oid := (m ->> 'o')::oid;
+	named text := agentcrm.relation_name(o);
+	version agentcrm.propose_column;
+	same text[];
+	seen jsonb;
+	condition text;
+BEGIN
+	SELECT c.* INTO version FROM unnest(columns) c WHERE c.rel = o AND c.family IN ('int', 'num') AND c.plain ~ '^((order|sales_?order|doc|document)_)?(version|revision|rev|ver|versie|versao|amendment)(_?(no|nr|num|number|id))?$' ORDER BY c.in_key DESC, c.attnum LIMIT 1;
+	IF version.col IS NULL OR m -> 'options' ->> 'is_sale' ~* 'current|latest|supersed|replaced' THEN
+		RETURN m;
+	END IF;
+	SELECT array_remove(u.cols, version.col) INTO same FROM pg_index i, LATERAL (SELECT array_agg(a.attname::text ORDER BY k) AS cols FROM generate_series(0, i.indnkeyatts - 1) k JOIN pg_attribute a ON a.attrelid = o AND a.attnum = i.indkey[k]) AS u
+	WHERE i.indrelid = o AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND cardinality(u.cols) > 1 AND version.col = ANY (u.cols) ORDER BY i.indisprimary, i.indnkeyatts LIMIT 1;
+	IF same IS NULL THEN
+		SELECT ARRAY[c.col] INTO same FROM unnest(columns) c, LATERAL (SELECT m -> 'profiles' -> 'o' AS p) AS v WHERE c.rel = o AND c.words && '{order}' AND c.family IN ('int', 'text') AND NOT c.is_key AND c.plain ~ '(number|no|nr|num|ref|code|nummer|numero|id)$' AND NOT c.words && '{client,product,status,type}'
+			AND (p -> c.col ->> 'distinct')::bigint < (p ->> 'n')::bigint AND (p -> c.col ->> 'filled')::bigint = (p ->> 'n')::bigint ORDER BY (p -> c.col ->> 'distinct')::bigint DESC, c.attnum LIMIT 1;
+	END IF;
+	seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''repeated'', count(*) > count(DISTINCT (%1$s)), ''told'', count(*) = count(DISTINCT (%1$s, %2$s))) FROM %3$s', agentcrm.sql_columns('o', same), agentcrm.sql_columns('o', ARRAY[version.col]), named || ' AS o'))
+		WHERE same IS NOT NULL AND (SELECT relpages < 2000 FROM pg_class WHERE oid = o);
+	IF seen ->> 'repeated' IS DISTINCT FROM 'true' OR seen ->> 'told' IS DISTINCT FROM 'true' THEN
+		RETURN m;
+	END IF;
+	condition := format('o.%1$I = (SELECT max(v.%1$I) FROM %2$s AS v WHERE %3$s)', version.col, named, agentcrm.sql_match('v', same, 'o', same));
+	RETURN agentcrm.propose_add(agentcrm.propose_and(m, condition), jsonb_build_object('watch', coalesce(m -> 'options' -> 'watch', '{}') || jsonb_build_object(named, jsonb_build_object('key', same,
+		'orders', format('SELECT %s %s', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey')), agentcrm.sql_by_key(named || ' AS o', 'o', same, ''))))),
+		agentcrm.propose_role('is_sale', o, condition, 2.5, format('%I counts the versions of an order, each a row: the latest counts', version.col)));
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_header_version(jsonb, agentcrm.propose_column[]) IS 'Internal: which version of an order counts';
+
 /*
  * Lines within lines: the parts of a set, the variant below what was put into the
  * cart.  Where the outer line has their money, or they have none, they would
@@ -286,11 +378,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_lines_within(jsonb, agentcrm.propose_column[]) IS 'Internal: lines that are part of others';
 
--- Lines that are no sale of a product: without one (sections, freight), or cancelled by themselves.
-CREATE FUNCTION agentcrm.propose_line_ok(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+-- Lines of older versions, within others, or cancelled by themselves.
+CREATE FUNCTION agentcrm.propose_lines_left(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	bare jsonb;
 	c agentcrm.propose_column;
 	seen jsonb;
 	out_values text[];
@@ -298,18 +389,6 @@ DECLARE
 	sales text := coalesce(m -> 'options' ->> 'is_sale', 'true');
 	versions record;
 BEGIN
-	IF m ->> 'l' IS NULL OR m ->> 'source' IS NULL THEN
-		RETURN m;
-	END IF;
-	IF m ->> 'product_column' ~ '^(nullif\()?l\.' THEN
-		bare := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''bare'', count(*) FILTER (WHERE none), ''amount'', sum(amount) FILTER (WHERE none), ''total'', sum(abs(amount))) FROM (SELECT %s IS NULL AS none, %s AS amount FROM %s WHERE %s) AS s', m ->> 'product_column', m ->> 'amount', m ->> 'source', sales));
-		IF (bare ->> 'bare')::bigint > 0 AND (bare ->> 'bare')::bigint < (bare ->> 'n')::bigint THEN
-			condition := (m ->> 'product_column') || ' IS NOT NULL';
-			m := agentcrm.propose_and(m, condition, 'line_ok');
-			m := agentcrm.propose_ask_question(m, 'do lines without a product count?', 'line_ok', abs(coalesce((bare ->> 'amount')::numeric, 0)) > 0.01 * coalesce((bare ->> 'total')::numeric, 0), m ->> 'product_column',
-				format('%s of %s sampled lines name none, amount %s: texts, freight or charges', bare ->> 'bare', bare ->> 'n', round((bare ->> 'amount')::numeric, 2)), condition, '{true}');
-		END IF;
-	END IF;
 	m := agentcrm.propose_lines_within(m, columns);
 	IF m ->> 'o' IS NULL THEN
 		RETURN m;
@@ -331,5 +410,38 @@ BEGIN
 		END IF;
 	END LOOP;
 	RETURN m;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_lines_left(jsonb, agentcrm.propose_table[], agentcrm.propose_column[]) IS 'Internal: which lines count, of those that name a product';
+
+-- Lines that are no sale of a product: without one (sections, freight), or cancelled by themselves.
+CREATE FUNCTION agentcrm.propose_line_ok(m jsonb, tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	bare jsonb;
+	c agentcrm.propose_column;
+	condition text;
+	sales text := coalesce(m -> 'options' ->> 'is_sale', 'true');
+BEGIN
+	IF m ->> 'l' IS NULL OR m ->> 'source' IS NULL THEN
+		RETURN m;
+	END IF;
+	IF m ->> 'product_column' ~ '^(nullif\()?l\.' THEN
+		bare := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''bare'', count(*) FILTER (WHERE none), ''amount'', sum(amount) FILTER (WHERE none), ''total'', sum(abs(amount))) FROM (SELECT %s IS NULL AS none, %s AS amount FROM %s WHERE %s) AS s', m ->> 'product_column', m ->> 'amount', m ->> 'source', sales));
+		IF (bare ->> 'bare')::bigint > 0 AND (bare ->> 'bare')::bigint < (bare ->> 'n')::bigint THEN
+			condition := (m ->> 'product_column') || ' IS NOT NULL';
+			-- a deleted product is still called by its number
+			SELECT a.* INTO c FROM unnest(columns) a WHERE a.rel = (m ->> 'l')::oid AND a.family = 'text' AND (a.words && '{product}' AND a.plain !~ 'type|categ|group|class|unit|desc' OR a.plain ~ '^(upc|model|reference|article|name|title)$') AND strpos(m ->> 'product_column', format('l.%I', a.col)) = 0 AND (m -> 'profiles' -> 'l' -> a.col ->> 'filled')::bigint > 0
+			ORDER BY a.plain ~ 'sku|ean|upc|(^|_)(no|nr|num|number|code|ref)(_|$)' DESC, a.attnum LIMIT 1;
+			IF c.col IS NOT NULL AND agentcrm.propose_ask(format('SELECT to_jsonb(avg(CASE WHEN l.%1$I <> '''' AND EXISTS (SELECT FROM %2$s WHERE k.%1$I = l.%1$I AND %3$s IS NOT NULL LIMIT 1) THEN 1 ELSE 0 END) >= 0.8) FROM (SELECT l.* FROM %4$s WHERE %5$s IS NULL LIMIT 200) AS l',
+					c.col, agentcrm.propose_from(tables, c.rel, 'k', 300), replace(m ->> 'product_column', 'l.', 'k.'), m ->> 'source', m ->> 'product_column')) = 'true' THEN
+				RETURN agentcrm.propose_lines_left(agentcrm.propose_ask_question(m, 'do lines without a product count?', 'line_ok', false, m ->> 'product_column',
+					format('%s of %s sampled lines name none, but %I names products of other lines: deleted ones', bare ->> 'bare', bare ->> 'n', c.col)), tables, columns);
+			END IF;
+			m := agentcrm.propose_and(m, condition, 'line_ok');
+			m := agentcrm.propose_ask_question(m, 'do lines without a product count?', 'line_ok', abs(coalesce((bare ->> 'amount')::numeric, 0)) > 0.01 * coalesce((bare ->> 'total')::numeric, 0), m ->> 'product_column',
+				format('%s of %s sampled lines name none, amount %s: texts, freight or charges', bare ->> 'bare', bare ->> 'n', round((bare ->> 'amount')::numeric, 2)), condition, '{true}');
+		END IF;
+	END IF;
+	RETURN agentcrm.propose_lines_left(m, tables, columns);
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_line_ok(jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: which lines count';

@@ -80,8 +80,8 @@ BEGIN
 		m := agentcrm.propose_ask_question(m, 'are amounts cents?', 'amount', (m -> 'cents' ->> 'certain')::boolean IS NOT TRUE, m -> 'cents' ->> 'whole', 'whole numbers in an integer column', m -> 'options' ->> 'amount', ARRAY[m -> 'cents' ->> 'whole']);
 	END IF;
 	IF m ? 'currency' THEN
-		m := agentcrm.propose_ask_question(m, 'which amount is in base currency?', 'amount', true, m -> 'currency' ->> 'column', format('%s currencies in the sample', m -> 'currency' ->> 'n') || CASE WHEN m -> 'currency' ? 'other' THEN '' ELSE ', and no rate was found' END,
-			m -> 'options' ->> 'amount', array_remove(ARRAY[m -> 'currency' ->> 'other', m -> 'currency' ->> 'as_is'], NULL));
+		m := agentcrm.propose_ask_question(m, 'which amount is in base currency?', 'amount', true, m -> 'currency' ->> 'column', format('%s currencies in the sample', m -> 'currency' ->> 'n') || CASE WHEN m -> 'currency' ? 'others' THEN coalesce('; ' || (m -> 'currency' ->> 'how'), '') ELSE ', and no rate was found' END,
+			m -> 'options' ->> 'amount', coalesce(agentcrm.part_array(m -> 'currency', 'others'), '{}'));
 	END IF;
 	IF m ? 'units' THEN
 		m := agentcrm.propose_ask_question(m, 'in which unit are quantities?', 'quantity', true, m -> 'units' ->> 'column', format('lines in units of %s sizes, which %s gives', m -> 'units' ->> 'n', m -> 'units' ->> 'table'),
@@ -136,7 +136,8 @@ DECLARE
 	seen record;
 	joined record;
 BEGIN
-	IF candidate ->> 'how' = 'name' THEN
+	m := m || jsonb_strip_nulls(jsonb_build_object('kind_of_line', CASE WHEN candidate ->> 'how' = 'name' AND jsonb_array_length(candidate -> 'cols') = 1 THEN agentcrm.propose_kind_of_line(tables, columns, l, candidate -> 'cols' ->> 0, o, candidate -> 'target_cols' ->> 0) END));
+	IF candidate ->> 'how' = 'name' AND NOT m ? 'kind_of_line' THEN
 		SELECT * INTO seen FROM agentcrm.propose_overlap(tables, (l, agentcrm.part_array(m, 'cols'), o, agentcrm.part_array(m, 'target_cols'), 'name', 0)::agentcrm.propose_link);
 		IF seen.hits < 0.7 * seen.asked THEN
 			RETURN NULL;
@@ -150,7 +151,10 @@ BEGIN
 	IF m IS NULL THEN
 		RETURN NULL;
 	END IF;
-	SELECT * INTO joined FROM agentcrm.propose_joined(tables, o, l, agentcrm.part_array(m, 'okey'), agentcrm.part_array(m, 'lkey'));
+	SELECT * INTO joined FROM agentcrm.propose_joined(tables, o, l, agentcrm.part_array(m, 'okey'), agentcrm.part_array(m, 'lkey'), m ->> 'kind_of_line');
+	IF m ? 'kind_of_line' THEN
+		m := agentcrm.propose_add(agentcrm.propose_and(m, m ->> 'kind_of_line', 'line_ok'), '{}', agentcrm.propose_role('line_ok', l, m ->> 'kind_of_line', 3, 'lines of several kinds of documents in one table'));
+	END IF;
 	m := m || jsonb_build_object('ordered', (SELECT t.words && '{order}' AND NOT t.words && '{invoice}' FROM unnest(tables) t WHERE t.rel = coalesce(o, l)), 'source', joined.source, 'whole', joined.whole);
 	m := agentcrm.propose_client(m, tables, columns, links);
 	m := agentcrm.propose_product(m, tables, columns, links);
@@ -161,9 +165,9 @@ BEGIN
 	m := agentcrm.propose_rep(m, tables, columns, links);
 	m := agentcrm.propose_quantity(m, columns);
 	m := agentcrm.propose_amount(m, columns);
-	m := agentcrm.propose_units(agentcrm.propose_currency(m, columns), tables, columns, links);
-	m := agentcrm.propose_version(agentcrm.propose_flags(m, columns), tables, columns);
-	m := agentcrm.propose_types(m, tables, columns, links);
+	m := agentcrm.propose_units(agentcrm.propose_currency(m, tables, columns), tables, columns, links);
+	m := agentcrm.propose_header_version(agentcrm.propose_version(agentcrm.propose_flags(m, columns), tables, columns), columns);
+	m := agentcrm.propose_types(agentcrm.propose_marks(m, tables, columns, links), tables, columns, links);
 	m := agentcrm.propose_status(m, tables, columns, links);
 	m := agentcrm.propose_line_ok(m, tables, columns, links);
 	m := agentcrm.propose_facts(m);
@@ -191,7 +195,7 @@ COMMENT ON FUNCTION agentcrm.propose_returns(jsonb, agentcrm.propose_table[], ag
 CREATE FUNCTION agentcrm.propose_mappings(schemas name[], near name[] DEFAULT '{}', wanted jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-	tables agentcrm.propose_table[] := agentcrm.propose_tables(schemas);
+	tables agentcrm.propose_table[] := agentcrm.propose_tables(schemas, near);
 	columns agentcrm.propose_column[];
 	links agentcrm.propose_link[];
 	candidates jsonb;
@@ -204,8 +208,16 @@ BEGIN
 		RETURN result;
 	END IF;
 	columns := agentcrm.propose_columns(tables);
+	tables := agentcrm.propose_found_keys(agentcrm.propose_parties(tables, columns), columns);
+	columns := ARRAY(SELECT (c.rel, c.attnum, c.col, c.plain, c.stem, c.family, c.type, c.words, c.required, coalesce(c.col = ANY (t.key), false), coalesce(t.key = ARRAY[c.col], false), c.preset)::agentcrm.propose_column FROM unnest(columns) c JOIN unnest(tables) t ON t.rel = c.rel ORDER BY c.rel, c.attnum);
 	links := agentcrm.propose_links(tables, columns);
+	links := links || agentcrm.propose_unnamed(tables, columns, links);
 	candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
+	IF candidates = '[]' AND EXISTS (SELECT FROM unnest(tables) t WHERE starts_with(t.barred, 'schema ')) THEN	-- nothing but a schema called history or the like
+		tables := ARRAY(SELECT (t.rel, t.named, t.schema, t.plain, t.words, t.n_rows, t.pages, t.key, CASE WHEN NOT starts_with(t.barred, 'schema ') THEN t.barred END)::agentcrm.propose_table FROM unnest(tables) t);
+		links := agentcrm.propose_links(tables, columns);
+		candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
+	END IF;
 	IF candidates = '[]' THEN	-- purchases that no supplier is named in are the clients' own
 		tables := ARRAY(SELECT (t.rel, t.named, t.schema, t.plain, t.words, t.n_rows, t.pages, t.key, CASE WHEN t.barred = 'purchase' AND t.plain !~ 'supplier|vendor|lieferant|fournisseur|proveed|fornec|fornit|_po_|^po_|head'
 			AND NOT EXISTS (SELECT FROM unnest(columns) c WHERE c.rel = t.rel AND c.plain ~ 'supplier|vendor|lieferant|fournisseur|proveed|fornec|fornit|kreditor') THEN NULL ELSE t.barred END)::agentcrm.propose_table FROM unnest(tables) t);
@@ -219,8 +231,12 @@ BEGIN
 			UNION
 			SELECT CASE WHEN k.rel = n.rel THEN k.target ELSE k.rel END, n.hops + 1 FROM near n JOIN unnest(links) k ON k.rel = n.rel
 				OR k.target = n.rel AND n.hops = 0 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'role|party|parties|partner|contact|involve|customer|client' AND NOT t.words && '{line}')
+				OR k.target = n.rel AND n.hops = 0 AND n.rel = (candidate ->> 'o')::oid AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.words && '{invoice}' OR t.plain ~ 'ship|deliver|fulfil|payment|liefer|livr')
 				OR k.target = n.rel AND n.hops = 1 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'lang$|transl|trl$|i18n') WHERE n.hops < 2)
 		SELECT array_agg(DISTINCT rel) INTO reach FROM (SELECT rel FROM near
+			UNION ALL	-- rates are looked up without a reference
+			(SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'rate|kurs|taux|cambio|currenc|exchange|tasso|valut' AND NOT t.words && '{order,invoice,line}' AND t.n_rows > 0
+				AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid) ORDER BY length(t.plain), t.rel LIMIT 6)
 			UNION ALL	-- and what may be clients or products, though no name leads there
 			(SELECT t.rel FROM unnest(tables) t WHERE t.words && '{client,product}' AND NOT t.words && '{other,order,invoice}' AND t.barred IS NULL AND cardinality(t.key) = 1
 				AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid) ORDER BY length(t.plain), t.rel LIMIT 12)) AS r;

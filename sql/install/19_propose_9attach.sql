@@ -4,7 +4,7 @@
 CREATE FUNCTION agentcrm.attach_call(source_name text, options jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $call$
 	SELECT format('SELECT * FROM agentcrm.attach(%L', source_name) || string_agg(format(', %s => %s', a.argument, CASE WHEN v.given ~ '''' AND v.given !~ '\$(\$|$)' THEN '$$' || v.given || '$$' ELSE quote_literal(v.given) END), '' ORDER BY a.i) || ')'
-	FROM unnest('{orders,lines,clients,products,reps,order_key,line_order_key,line_key,client,client_link,product,rep,at,quantity,amount,margin,kind,is_sale,line_ok,client_name,client_parent,client_active,client_replaced_by,channel,territory,product_name,category,product_active,pack_qty,watch,namespace,time_zone,run_as,on_delete,archive_before}'::text[])
+	FROM unnest('{orders,lines,clients,products,reps,order_key,line_order_key,line_key,client,client_link,client_key,product,product_key,rep,at,quantity,amount,margin,kind,is_sale,line_ok,client_name,client_parent,client_active,client_replaced_by,channel,territory,product_name,category,product_active,pack_qty,watch,namespace,time_zone,run_as,on_delete,archive_before}'::text[])
 		WITH ORDINALITY AS a(argument, i), LATERAL (SELECT CASE WHEN jsonb_typeof(options -> a.argument) = 'array' THEN agentcrm.part_array(options, a.argument)::text ELSE options ->> a.argument END AS given) AS v
 	WHERE v.given IS NOT NULL AND NOT (a.argument = 'on_delete' AND v.given = 'retract')
 $call$;
@@ -17,7 +17,7 @@ DECLARE
 	proposed jsonb := best -> 'options';
 BEGIN
 	IF given ? 'clients' AND given ->> 'clients' IS DISTINCT FROM proposed ->> 'clients' THEN
-		proposed := proposed - '{client_link,client_name,client_parent,client_active,client_replaced_by,channel,territory}'::text[];
+		proposed := proposed - '{client_link,client_key,client_name,client_parent,client_active,client_replaced_by,channel,territory}'::text[];
 		IF NOT given ? 'client' THEN
 			proposed := proposed || jsonb_build_object('client', coalesce(best -> 'guests' ->> 'without', best ->> 'client_link', proposed ->> 'client'));
 		END IF;
@@ -28,7 +28,7 @@ BEGIN
 		proposed := proposed - 'client_link';
 	END IF;
 	IF given ? 'products' AND given ->> 'products' IS DISTINCT FROM proposed ->> 'products' THEN
-		proposed := proposed - '{product_name,category,product_active,pack_qty}'::text[];
+		proposed := proposed - '{product_key,product_name,category,product_active,pack_qty}'::text[];
 	END IF;
 	IF given ? 'rep' AND NOT given ? 'reps' THEN
 		proposed := proposed - 'reps';
@@ -82,8 +82,8 @@ BEGIN
 				(SELECT string_agg(format('%s (%s: %s)', q ->> 'question', q ->> 'subject', q ->> 'remark'), '; ' ORDER BY i) FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))),
 			call, detail => agentcrm.attach_answers(asked));
 	END IF;
-	RETURN jsonb_build_object('options', options, 'report', (SELECT coalesce(jsonb_agg(jsonb_build_object('item', 'open', 'detail', format('%s %s: %s', q ->> 'question', q ->> 'subject', q ->> 'remark')) ORDER BY i), '[]') FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))
-		|| jsonb_build_array(jsonb_build_object('item', 'call', 'detail', call)));
+	RETURN jsonb_build_object('options', options, 'report', (SELECT coalesce(jsonb_agg(jsonb_build_object('item', 'open', 'detail', agentcrm.filled(format('%s %s: %s', q ->> 'question', q ->> 'subject', q ->> 'remark'), ' ')) ORDER BY i), '[]') FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i))
+		|| jsonb_build_array(jsonb_build_object('item', 'call', 'detail', agentcrm.filled(call, '(?<=,) (?=[a-z_]+ => )', '    '))));
 END $$;
 COMMENT ON FUNCTION agentcrm.attach_best(text, jsonb, name[], boolean) IS 'Internal: arguments of the best proposal; refuses, with the call to make, while a question is open';
 
@@ -100,7 +100,7 @@ BEGIN
 		IF NOT given ? 'amount' THEN
 			RETURN;
 		END IF;
-		options := (options - '{lines,line_order_key,line_key,line_ok,product,products,product_name,category,product_active,pack_qty,watch,quantity}'::text[]) || '{"quantity": "1"}' || given;
+		options := (options - '{lines,line_order_key,line_key,line_ok,product,products,product_key,product_name,category,product_active,pack_qty,watch,quantity}'::text[]) || '{"quantity": "1"}' || given;
 	END IF;
 	options := jsonb_strip_nulls(jsonb_build_object('run_as', best -> 'run_as')) || options;
 	PERFORM agentcrm.options_spec(options, path);
@@ -116,7 +116,7 @@ CREATE FUNCTION agentcrm.attach_answers(asked jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT string_agg(concat_ws(E'\n  ', q ->> 'question',
 		(SELECT string_agg(format('%s: %s orders, amount %s, %s to %s: %s', coalesce(v ->> 'label', v ->> 'value', 'NULL'), v ->> 'orders', round((v ->> 'amount')::numeric, 2), left(v ->> 'first', 10), left(v ->> 'last', 10),
-			CASE WHEN v ->> 'reading' IN ('sale', 'open', 'unknown') THEN 'counts' ELSE 'left out' END || ' (' || (v ->> 'reading') || ')'), E'\n  ' ORDER BY k) FROM jsonb_array_elements(q -> 'values') WITH ORDINALITY AS c(v, k) WHERE v ->> 'orders' IS NOT NULL),
+			CASE WHEN v ->> 'reading' IN ('sale', 'open', 'unknown') THEN 'counts' ELSE 'left out' END || ' (' || (v ->> 'reading') || ')' || coalesce('; ' || round(100 * (v ->> 'done')::numeric) || ' % carried out', '')), E'\n  ' ORDER BY k) FROM jsonb_array_elements(q -> 'values') WITH ORDINALITY AS c(v, k) WHERE v ->> 'orders' IS NOT NULL),
 		'in the call: ' || (q ->> 'argument') || coalesce(' => ' || quote_literal(q ->> 'answer'), ' is not given'),
 		(SELECT string_agg('or: ' || CASE WHEN e ~ '^SELECT' THEN e ELSE (q ->> 'argument') || ' => ' || quote_literal(e) END, E'\n  ') FROM jsonb_array_elements_text(q -> 'alternatives') e)), E'\n' ORDER BY i)
 	FROM jsonb_array_elements(asked) WITH ORDINALITY AS a(q, i)

@@ -215,4 +215,80 @@ INSERT INTO article SELECT 'R' || i, 'article ' || i, 'f' FROM generate_series(1
 INSERT INTO facture SELECT i, 1 + i % 5, '2024-01-01'::date + i, '2024-02-01'::date + i, 40, 8, 48, (ARRAY['brouillon','validée','payée'])[1 + i % 3] FROM generate_series(1, 60) i;
 INSERT INTO facture_ligne SELECT 10 * i + k, i, 'R' || 1 + (i + k) % 5, 2, 10, 20, 24 FROM generate_series(1, 60) i, generate_series(1, 2) k;
 INSERT INTO expected.mapping VALUES ('factures', '{"orders": "factures.facture", "lines": "factures.facture_ligne", "clients": "factures.client", "products": "factures.article", "client": "o.id_client", "product": "l.ref_article", "at": "o.date_facture", "quantity": "l.quantite", "amount": "l.montant_ht", "client_name": "c.raison_sociale", "product_name": "p.libelle", "category": "p.famille"}', 5, 40, 80, 1600);
+
+-- surrogate keys everywhere, references by natural keys that are unique within a company; statuses are numbers that only the program explains
+CREATE SCHEMA axlike; SET search_path = axlike;
+CREATE TABLE dataarea (recid bigint PRIMARY KEY, id varchar(4) UNIQUE, name text);
+CREATE TABLE custtable (recid bigint PRIMARY KEY, dataareaid varchar(4) NOT NULL, accountnum varchar(20) NOT NULL, name varchar(60), custgroup varchar(10), UNIQUE (dataareaid, accountnum));
+CREATE TABLE inventtable (recid bigint PRIMARY KEY, dataareaid varchar(4) NOT NULL, itemid varchar(20) NOT NULL, itemname varchar(60), itemgroupid varchar(10), UNIQUE (dataareaid, itemid));
+CREATE TABLE salestable (recid bigint PRIMARY KEY, dataareaid varchar(4) NOT NULL, salesid varchar(20) NOT NULL, custaccount varchar(20) NOT NULL, invoiceaccount varchar(20) NOT NULL, salesname varchar(60), salesstatus int NOT NULL DEFAULT 0, salestype int NOT NULL DEFAULT 3, documentstatus int NOT NULL DEFAULT 0,
+	currencycode varchar(3), createddatetime timestamp NOT NULL, deliverydate date, receiptdaterequested date, modifieddatetime timestamp, UNIQUE (dataareaid, salesid));
+CREATE TABLE salesline (recid bigint PRIMARY KEY, dataareaid varchar(4) NOT NULL, salesid varchar(20) NOT NULL, linenum numeric(32,16) NOT NULL, itemid varchar(20) NOT NULL, name varchar(60), salesqty numeric(32,16), remainsalesphysical numeric(32,16), salesprice numeric(32,16), linedisc numeric(32,16), linepercent numeric(32,16), lineamount numeric(32,16), costprice numeric(32,16), salesstatus int, salesunit varchar(10));
+CREATE INDEX ON salesline (dataareaid, salesid);
+CREATE TABLE vendtable (recid bigint PRIMARY KEY, dataareaid varchar(4) NOT NULL, accountnum varchar(20) NOT NULL, name varchar(60), UNIQUE (dataareaid, accountnum));
+CREATE TABLE purchtable (recid bigint PRIMARY KEY, dataareaid varchar(4) NOT NULL, purchid varchar(20) NOT NULL, orderaccount varchar(20), purchstatus int, createddatetime timestamp, UNIQUE (dataareaid, purchid));
+CREATE TABLE purchline (recid bigint PRIMARY KEY, dataareaid varchar(4) NOT NULL, purchid varchar(20), itemid varchar(20), purchqty numeric, purchprice numeric, lineamount numeric);
+INSERT INTO dataarea VALUES (1, 'ceu', 'Europe');
+INSERT INTO custtable SELECT 1000 + i, 'ceu', 'C-' || lpad(i::text, 5, '0'), 'Customer ' || i, 'DOM' FROM generate_series(1, 12) i;
+INSERT INTO inventtable SELECT 2000 + i, 'ceu', 'I' || lpad(i::text, 4, '0'), 'Item ' || i, 'GRP' FROM generate_series(1, 9) i;
+INSERT INTO vendtable SELECT 3000 + i, 'ceu', 'V-' || lpad(i::text, 5, '0'), 'Vendor ' || i FROM generate_series(1, 4) i;
+-- 1 open, 2 delivered, 3 invoiced, 4 cancelled: what was cancelled has nothing delivered and no amount left
+INSERT INTO salestable SELECT 5000 + i, 'ceu', 'SO-' || lpad(i::text, 6, '0'), 'C-' || lpad((1 + i % 12)::text, 5, '0'), 'C-' || lpad((1 + i % 12)::text, 5, '0'), 'n', 1 + i % 4, 3, 0, 'EUR', '2024-01-01'::timestamp + i * interval '1 day', '2024-01-05', '2024-01-05', now() FROM generate_series(1, 120) i;
+INSERT INTO salesline SELECT 10 * i + k, 'ceu', 'SO-' || lpad(i::text, 6, '0'), k, 'I' || lpad((1 + (i + k) % 9)::text, 4, '0'), 'n', 2 * k, CASE WHEN i % 4 = 0 THEN 2 * k ELSE 0 END, 7.5, 0, 0, 15 * k, 4, 1 + i % 4, 'pcs' FROM generate_series(1, 120) i, generate_series(1, 3) k;
+INSERT INTO purchtable SELECT i, 'ceu', 'PO-' || i, 'V-00001', 3, '2024-01-01' FROM generate_series(1, 60) i;
+INSERT INTO purchline SELECT i, 'ceu', 'PO-' || i, 'I0001', 100, 3, 300 FROM generate_series(1, 60) i;
+INSERT INTO expected.mapping VALUES ('axlike', '{"orders": "axlike.salestable", "lines": "axlike.salesline", "clients": "axlike.custtable", "products": "axlike.inventtable", "at": "o.createddatetime", "quantity": "l.salesqty", "amount": "l.lineamount", "client_name": "c.name", "product_name": "p.itemname", "category": "p.itemgroupid"}', 12, 120, 360, 10800);
+
+-- rates per day in a table of their own; the parent's parent is the root
+CREATE SCHEMA daily; SET search_path = daily;
+CREATE TABLE company (id serial PRIMARY KEY, name text, parent_id int REFERENCES company);
+CREATE TABLE contact (id serial PRIMARY KEY, company_id int NOT NULL REFERENCES company, first_name text, last_name text);
+CREATE TABLE product (id serial PRIMARY KEY, name text, category text);
+CREATE TABLE exchange_rate (currency char(3), valid_from date, rate numeric NOT NULL, PRIMARY KEY (currency, valid_from));
+CREATE TABLE orders (id serial PRIMARY KEY, contact_id int NOT NULL REFERENCES contact, currency char(3) NOT NULL, order_date date NOT NULL, status text);
+CREATE TABLE order_line (id serial PRIMARY KEY, order_id int NOT NULL REFERENCES orders, product_id int NOT NULL REFERENCES product, qty int, price numeric, amount numeric);
+INSERT INTO company (name, parent_id) SELECT 'co ' || i, CASE WHEN i > 1 AND i <= 4 THEN i - 1 END FROM generate_series(1, 8) i;
+INSERT INTO contact (company_id, first_name, last_name) SELECT 1 + i % 8, 'f' || i, 'l' || i FROM generate_series(1, 16) i;
+INSERT INTO product (name, category) SELECT 'p ' || i, 'c' FROM generate_series(1, 7) i;
+INSERT INTO exchange_rate SELECT c, '2024-01-01'::date + 7 * w, CASE c WHEN 'USD' THEN 0.9 ELSE 1.2 END FROM unnest('{USD,GBP}'::text[]) c, generate_series(0, 12) w;
+INSERT INTO orders (contact_id, currency, order_date, status) SELECT 1 + i % 16, (ARRAY['EUR','USD','GBP'])[1 + i % 3], '2024-01-02'::date + i, 'shipped' FROM generate_series(1, 60) i;
+INSERT INTO order_line (order_id, product_id, qty, price, amount) SELECT i, 1 + (i + k) % 7, k, 10, 10 * k FROM generate_series(1, 60) i, generate_series(1, 2) k;
+INSERT INTO expected.mapping VALUES ('daily', '{"orders": "daily.orders", "lines": "daily.order_line", "clients": "daily.company", "products": "daily.product", "client": "(SELECT s.company_id FROM daily.contact AS s WHERE s.id = o.contact_id)", "product": "l.product_id", "at": "o.order_date", "client_parent": "c.parent_id", "client_name": "c.name"}', 8, 60, 120, 1860);
+
+-- all versions of an order are kept: key of number and version
+CREATE SCHEMA versioned; SET search_path = versioned;
+CREATE TABLE customer (customer_id int PRIMARY KEY, customer_name text);
+CREATE TABLE product (product_id int PRIMARY KEY, product_name text);
+CREATE TABLE sales_order (order_no int, version_no int, customer_id int NOT NULL REFERENCES customer, order_date date, status text, PRIMARY KEY (order_no, version_no));
+CREATE TABLE sales_order_line (order_no int, version_no int, line_no int, product_id int REFERENCES product, quantity int, amount numeric, PRIMARY KEY (order_no, version_no, line_no), FOREIGN KEY (order_no, version_no) REFERENCES sales_order);
+INSERT INTO customer SELECT i, 'c' || i FROM generate_series(1, 9) i;
+INSERT INTO product SELECT i, 'p' || i FROM generate_series(1, 6) i;
+INSERT INTO sales_order SELECT i, v, 1 + i % 9, '2024-01-01'::date + i, 'confirmed' FROM generate_series(1, 50) i, generate_series(1, 1 + i % 3) v;
+INSERT INTO sales_order_line SELECT i, v, k, 1 + (i + k) % 6, k * v, 5 * k * v FROM generate_series(1, 50) i, generate_series(1, 1 + i % 3) v, generate_series(1, 2) k;
+INSERT INTO expected.mapping SELECT 'versioned', '{"orders": "versioned.sales_order", "lines": "versioned.sales_order_line", "clients": "versioned.customer", "products": "versioned.product", "client": "o.customer_id"}', 9, 50, 100, sum(amount) FROM sales_order_line l WHERE version_no = (SELECT max(version_no) FROM sales_order o WHERE o.order_no = l.order_no);
+
+-- an offer's or order's new version is a row of its own with a key of its own
+CREATE SCHEMA revised; SET search_path = revised;
+CREATE TABLE customer (id int PRIMARY KEY, name text);
+CREATE TABLE product (id int PRIMARY KEY, name text);
+CREATE TABLE sales_order (id serial PRIMARY KEY, order_number text NOT NULL, revision int NOT NULL, customer_id int NOT NULL REFERENCES customer, order_date date, total_net numeric, UNIQUE (order_number, revision));
+CREATE TABLE sales_order_item (id serial PRIMARY KEY, sales_order_id int REFERENCES sales_order, product_id int REFERENCES product, quantity int, net_amount numeric);
+INSERT INTO customer SELECT i, 'c' || i FROM generate_series(1, 9) i;
+INSERT INTO product SELECT i, 'p' || i FROM generate_series(1, 6) i;
+INSERT INTO sales_order (order_number, revision, customer_id, order_date) SELECT 'SO' || i, v, 1 + i % 9, '2024-01-01'::date + i FROM generate_series(1, 50) i, generate_series(1, 1 + i % 3) v;
+INSERT INTO sales_order_item (sales_order_id, product_id, quantity, net_amount) SELECT o.id, 1 + (o.id + k) % 6, k * revision, 5 * k * revision FROM sales_order o, generate_series(1, 2) k;
+INSERT INTO expected.mapping SELECT 'revised', '{"orders": "revised.sales_order", "lines": "revised.sales_order_item", "clients": "revised.customer", "products": "revised.product", "client": "o.customer_id"}', 9, 50, 100, sum(net_amount) FROM sales_order_item l JOIN sales_order s ON s.id = l.sales_order_id WHERE revision = (SELECT max(revision) FROM sales_order o WHERE o.order_number = s.order_number);
+
+-- replaced by
+CREATE SCHEMA replaced; SET search_path = replaced;
+CREATE TABLE customer (id int PRIMARY KEY, name text);
+CREATE TABLE product (id int PRIMARY KEY, name text);
+CREATE TABLE sales_order (id serial PRIMARY KEY, customer_id int NOT NULL REFERENCES customer, order_date date, superseded_by int REFERENCES sales_order);
+CREATE TABLE sales_order_item (id serial PRIMARY KEY, sales_order_id int REFERENCES sales_order, product_id int REFERENCES product, quantity int, net_amount numeric);
+INSERT INTO customer SELECT i, 'c' || i FROM generate_series(1, 9) i;
+INSERT INTO product SELECT i, 'p' || i FROM generate_series(1, 6) i;
+INSERT INTO sales_order (customer_id, order_date) SELECT 1 + i % 9, '2024-01-01'::date + i FROM generate_series(1, 80) i;
+UPDATE sales_order SET superseded_by = id + 1 WHERE id % 5 = 1;
+INSERT INTO sales_order_item (sales_order_id, product_id, quantity, net_amount) SELECT o.id, 1 + (o.id + k) % 6, k, 5 * k FROM sales_order o, generate_series(1, 2) k;
+INSERT INTO expected.mapping SELECT 'replaced', '{"orders": "replaced.sales_order", "lines": "replaced.sales_order_item", "clients": "replaced.customer", "products": "replaced.product", "client": "o.customer_id", "is_sale": "o.superseded_by IS NULL"}', 9, 64, 128, 960;
 RESET search_path;

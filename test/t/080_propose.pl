@@ -96,7 +96,7 @@ $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 new_database('kinds');
 load('kinds', getcwd() . '/test/propose/schemas.sql');
 my $all = judge('kinds');
-cmp_ok($all, '>=', 14, "$all schemas");
+cmp_ok($all, '>=', 19, "$all schemas");
 foreach my $app (split /\n/, $node->safe_psql('kinds', 'SELECT app FROM expected.mapping ORDER BY app COLLATE "C"'))
 {
 	my $open = attach_by_name('kinds', $app);
@@ -105,7 +105,38 @@ foreach my $app (split /\n/, $node->safe_psql('kinds', 'SELECT app FROM expected
 }
 # a stock item that lines look their product up by is followed
 $node->safe_psql('kinds', q{UPDATE chained.itemsite SET itemsite_item_id = 6 WHERE itemsite_id = 1; CALL agentcrm.run()});
+# so are rates (of USD 10 orders lie in the week from 2024-02-05 on), contacts that change their company, and new versions of orders
+$node->safe_psql('kinds', q{
+	UPDATE daily.exchange_rate SET rate = 2 WHERE currency = 'USD' AND valid_from = '2024-02-05';
+	DELETE FROM daily.exchange_rate WHERE currency = 'GBP' AND valid_from = '2024-02-12';
+	INSERT INTO daily.exchange_rate VALUES ('USD', '2024-02-17', 3);
+	UPDATE daily.contact SET company_id = 4 WHERE id = 16;
+	INSERT INTO versioned.sales_order VALUES (1, 3, 1, '2024-01-02', 'confirmed');
+	INSERT INTO versioned.sales_order_line VALUES (1, 3, 1, 1, 1, 1000);
+	INSERT INTO revised.sales_order (id, order_number, revision, customer_id, order_date) VALUES (900, 'SO2', 9, 3, '2024-01-03');
+	INSERT INTO revised.sales_order_item VALUES (900, 900, 1, 1, 2000);
+	UPDATE replaced.sales_order SET superseded_by = 3 WHERE id = 4});
+$node->safe_psql('kinds', 'CALL agentcrm.run()');
+is($node->safe_psql('kinds', q{SELECT string_agg(concat_ws(' ', name, (SELECT trim_scale(ledger) FROM agentcrm.compare(name) WHERE item = 'amount'), (SELECT trim_scale(difference) FROM agentcrm.compare(name) WHERE item = 'amount')), ', ' ORDER BY name)
+		FROM unnest('{daily,versioned,revised,replaced}'::text[]) name}),
+	$node->safe_psql('kinds', q{SELECT concat_ws(', ', 'daily ' || (SELECT trim_scale(sum(l.amount * CASE o.currency WHEN 'EUR' THEN 1 ELSE (SELECT r.rate FROM daily.exchange_rate r WHERE r.currency = o.currency AND r.valid_from <= o.order_date ORDER BY r.valid_from DESC LIMIT 1) END))
+			FROM daily.orders o JOIN daily.order_line l ON l.order_id = o.id) || ' 0', 'replaced 945 0',
+		'revised ' || (SELECT sum(l.net_amount) FROM revised.sales_order_item l JOIN revised.sales_order o ON o.id = l.sales_order_id WHERE o.revision = (SELECT max(revision) FROM revised.sales_order v WHERE v.order_number = o.order_number)) || ' 0',
+		'versioned ' || (SELECT sum(l.amount) FROM versioned.sales_order_line l WHERE l.version_no = (SELECT max(version_no) FROM versioned.sales_order v WHERE v.order_no = l.order_no)) || ' 0')}),
+	'changed rates, new versions and replaced orders are followed');
+is($node->safe_psql('kinds', q{SELECT string_agg(c.name || ' under ' || r.name, ', ' ORDER BY c.name) FROM agentcrm.client c JOIN agentcrm.client r ON r.client_id = c.root_client_id JOIN agentcrm.source s ON s.namespace = c.namespace AND s.name = 'daily' WHERE c.name IN ('co 2', 'co 4')}),
+	'co 2 under co 1, co 4 under co 1', 'the parent of a parent is the root');
 clean($node, 'kinds', 'all of them');
+foreach my $call (q{SELECT * FROM agentcrm.attach('screen', schemas => '{uuids}', dry_run => true)},
+	q{SELECT * FROM agentcrm.attach('screen', orders => 'uuids.orders', lines => 'uuids.order_items', clients => 'uuids.customers', products => 'uuids.products', at => 'o.placed_at', quantity => 'l.quantity',
+		amount => 'l.line_total', is_sale => $$o.status <> 'cancelled'$$, client_name => 'c.full_name', product_name => 'p.title', dry_run => true)})
+{
+	my ($shown) = run_command([ 'psql', '-X', '-d', $node->connstr('kinds'), '-c', $call ]);
+	my $lines = 0;
+	$lines += 1 + int((length($_) - 1) / 100) foreach grep { length } split /\n/, $shown;
+	cmp_ok($lines, '<=', 24, "a dry run's report fits a screen of 24 lines of 100 columns");
+	like($shown, qr/^ amount +\| 2160(\.0+)? *$/m, 'and has the figures') if $call =~ /schemas/;
+}
 
 # what was left out, and what is asked
 is($node->safe_psql('kinds', q{SELECT count(*) FROM agentcrm.propose() WHERE relation ~* 'archive|purchase|angebot|compras|cart|poitem|pohead|fournisseur|stg_|_log|_20(23|24)$' AND role IN ('orders', 'lines')}), 0,
@@ -160,6 +191,19 @@ foreach my $row (split /\n/, $node->safe_psql('applications', q{SELECT app || '|
 }
 clean($node, 'applications', 'the gallery');
 
+# ---- schemas written by people who had not seen how it works ----
+
+new_database('strangers');
+load('strangers', getcwd() . '/test/propose/strangers.sql');
+cmp_ok($all = judge('strangers'), '>=', 12, "$all schemas of strangers");
+foreach my $app (split /\n/, $node->safe_psql('strangers', 'SELECT app FROM expected.mapping WHERE clients IS NOT NULL ORDER BY app COLLATE "C"'))
+{
+	my $open = attach_by_name('strangers', $app);
+	ok(defined $open && $open <= 3, "$app attaches by its name" . (defined $open ? ", $open open questions" : ''));
+	is(figures('strangers', $app), expected('strangers', $app), "$app: figures");
+}
+clean($node, 'strangers', 'strangers');
+
 # ---- a database of 500 tables, one of them large ----
 
 new_database('large');
@@ -192,7 +236,9 @@ my $found = $node->safe_psql('large', q{
 	SELECT string_agg(relation, ' ' ORDER BY role DESC) FROM agentcrm.propose() WHERE mapping = 1 AND rank = 1 AND role IN ('orders', 'lines', 'clients', 'products');
 	SELECT max(seq_tup_read + coalesce(idx_tup_fetch, 0)) < 60000 FROM pg_stat_xact_user_tables WHERE relname ~ 'sales_order';
 	COMMIT});
-note sprintf('propose() over 500 tables: %.1f s', time() - $started);
+my $took = time() - $started;
+note sprintf('propose() over 500 tables: %.1f s', $took);
+cmp_ok($took, '<', 15, 'propose() over 500 tables: seconds, of which 2 on an idle machine');
 is($found, "erp.products erp.orders erp.lines erp.clients\nt" =~ s/erp\.(\w+)/{ products => 'erp.product', orders => 'erp.sales_order', lines => 'erp.sales_order_line', clients => 'erp.customer' }->{$1}/ger, 'the right four of 500 tables, from a part of the rows');
 ($status, $stdout, $stderr) = $node->psql('large', q{SET statement_timeout = '50ms'; SELECT count(*) FROM agentcrm.propose()}, extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
 like($stderr, qr/57014/, 'statement_timeout ends it');
