@@ -54,7 +54,7 @@ static const StoreShape shapes[] = {
 	{"installation", 7, 1, STORE_READ},
 	{"ledger", 16, 1, STORE_WRITTEN},
 	{"ledger_history", 17, 0, STORE_WRITTEN},
-	{"model", 10, 0, STORE_READ},
+	{"model", 11, 0, STORE_READ},
 	{"order_ref", 3, 0, STORE_KEPT},
 	{"product", 10, 0, STORE_KEPT},
 	{"product_count", 3, 0, STORE_WRITTEN},

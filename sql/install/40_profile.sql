@@ -144,7 +144,8 @@ CREATE TABLE agentcrm.model (
 	metrics			jsonb NOT NULL DEFAULT '{}',
 	as_of			timestamptz NOT NULL,
 	fitted_at		timestamptz NOT NULL,
-	current			boolean NOT NULL
+	current			boolean NOT NULL,
+	retired_at		timestamptz
 );
 CREATE UNIQUE INDEX model_kind_segment_idx ON agentcrm.model (kind, segment) WHERE current;
 COMMENT ON TABLE agentcrm.model IS 'Fitted generations of models: one current row per kind and segment, older ones kept';
@@ -158,6 +159,7 @@ COMMENT ON COLUMN agentcrm.model.metrics IS 'Quality measures by name';
 COMMENT ON COLUMN agentcrm.model.as_of IS 'Moment up to which data were used';
 COMMENT ON COLUMN agentcrm.model.fitted_at IS 'When the fit was made';
 COMMENT ON COLUMN agentcrm.model.current IS 'True for the generation in use';
+COMMENT ON COLUMN agentcrm.model.retired_at IS 'When another generation took its place; NULL: in use, or never was';
 
 CREATE TABLE agentcrm.product_popularity (
 	model_id	bigint NOT NULL,

@@ -67,15 +67,8 @@ order_within(const ClientSnapshot *client, const Population *population, const B
 {
 	double		from = Max(0, bid->demand_from - client->today);
 	double		to = bid->demand_to - client->today;
-	double		elapsed = client->state.elapsed;
-	double		p;
 
-	if (to <= 0)
-		return 0;
-	p = alive_order_within(&population->gap, &client->gaps, elapsed, to);
-	if (from > 0)
-		p -= alive_order_within(&population->gap, &client->gaps, elapsed, from);
-	return fmin(1, fmax(0, p));
+	return profile_order_within(client, population, from, to);
 }
 
 /*

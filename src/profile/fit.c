@@ -4,7 +4,8 @@
  *		popularity of products.
  *
  * One scan of client_profile and one of product_month; results are rows of
- * agentcrm.model, switched in one step.  Changes no profile.
+ * agentcrm.model, switched in one step.  For a replay one pass over the ledger
+ * as a view shows it, and nothing is stored.  Changes no profile.
  */
 #include "postgres.h"
 
@@ -24,6 +25,7 @@
 #include "utils/snapmgr.h"
 
 #include "profile/assess.h"
+#include "profile/delta.h"
 #include "profile/fold.h"
 #include "profile/population.h"
 #include "profile/rows.h"
@@ -33,6 +35,8 @@
 #define ROWS_AT_ONCE 1000
 #define ABC_SHARE_A 0.80
 #define ABC_SHARE_B 0.95
+
+#define CLIENTS_AT_ONCE 1000
 
 /* Generations that can be fitted. */
 #define FIT_GAP 1
@@ -49,6 +53,7 @@ typedef struct Sample
 	double	   *frequency;		/* orders of 12 months */
 	double	   *monetary;		/* net amount of 12 months */
 	int64		orders[POPULARITY_MONTHS];	/* of all clients, by age in months */
+	int64		sales;			/* orders x products: of a view only */
 } Sample;
 
 static int
@@ -87,21 +92,29 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 	}
 }
 
+static Sample *
+new_sample(void)
+{
+	Sample	   *sample = palloc0(sizeof(Sample));
+
+	sample->max_clients = 1024;
+	sample->recency = palloc(sample->max_clients * sizeof(double));
+	sample->frequency = palloc(sample->max_clients * sizeof(double));
+	sample->monetary = palloc(sample->max_clients * sizeof(double));
+	return sample;
+}
+
 /* Read all profiles once. */
 static Sample *
 read_sample(DateADT today)
 {
-	Sample	   *sample = palloc0(sizeof(Sample));
+	Sample	   *sample = new_sample();
 	Store	   *store = store_open("client_profile", AccessShareLock);
 	Relation	rel = store_relation(store);
 	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm fit", ALLOCSET_DEFAULT_SIZES);
 
-	sample->max_clients = 1024;
-	sample->recency = palloc(sample->max_clients * sizeof(double));
-	sample->frequency = palloc(sample->max_clients * sizeof(double));
-	sample->monetary = palloc(sample->max_clients * sizeof(double));
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		MemoryContext old = MemoryContextSwitchTo(row_cxt);
@@ -122,6 +135,53 @@ read_sample(DateADT today)
 	table_endscan(scan);
 	store_close(store);
 	return sample;
+}
+
+/* The profiles that a view shows, on their way into a sample. */
+typedef struct Viewed
+{
+	Sample	   *sample;
+	ProductDeltas *products;	/* orders by product and month */
+	DateADT		today;
+} Viewed;
+
+static void
+view_order(Fold *fold)
+{
+	Viewed	   *viewed = fold->arg;
+
+	for (int i = 0; i < fold->n_pending; i++)
+		deltas_add_order(viewed->products, fold->pending[i]->product.product_id, fold->ordered_on, 1);
+	viewed->sample->sales += fold->n_pending;
+}
+
+static void
+view_client(Fold *fold, bool has_lines, void *arg)
+{
+	Viewed	   *viewed = arg;
+
+	if (fold->profile.n_orders > 0)
+		sample_client(viewed->sample, &fold->profile, viewed->today);
+}
+
+/* The same by folding the ledger; also orders by product and month. */
+static Viewed
+view_sample(const LedgerView *view, DateADT today)
+{
+	Viewed		viewed = {new_sample(), deltas_create(), today};
+	Fold	   *fold = fold_create(NULL, view_order, &viewed);
+	int64	   *ids = palloc(sizeof(int64) * CLIENTS_AT_ONCE);
+	int64		after = PG_INT64_MIN;
+	int			n;
+
+	while ((n = ledger_clients_after(after, CLIENTS_AT_ONCE, ids)) > 0)
+	{
+		after = ids[n - 1];
+		fold_clients(fold, ids, n, view, view_client, &viewed);
+	}
+	MemoryContextDelete(fold->cxt);
+	pfree(ids);
+	return viewed;
 }
 
 static int
@@ -226,9 +286,9 @@ write_generation(const char *kind, char *params, int64 n, TimestampTz as_of)
 	bool		isnull;
 	int64		model_id;
 
-	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false "
+	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false, retired_at = $4 "
 							  "WHERE current AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) '*'",
-							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+							  4, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not retire the generation of \"%s\"", kind);
 	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, params, n, as_of, fitted_at, current) "
 							  "VALUES ($1, $2, $3, $4, $4, true) RETURNING model_id",
@@ -246,60 +306,87 @@ delete_shares(void)
 		elog(ERROR, "could not delete old shares of products");
 }
 
+/* Shares of products in all orders, in the making: orders come by product and month. */
+typedef struct Shares
+{
+	Store	   *store;			/* where they go; NULL: population_take_share */
+	int64		model_id;
+	DateADT		month;			/* the present one */
+	double		weights[POPULARITY_MONTHS];
+	double		total;
+	int64		product_id;
+	double		weight;
+} Shares;
+
+/* An order weighs half as much every six months. */
 static void
-insert_share(Store *store, int64 model_id, int64 product_id, double weight, double total)
+begin_shares(Shares *shares, const Sample *sample, DateADT month)
+{
+	memset(shares, 0, sizeof(Shares));
+	shares->month = month;
+	for (int age = 0; age < POPULARITY_MONTHS; age++)
+	{
+		shares->weights[age] = exp2(-age / HALF_LIFE_MONTHS);
+		shares->total += shares->weights[age] * sample->orders[age];
+	}
+}
+
+static void
+end_product(Shares *shares)
 {
 	Datum		values[3] = {
-		Int64GetDatum(model_id), Int64GetDatum(product_id), Float8GetDatum(Min(weight / total, 1))
+		Int64GetDatum(shares->model_id), Int64GetDatum(shares->product_id),
+		Float8GetDatum(Min(shares->weight / shares->total, 1))
 	};
 	bool		isnull[3] = {false, false, false};
 
-	if (weight > 0)
-		store_insert(store, values, isnull);
+	if (shares->weight > 0 && shares->store)
+		store_insert(shares->store, values, isnull);
+	else if (shares->weight > 0)
+		population_take_share(shares->product_id, DatumGetFloat8(values[2]));
+	shares->weight = 0;
 }
 
-/* Shares of products in all orders, an order weighing half as much every six months. */
+static void
+add_month(Shares *shares, int64 product_id, DateADT month, int32 orders)
+{
+	int			age = month_age(month, shares->month);
+
+	if (product_id != shares->product_id)
+		end_product(shares);
+	shares->product_id = product_id;
+	if (age >= 0 && age < POPULARITY_MONTHS)
+		shares->weight += shares->weights[age] * orders;
+}
+
 static void
 write_shares(const Sample *sample, int64 model_id, DateADT month)
 {
 	Portal		portal = SPI_cursor_open_with_args(NULL, "SELECT product_id, month, orders FROM agentcrm.product_month ORDER BY 1, 2",
 												   0, NULL, NULL, NULL, true, 0);
-	Store	   *store = store_open("product_popularity", RowExclusiveLock);
-	double		weights[POPULARITY_MONTHS];
-	double		total = 0,
-				weight = 0;
-	int64		product_id = 0;
+	Shares		shares;
 	bool		isnull;
 
-	for (int age = 0; age < POPULARITY_MONTHS; age++)
-	{
-		weights[age] = exp2(-age / HALF_LIFE_MONTHS);
-		total += weights[age] * sample->orders[age];
-	}
+	begin_shares(&shares, sample, month);
+	shares.store = store_open("product_popularity", RowExclusiveLock);
+	shares.model_id = model_id;
 	while (SPI_cursor_fetch(portal, true, ROWS_AT_ONCE), SPI_processed > 0)
 	{
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
 			HeapTuple	row = SPI_tuptable->vals[i];
 			TupleDesc	desc = SPI_tuptable->tupdesc;
-			int64		next = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-			int			age = month_age(DatumGetDateADT(SPI_getbinval(row, desc, 2, &isnull)), month);
 
-			if (next != product_id)
-			{
-				insert_share(store, model_id, product_id, weight, total);
-				product_id = next;
-				weight = 0;
-			}
-			if (age >= 0 && age < POPULARITY_MONTHS)
-				weight += weights[age] * DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull));
+			add_month(&shares, DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull)),
+					  DatumGetDateADT(SPI_getbinval(row, desc, 2, &isnull)),
+					  DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull)));
 		}
 		SPI_freetuptable(SPI_tuptable);
 		CHECK_FOR_INTERRUPTS();
 	}
-	insert_share(store, model_id, product_id, weight, total);
+	end_product(&shares);
 	SPI_cursor_close(portal);
-	store_close(store);
+	store_close(shares.store);
 }
 
 static void
@@ -336,6 +423,64 @@ void
 profile_fit(TimestampTz as_of)
 {
 	fit(FIT_ALL, as_of);
+}
+
+/* ---- for a replay ---- */
+
+static void
+take_shares(const Viewed *viewed)
+{
+	Shares		shares;
+	int			n;
+	Counter    *counters = deltas_gathered(viewed->products, &n);
+
+	begin_shares(&shares, viewed->sample, fold_month(viewed->today));
+	for (int i = 0; i < n; i++)
+		add_month(&shares, counters[i].product_id, counters[i].month, counters[i].n);
+	end_product(&shares);
+	pfree(counters);
+}
+
+/* See population.h. */
+void
+fit_take_shares(const LedgerView *view, TimestampTz as_of)
+{
+	Viewed		viewed = view_sample(view, period_day(as_of));
+
+	take_shares(&viewed);
+}
+
+static void
+take_params(const char *kind, char *params, int64 n, TimestampTz as_of)
+{
+	Generation	generation = {
+		.model_id = REPLAY_MODEL_ID, .kind = kind, .n = n, .as_of = as_of,
+		.params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(params)))
+	};
+
+	population_take(&generation);
+}
+
+static void
+take_fitted(void *arg)
+{
+	const LedgerView *view = arg;
+	Viewed		viewed = view_sample(view, period_day(view->as_of));
+	GapPrior	prior;
+
+	take_params("gap", gap_params(viewed.sample, &prior), (int64) prior.n_clients, view->as_of);
+	take_params("class", class_params(viewed.sample), viewed.sample->n_clients, view->as_of);
+	take_params("popularity", "{}", viewed.sample->sales, view->as_of);
+	take_shares(&viewed);
+}
+
+/* See profile.h. */
+PastPopulation *
+profile_population_fit(const LedgerView *view)
+{
+	LedgerView	copy = *view;
+
+	return population_gather(take_fitted, &copy);
 }
 
 PG_FUNCTION_INFO_V1(agentcrm_profile_fit);

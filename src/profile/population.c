@@ -51,14 +51,35 @@ static HTAB *products;
 static int	orders_seen = INT_MAX / 2;	/* the first look is at once */
 static bool callbacks_registered;
 
-static void
-forget_transaction(void)
+/* The generations of another time, put in place of the current ones while a past is on. */
+struct PastPopulation
 {
-	current_checked = false;
+	MemoryContext cxt;			/* holds all of it */
+	Population	population;
+	HTAB	   *shares;
+	TimestampTz fitted_as_of;
+	int64		fitted_sales;
+};
+
+static bool in_past;
+static LedgerView past_view;
+static PastPopulation present;	/* what is current, while a past is on */
+
+static void
+drop_products(void)
+{
 	if (product_cxt)
 		MemoryContextDelete(product_cxt);
 	product_cxt = NULL;
 	products = NULL;
+}
+
+static void
+forget_transaction(void)
+{
+	current_checked = false;
+	profile_leave_past();
+	drop_products();
 }
 
 static void
@@ -149,10 +170,28 @@ read_class(Jsonb *params)
 	current.mean_order_value = param(params, "mean_order_value", -1);
 }
 
+/* An empty table of shares; that of the present outlives the transaction. */
+static void
+renew_shares(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(ShareEntry),
+	.hcxt = in_past ? CurrentMemoryContext : TopMemoryContext};
+
+	if (shares)
+		hash_destroy(shares);
+	shares = hash_create("agentcrm popularity", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* The share of a product in the generation being read. */
+void
+population_take_share(int64 product_id, double share)
+{
+	((ShareEntry *) hash_search(shares, &product_id, HASH_ENTER, NULL))->share = share;
+}
+
 static void
 read_shares(int64 model_id)
 {
-	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(ShareEntry)};
 	Store	   *store = store_open("product_popularity", AccessShareLock);
 	Datum		key = Int64GetDatum(model_id);
 	StoreScan  *scan = store_scan(store, "product_popularity_pkey", 1, &key);
@@ -160,49 +199,82 @@ read_shares(int64 model_id)
 	HeapTuple	row;
 	bool		isnull;
 
-	if (shares)
-		hash_destroy(shares);
-	shares = hash_create("agentcrm popularity", 1024, &ctl, HASH_ELEM | HASH_BLOBS);
+	renew_shares();
 	while ((row = store_next(scan)) != NULL)
-	{
-		int64		product_id = DatumGetInt64(heap_getattr(row, 2, desc, &isnull));
-		ShareEntry *entry = hash_search(shares, &product_id, HASH_ENTER, NULL);
-
-		entry->share = DatumGetFloat8(heap_getattr(row, 3, desc, &isnull));
-	}
+		population_take_share(DatumGetInt64(heap_getattr(row, 2, desc, &isnull)),
+							  DatumGetFloat8(heap_getattr(row, 3, desc, &isnull)));
 	store_scan_end(scan);
 	store_close(store);
 }
 
-/* Take up a current row of agentcrm.model, if it is another one than before. */
+/*
+ * Shares of the current generation alone are stored.  Those of an older one are
+ * counted again from the ledger as it was known when that was fitted, orders
+ * dated later in its month included: by the fit's own code they are the same to
+ * the bit.
+ */
+static void
+take_shares(const Generation *generation)
+{
+	LedgerView	then = {DT_NOEND, generation->as_of};
+
+	if (generation->model_id == REPLAY_MODEL_ID)
+	{
+		renew_shares();
+		return;
+	}
+	read_shares(generation->model_id);
+	if (in_past && hash_get_num_entries(shares) == 0)
+		fit_take_shares(&then, generation->as_of);
+}
+
+/* Take up a generation, if it is another one than before. */
+void
+population_take(const Generation *generation)
+{
+	if (strcmp(generation->kind, "gap") == 0 && generation->model_id != current.gap_model_id)
+	{
+		read_gap(generation->params);
+		current.gap_model_id = generation->model_id;
+	}
+	else if (strcmp(generation->kind, "class") == 0 && generation->model_id != current.class_model_id)
+	{
+		read_class(generation->params);
+		fitted_as_of = generation->as_of;
+		current.class_model_id = generation->model_id;
+	}
+	else if (strcmp(generation->kind, "popularity") == 0 && generation->model_id != current.popularity_model_id)
+	{
+		take_shares(generation);
+		fitted_sales = generation->n;
+		current.popularity_model_id = generation->model_id;
+	}
+}
+
+/* Take up a row of agentcrm.model. */
 static void
 read_generation(HeapTuple row, TupleDesc desc)
 {
 	bool		isnull;
-	int64		model_id = DatumGetInt64(heap_getattr(row, 1, desc, &isnull));
-	char	   *kind = TextDatumGetCString(heap_getattr(row, 2, desc, &isnull));
-	char	   *segment = TextDatumGetCString(heap_getattr(row, 3, desc, &isnull));
-	Jsonb	   *params = DatumGetJsonbPCopy(heap_getattr(row, 4, desc, &isnull));
+	Generation	generation = {
+		.model_id = DatumGetInt64(heap_getattr(row, 1, desc, &isnull)),
+		.kind = TextDatumGetCString(heap_getattr(row, 2, desc, &isnull)),
+		.params = DatumGetJsonbPCopy(heap_getattr(row, 4, desc, &isnull)),
+		.n = DatumGetInt64(heap_getattr(row, 5, desc, &isnull)),
+		.as_of = DatumGetTimestampTz(heap_getattr(row, 8, desc, &isnull))
+	};
 
-	if (strcmp(segment, "*") != 0)
-		return;
-	if (strcmp(kind, "gap") == 0 && model_id != current.gap_model_id)
-	{
-		read_gap(params);
-		current.gap_model_id = model_id;
-	}
-	else if (strcmp(kind, "class") == 0 && model_id != current.class_model_id)
-	{
-		read_class(params);
-		fitted_as_of = DatumGetTimestampTz(heap_getattr(row, 8, desc, &isnull));
-		current.class_model_id = model_id;
-	}
-	else if (strcmp(kind, "popularity") == 0 && model_id != current.popularity_model_id)
-	{
-		read_shares(model_id);
-		fitted_sales = DatumGetInt64(heap_getattr(row, 5, desc, &isnull));
-		current.popularity_model_id = model_id;
-	}
+	if (strcmp(TextDatumGetCString(heap_getattr(row, 3, desc, &isnull)), "*") == 0)
+		population_take(&generation);
+}
+
+/* Nothing fitted yet. */
+static void
+begin_generations(void)
+{
+	memset(&current, 0, sizeof(current));
+	current.gap = weak_gap_prior;
+	fitted_as_of = DT_NOBEGIN;
 }
 
 static void
@@ -216,9 +288,7 @@ read_generations(void)
 
 	if (row == NULL || RelationGetRelid(store_relation(store)) != model_relid)
 	{
-		memset(&current, 0, sizeof(current));
-		current.gap = weak_gap_prior;
-		fitted_as_of = DT_NOBEGIN;
+		begin_generations();
 		model_relid = RelationGetRelid(store_relation(store));
 	}
 	for (; row != NULL; row = store_next(scan))
@@ -229,17 +299,155 @@ read_generations(void)
 	MemoryContextDelete(work);
 }
 
-/* The generations in use; valid for the transaction. */
+/* The generations in use; valid for the transaction, or until a past begins or ends. */
 const Population *
 profile_population(void)
 {
-	if (!current_checked)
+	if (!current_checked && !in_past)
 	{
 		register_callbacks();
 		read_generations();
 		current_checked = true;
 	}
 	return &current;
+}
+
+/* ---- the past ---- */
+
+static PastPopulation
+generations_in_place(void)
+{
+	return (PastPopulation)
+	{
+		.population = current, .shares = shares, .fitted_as_of = fitted_as_of, .fitted_sales = fitted_sales
+	};
+}
+
+static void
+put_in_place(const PastPopulation *generations)
+{
+	current = generations->population;
+	shares = generations->shares;
+	fitted_as_of = generations->fitted_as_of;
+	fitted_sales = generations->fitted_sales;
+	drop_products();
+}
+
+/* See profile.h. */
+void
+profile_enter_past(const PastPopulation *past, const LedgerView *view)
+{
+	Assert(!in_past);
+	register_callbacks();
+	present = generations_in_place();
+	in_past = true;
+	past_view = *view;
+	put_in_place(past);
+}
+
+/* See profile.h; nothing where no past is on. */
+void
+profile_leave_past(void)
+{
+	if (!in_past)
+		return;
+	put_in_place(&present);
+	in_past = false;
+	current_checked = false;
+}
+
+/* What of the ledger may be seen; NULL: all of it, the present is on. */
+const LedgerView *
+population_past_view(void)
+{
+	return in_past ? &past_view : NULL;
+}
+
+/* Generations that a source hands to population_take, in the current memory context. */
+PastPopulation *
+population_gather(PastSource source, void *arg)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm past population", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	PastPopulation *past = palloc0(sizeof(PastPopulation));
+
+	profile_enter_past(past, &ledger_whole);
+	PG_TRY();
+	{
+		begin_generations();
+		source(arg);
+		*past = generations_in_place();
+		past->cxt = cxt;
+	}
+	PG_FINALLY();
+	{
+		profile_leave_past();
+		MemoryContextSwitchTo(old);
+	}
+	PG_END_TRY();
+	return past;
+}
+
+/* Give back its memory. */
+void
+profile_free_past(PastPopulation *past)
+{
+	MemoryContextDelete(past->cxt);
+}
+
+/* Rows of agentcrm.model that a query finds. */
+typedef struct StoredGenerations
+{
+	const char *sql;
+	Oid			type;
+	Datum		value;
+} StoredGenerations;
+
+static void
+take_stored(void *arg)
+{
+	StoredGenerations *stored = arg;
+	MemoryContext cxt = CurrentMemoryContext;
+
+	SPI_connect();
+	if (SPI_execute_with_args(stored->sql, 1, &stored->type, &stored->value, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read agentcrm.model");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		MemoryContext old = MemoryContextSwitchTo(cxt);
+
+		read_generation(row, desc);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+}
+
+/* See profile.h. */
+PastPopulation *
+profile_population_at(TimestampTz at)
+{
+	StoredGenerations stored = {
+		"SELECT DISTINCT ON (kind, segment) * FROM agentcrm.model "
+		"WHERE fitted_at OPERATOR(pg_catalog.<=) $1 AND (current OR retired_at OPERATOR(pg_catalog.>) $1) "
+		"ORDER BY kind, segment, model_id DESC", TIMESTAMPTZOID, TimestampTzGetDatum(at)
+	};
+
+	return population_gather(take_stored, &stored);
+}
+
+/* See profile.h. */
+PastPopulation *
+profile_population_of(Jsonb *models)
+{
+	StoredGenerations stored = {
+		"SELECT m.* FROM agentcrm.model m JOIN pg_catalog.jsonb_each_text($1) j "
+		"ON j.key OPERATOR(pg_catalog.=) m.kind AND j.value::int8 OPERATOR(pg_catalog.=) m.model_id",
+		JSONBOID, JsonbPGetDatum(models)
+	};
+
+	return population_gather(take_stored, &stored);
 }
 
 static char *

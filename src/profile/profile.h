@@ -116,6 +116,7 @@ typedef struct ClientSnapshot
 	TimestampTz as_of;
 	DateADT		today;			/* as_of's day */
 	char	   *name;			/* NULL when unknown */
+	char	   *channel;		/* NULL when unknown */
 	TimestampTz first_seen;
 	bool		active;
 	bool		do_not_contact;
@@ -199,6 +200,25 @@ extern const ProductInfo *profile_product(int64 product_id);	/* NULL when unknow
 extern void profile_fit(TimestampTz as_of); /* new generations of gap, class and popularity */
 extern bool profile_fit_due(TimestampTz as_of); /* none yet, orders grown by a tenth, or a day gone by */
 extern double profile_inclusion(const ClientSnapshot *client, const ClientProduct *product);	/* P(the next order holds it) */
+
+/* What the models in use say of a client's orders; days count from the snapshot's day. */
+extern double profile_order_within(const ClientSnapshot *client, const Population *population, double from, double to);
+extern double profile_expected_orders(const ClientSnapshot *client, const Population *population, double days);
+
+/*
+ * Replay.  Between enter and leave this process sees a past: profile_read shows
+ * no line that the view does not, and population and products are of the
+ * generations handed in, whoever asks.  leave belongs into PG_FINALLY; the end
+ * of the transaction leaves, too.  What is made here is never stored.
+ */
+typedef struct PastPopulation PastPopulation;
+
+extern PastPopulation *profile_population_at(TimestampTz at);	/* the generations in use then */
+extern PastPopulation *profile_population_of(Jsonb *models);	/* those named: kind -> model_id */
+extern PastPopulation *profile_population_fit(const LedgerView *view);	/* fitted on what a view shows, up to its as_of */
+extern void profile_free_past(PastPopulation *past);
+extern void profile_enter_past(const PastPopulation *past, const LedgerView *view);
+extern void profile_leave_past(void);
 extern const char *profile_stage_name(Stage stage);
 extern DateADT period_day(TimestampTz at);	/* the UTC day of a moment */
 

@@ -14,6 +14,7 @@
 
 #include "profile/assess.h"
 #include "profile/fold.h"
+#include "profile/population.h"
 #include "profile/rows.h"
 #include "store.h"
 
@@ -129,7 +130,10 @@ read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 		client->name = isnull[3] ? NULL : TextDatumGetCString(values[3]);
 		client->has_rep = !isnull[8];
 		client->rep_id = isnull[8] ? 0 : DatumGetInt64(values[8]);
-		client->active = DatumGetBool(values[9]);
+		/* who is gone by now was there before; what else has changed of a client is not known */
+		client->active = DatumGetBool(values[9]) ||
+			(population_past_view() != NULL && !isnull[14] && DatumGetTimestampTz(values[14]) > client->as_of);
+		client->channel = isnull[6] ? NULL : TextDatumGetCString(values[6]);
 		client->do_not_contact = DatumGetBool(values[10]) || any_merged_keeps_quiet(reader, client->client_id);
 		client->first_seen = DatumGetTimestampTz(values[11]);
 		known = isnull[13];
@@ -200,14 +204,19 @@ copy_fold(const Fold *fold, ClientSnapshot *client)
 	}
 }
 
-/* The fold as it was at as_of, from the ledger. */
+/* The fold as it was at as_of, from the ledger; in a past by what that shows. */
 static void
 refold(Reader *reader, ClientSnapshot *client)
 {
+	const LedgerView *past = population_past_view();
+	LedgerView	view = {client->as_of, DT_NOEND};
+
+	if (past)
+		view = (LedgerView) {Min(client->as_of, past->as_of), past->known_at};
 	if (reader->fold == NULL)
 		reader->fold = fold_create(NULL, NULL, NULL);
 	fold_begin(reader->fold, client->client_id);
-	ledger_scan_clients(&client->client_id, 1, client->as_of, add_line, reader->fold);
+	ledger_scan_clients(&client->client_id, 1, &view, add_line, reader->fold);
 	fold_finish(reader->fold);
 	fold_sort_products(reader->fold);
 	copy_fold(reader->fold, client);
@@ -216,7 +225,9 @@ refold(Reader *reader, ClientSnapshot *client)
 static void
 read_fold(Reader *reader, ClientSnapshot *client)
 {
-	if (!profile_find(reader->profiles, client->client_id, &client->profile, NULL))
+	if (population_past_view() != NULL)
+		refold(reader, client);
+	else if (!profile_find(reader->profiles, client->client_id, &client->profile, NULL))
 	{
 		client->profile.client_id = client->client_id;
 		client->profile.fold_at = DT_NOBEGIN;
