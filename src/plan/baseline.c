@@ -87,3 +87,12 @@ baseline_p0(const ClientSnapshot *client, const Population *population, const Bi
 		return p * category_inclusion(client, bid->demand_category);
 	return p;
 }
+
+/* See plan.h. */
+double
+plan_baseline(const ClientSnapshot *client, const Population *population, int days)
+{
+	Bid			bid = {.demand_category = "*", .demand_from = client->today, .demand_to = client->today + days};
+
+	return baseline_p0(client, population, &bid);
+}
