@@ -345,6 +345,14 @@ profile_enter_past(const PastPopulation *past, const LedgerView *view)
 	put_in_place(past);
 }
 
+/* See profile.h. */
+void
+profile_move_past(const LedgerView *view)
+{
+	Assert(in_past);
+	past_view = *view;
+}
+
 /* See profile.h; nothing where no past is on. */
 void
 profile_leave_past(void)

@@ -218,6 +218,7 @@ extern PastPopulation *profile_population_of(Jsonb *models);	/* those named: kin
 extern PastPopulation *profile_population_fit(const LedgerView *view);	/* fitted on what a view shows, up to its as_of */
 extern void profile_free_past(PastPopulation *past);
 extern void profile_enter_past(const PastPopulation *past, const LedgerView *view);
+extern void profile_move_past(const LedgerView *view);	/* another view, the same generations */
 extern void profile_leave_past(void);
 extern const char *profile_stage_name(Stage stage);
 extern DateADT period_day(TimestampTz at);	/* the UTC day of a moment */
