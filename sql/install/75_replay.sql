@@ -113,7 +113,7 @@ WITH figure AS (
 ), best AS (	-- of several naive rules the one that does best
 	SELECT DISTINCT ON (f.run_id, f.agent, f.metric) f.*,
 		CASE WHEN f.value IS NULL OR f.naive_value IS NULL THEN 'cannot say'
-			WHEN f.metric IN ('auc', 'recall_at_10', 'bought') AND f.value > f.naive_value
+			WHEN f.metric IN ('auc', 'recall_at_10', 'bought', 'stopped') AND f.value > f.naive_value
 				OR f.metric IN ('log_loss', 'false_alarms_per_year') AND f.value < f.naive_value THEN 'better' ELSE 'no better' END AS verdict
 	FROM figure f
 	ORDER BY f.run_id, f.agent, f.metric, CASE WHEN f.metric IN ('auc', 'recall_at_10', 'bought') THEN -f.naive_value ELSE f.naive_value END NULLS LAST
@@ -125,12 +125,14 @@ SELECT a.run_id AS run, a.agent, main.n AS cases, main.verdict,
 		WHEN a.agent = 'items' THEN format('%s %% of the next order is among ten listed (naive %s %%)', round(100 * main.value), round(100 * main.naive_value))
 		WHEN a.agent = 'alarms' THEN format('%s false alarms a year (naive %s)%s', round(main.value::numeric, 2), round(main.naive_value::numeric, 2),
 			coalesce('; stops seen in ' || round(delay.value) || ' days', ''))
-		ELSE concat_ws(', ', format('%s %% bought unprompted', round(100 * main.value)) || coalesce(format(' (any client %s %%)', round(100 * main.naive_value)), ''),
+		ELSE concat_ws(', ', format(CASE main.metric WHEN 'stopped' THEN '%s %% had stopped for good' ELSE '%s %% bought unprompted' END, round(100 * main.value)) || coalesce(format(' (any client %s %%)', round(100 * main.naive_value)), ''),
 			'off by ' || round((100 * ece.value)::numeric, 1) || ' points') END) AS finding
 FROM (SELECT DISTINCT f.run_id, f.agent FROM figure f) a
+	LEFT JOIN agentcrm.agent o ON o.agent = a.agent
 	JOIN LATERAL (SELECT b.* FROM best b WHERE b.run_id = a.run_id AND b.agent = a.agent
-		AND b.metric = ANY (CASE a.agent WHEN 'model' THEN '{auc}' WHEN 'items' THEN '{recall_at_10}' WHEN 'alarms' THEN '{false_alarms_per_year}' ELSE '{bought,item_bought}'::text[] END)
-		ORDER BY b.metric LIMIT 1) main ON true
+		AND b.metric = ANY (CASE a.agent WHEN 'model' THEN '{auc}' WHEN 'items' THEN '{recall_at_10}' WHEN 'alarms' THEN '{false_alarms_per_year}'
+			ELSE CASE WHEN o.objective IN ('retain', 'protect') THEN '{stopped}'::text[] END || '{bought,item_bought}'::text[] END)
+		ORDER BY b.metric = 'stopped' DESC, b.metric LIMIT 1) main ON true
 	LEFT JOIN best ece ON ece.run_id = a.run_id AND ece.agent = a.agent AND ece.metric = 'ece'
 	LEFT JOIN best delay ON delay.run_id = a.run_id AND delay.agent = a.agent AND delay.metric = 'alarm_delay_days'
 ORDER BY a.run_id, array_position('{model,items,alarms}', a.agent), a.agent;
@@ -139,4 +141,4 @@ COMMENT ON COLUMN agentcrm.backtest_report.run IS 'Run';
 COMMENT ON COLUMN agentcrm.backtest_report.agent IS 'model: when clients order; items: what they order next; alarms: silences; else an agent''s bids';
 COMMENT ON COLUMN agentcrm.backtest_report.cases IS 'Cases, bids or alarms behind it';
 COMMENT ON COLUMN agentcrm.backtest_report.verdict IS 'better or no better than the best naive rule; cannot say';
-COMMENT ON COLUMN agentcrm.backtest_report.finding IS 'In words. model: of 100 pairs of clients of which one ordered within the horizon and one did not, how often the former had been given the greater chance, and by how much chances differ from shares, in points of a hundred; items: share of the next order''s products; alarms: false ones per client and year, and days from the last order to the alarm; an agent: how often the demand of its bids was bought though nobody acted (where that is rare, there was something to gain)';
+COMMENT ON COLUMN agentcrm.backtest_report.finding IS 'In words. model: of 100 pairs of clients of which one ordered within the horizon and one did not, how often the former had been given the greater chance, and by how much chances differ from shares, in points of a hundred; items: share of the next order''s products; alarms: false ones per client and year, and days from the last order to the alarm; an agent: how often the demand of its bids was bought though nobody acted, or, where it is there to retain, how many of its clients whose fate is known had stopped';

@@ -236,7 +236,8 @@ CREATE VIEW agentcrm.progress AS
 		CASE WHEN b.done > 0 THEN (b.updated_at - b.started_at) * ((b.total - b.done)::float8 / b.done) END,
 		CASE WHEN b.done > 0 THEN b.updated_at + (b.updated_at - b.started_at) * ((b.total - b.done)::float8 / b.done) END
 	FROM agentcrm.backtest AS b
-	WHERE b.finished_at IS NULL AND b.pid IN (SELECT a.pid FROM pg_stat_activity AS a);
+	WHERE b.finished_at IS NULL	-- and was not broken off; the rest is NULL for those who may not see it
+		AND EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = b.pid AND coalesce(a.state = 'active' AND a.query_start <= b.started_at, true));
 COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is; or, of one that is being detached, the emptying; and how far each backtest that runs';
 COMMENT ON COLUMN agentcrm.progress.source IS 'Source; NULL for a backtest';
 COMMENT ON COLUMN agentcrm.progress.part IS 'Part of the source; or backtest with the number of its run';

@@ -82,11 +82,6 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 	{
 		rules[r].years = Max(0, Min(end, last) - client->today) / DAYS_PER_YEAR;
 		count_alarm(&rules[r], &cycle, cycle.alarm[r], client->today, end, stopped);
-		if (w->last && stopped && next == history->n_orders && last > w->first)
-		{
-			rules[r].seen.n = 1;
-			rules[r].seen.sum = cycle.alarm[r] <= period_day(w->hindsight);
-		}
 	}
 	for (; next < history->n_orders && history->orders[next].at <= w->end; next++)
 	{
@@ -105,4 +100,6 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 		for (int r = 0; r < ALARM_RULES; r++)
 			count_alarm(&rules[r], &cycle, cycle.alarm[r], client->today, end, stopped);
 	}
+	for (int r = 0; r < ALARM_RULES && w->last && stopped && last > w->first; r++)
+		rules[r].seen = (Mean) {1, cycle.alarm[r] <= end};
 }
