@@ -96,7 +96,7 @@ agent_gain(double p0, double margin)
 double
 agent_order_within(const ClientSnapshot *client, const Population *population, int days)
 {
-	return profile_order_within(client, population, 0, days);
+	return profile_order_within(client, population, days);
 }
 
 /* as_of plus whole days, at least one. */

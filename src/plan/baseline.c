@@ -67,8 +67,14 @@ order_within(const ClientSnapshot *client, const Population *population, const B
 {
 	double		from = Max(0, bid->demand_from - client->today);
 	double		to = bid->demand_to - client->today;
+	double		p;
 
-	return profile_order_within(client, population, from, to);
+	if (to <= 0)
+		return 0;
+	p = profile_order_within(client, population, to);
+	if (from > 0)
+		p -= profile_order_within(client, population, from);
+	return fmin(1, fmax(0, p));
 }
 
 /*

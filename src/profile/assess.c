@@ -69,12 +69,6 @@ mean_order_value(const ClientProfile *profile, const PeriodSums *year)
 	return Max(all.amount / profile->n_orders, 0);
 }
 
-static double
-orders_expected(const GapPrior *prior, const GapStats *gaps, double elapsed, double days)
-{
-	return gap_orders_expected(prior, gaps, elapsed, days);
-}
-
 static void
 assess_rhythm(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits,
 			  DateADT today, Assessment *a)
@@ -86,7 +80,7 @@ assess_rhythm(const ClientProfile *profile, const GapPrior *prior, const Silence
 	due = Min(gap_quantile(prior, &gaps, 1 - a->silence / 2), MAX_DUE_DAYS);
 	a->due_on = Max(today, profile->last_order_on + (int) ceil(due));
 	a->alarm_on = profile->last_order_on + limits->alarm;
-	a->expected_orders = orders_expected(prior, &gaps, a->elapsed, agentcrm_value_horizon);
+	a->expected_orders = gap_orders_expected(prior, &gaps, a->elapsed, agentcrm_value_horizon);
 }
 
 /* The earlier of two days, of which the second counts only when it is still to come. */
@@ -156,28 +150,6 @@ assess(const ClientProfile *profile, const Population *population, TimestampTz a
 	}
 	a->stage = stage_of(profile, prior, &limits, today);
 	a->next_look_at = look_time(next_look_day(profile, prior, &limits, today, a->stage), profile->client_id);
-}
-
-/* Orders expected within so many days, as Assessment.expected_orders within the value horizon. */
-double
-profile_expected_orders(const ClientSnapshot *client, const Population *population, double days)
-{
-	return orders_expected(&population->gap, &client->gaps, client->state.elapsed, days);
-}
-
-/* P(an order between two days from the snapshot's, nothing being done), given the silence so far. */
-double
-profile_order_within(const ClientSnapshot *client, const Population *population, double from, double to)
-{
-	double		elapsed = client->state.elapsed;
-	double		p;
-
-	if (to <= 0)
-		return 0;
-	p = alive_order_within(&population->gap, &client->gaps, elapsed, to);
-	if (from > 0)
-		p -= alive_order_within(&population->gap, &client->gaps, elapsed, from);
-	return fmin(1, fmax(0, p));
 }
 
 /* Probability that the client's next order holds a product bought before: level 0 of the repeat list. */

@@ -201,9 +201,8 @@ extern void profile_fit(TimestampTz as_of); /* new generations of gap, class and
 extern bool profile_fit_due(TimestampTz as_of); /* none yet, orders grown by a tenth, or a day gone by */
 extern double profile_inclusion(const ClientSnapshot *client, const ClientProduct *product);	/* P(the next order holds it) */
 
-/* What the models in use say of a client's orders; days count from the snapshot's day. */
-extern double profile_order_within(const ClientSnapshot *client, const Population *population, double from, double to);
-extern double profile_expected_orders(const ClientSnapshot *client, const Population *population, double days);
+extern double profile_order_within(const ClientSnapshot *client, const Population *population, double days);	/* P(an order) */
+extern double profile_orders_expected(const ClientSnapshot *client, const Population *population, double days); /* days with an order */
 
 /*
  * Replay.  Between enter and leave this process sees a past: profile_read shows

@@ -80,14 +80,27 @@ replay_bids(const ClientSnapshot *clients, int n_clients, const AgentCall *call,
 	MemoryContext cxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	const Population *population = profile_population();
+	ErrorData  *volatile error = NULL;
 
 	bid_sink_init(sink);
 	BeginInternalSubTransaction("agentcrm replay");
 	MemoryContextSwitchTo(cxt);
-	agent_call_all(clients, n_clients, population, call, sink);
+	PG_TRY();
+	{
+		agent_call_all(clients, n_clients, population, call, sink);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(cxt);
 	CurrentResourceOwner = owner;
+	if (error)
+		ReThrowError(error);
 	return plan_price(sink, clients, population, call->round_id, n);
 }
 

@@ -202,7 +202,7 @@ make_case(Case *c, const Window *w, const ClientSnapshot *client, const History 
 	c->chance[NAIVE_RECENCY] = NAN;
 	for (int r = 0; r < RULES; r++)
 		c->rank[r] = r == NAIVE_RECENCY ? rank_of_days(elapsed) : rank_of_probability(c->chance[r]);
-	c->orders[RULE_MODEL] = profile_expected_orders(client, population, w->days);
+	c->orders[RULE_MODEL] = profile_orders_expected(client, population, w->days);
 	c->orders[NAIVE_RATE] = own_rate(client) * w->days;
 	c->orders[NAIVE_WINDOW] = history_days(history, before, next);
 	forecast_date(c, w, client, population);
