@@ -14,7 +14,7 @@ INSERT INTO orders SELECT c * 100 + 10 + k, c, date '2025-04-15' + 10 * k FROM g
 INSERT INTO lines SELECT order_id, p, 2, 50 FROM orders, unnest(ARRAY[1, 2]) p WHERE day >= '2025-04-15';
 SET agentcrm.debug_now = '2025-04-26 10:00+00';
 CALL agentcrm.run();
-SELECT plan(54);
+SELECT plan(58);
 
 CREATE VIEW results AS SELECT run_id, md5(string_agg(r, '|' ORDER BY r)) AS result FROM (
 	SELECT run_id, (to_jsonb(m) - 'run_id')::text AS r FROM agentcrm.backtest_metric m UNION ALL SELECT run_id, (to_jsonb(c) - 'run_id')::text FROM agentcrm.backtest_calibration c) x GROUP BY run_id;
@@ -153,7 +153,7 @@ CREATE FUNCTION peeping(client_ids bigint[], as_of timestamptz, call jsonb) RETU
 	FROM agentcrm.profile(client_ids, as_of + interval '1 year') p $$;
 CREATE FUNCTION failing(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
 CREATE FUNCTION breaking(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
-	$$ BEGIN IF (call ->> 'round')::int = 77 THEN RAISE EXCEPTION 'off' USING ERRCODE = '57014'; END IF; END $$;
+	$$ BEGIN IF (call ->> 'round')::int = 77 OR as_of = '2025-03-10' THEN RAISE EXCEPTION 'off' USING ERRCODE = '57014'; END IF; END $$;
 SET client_min_messages = error;
 SELECT agentcrm.register_agent('peeping', 'grow', 'peeping'), agentcrm.register_agent('failing', 'grow', 'failing'), agentcrm.register_agent('breaking', 'grow', 'breaking') \g /dev/null
 SELECT is((SELECT array_agg(reason) FROM agentcrm.replay_bids(ARRAY[1], '2025-01-25', 'as_corrected') WHERE agent = 'peeping'), '{orders seen: 3}', 'an agent that asks for the future gets the past');
@@ -164,6 +164,7 @@ SELECT cmp_ok((figure(10, 'peeping', 'bought', 'any client')).n, '>=', 80::bigin
 INSERT INTO agentcrm.bid SELECT b.client_id, b.as_of, b.bid_id, 77, b.agent, b.action, b.channel, b.product_id, b.basket, b.quantity, b.programme_id, b.demand_category, b.demand_from, b.demand_to,
 	b.p_claim, b.p_baseline, b.p_used, b.margin, b.value, b.cost, b.net_value, b.uses, b.effect, b.valid_until, b.status, b.status_reason, b.reason_code, b.reason, b.evidence, b.models
 	FROM agentcrm.replay_bids(ARRAY[1], '2025-04-20') b LIMIT 1;
+SELECT everything() AS before \gset
 \set ON_ERROR_STOP 0
 \set VERBOSITY terse
 SELECT agentcrm.replay_bids(ARRAY[1], '2025-01-25', 'as_corrected', 77);
@@ -171,14 +172,21 @@ SELECT agentcrm.replay_bids(ARRAY[1], '2025-01-25', 'as_corrected', 77);
 \set ON_ERROR_STOP 1
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'off', 'a replay that is broken off');
 SELECT is((SELECT n_orders FROM agentcrm.profile(ARRAY[1], '2025-07-01')), (SELECT n_orders FROM agentcrm.client_profile WHERE client_id = 1), 'leaves the present in place');
+\set ON_ERROR_STOP 0
+\set VERBOSITY terse
+CALL agentcrm.backtest('2025-02-10', '2025-03-10');
+\set VERBOSITY default
+\set ON_ERROR_STOP 1
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'off', 'a backtest that is broken off at its second origin');
+SELECT is((SELECT format('%s %s %s', phase, finished_at, (SELECT count(*) FROM agentcrm.backtest_metric m WHERE m.run_id = b.run_id)) FROM agentcrm.backtest b ORDER BY run_id DESC LIMIT 1), 'replay  0', 'is seen to be');
+SELECT is(everything(), :'before', 'and leaves nothing else');
+SELECT is((SELECT n_orders FROM agentcrm.profile(ARRAY[1], '2025-07-01')), (SELECT n_orders FROM agentcrm.client_profile WHERE client_id = 1), 'nor the past in place');
 
 -- progress
 SELECT is_empty($$SELECT FROM agentcrm.progress WHERE part ~ 'backtest'$$, 'progress: nothing runs');
 INSERT INTO agentcrm.backtest (mode, first_origin, last_origin, step, horizon, refit_every, settings, origins, phase, done, total, started_at, updated_at, pid)
 	VALUES ('as_known', '2025-01-01', '2025-01-01', '1 day', '1 day', 1, '{}', 1, 'replay', 10, 40, clock_timestamp(), clock_timestamp() + interval '1 minute', pg_backend_pid());
 SELECT is((SELECT part || ' ' || phase || ' ' || percent FROM agentcrm.progress WHERE source IS NULL), NULL, 'progress: nor one that was broken off');
-BEGIN;
 UPDATE agentcrm.backtest SET started_at = clock_timestamp() + interval '1 hour' WHERE finished_at IS NULL;
 SELECT is((SELECT regexp_replace(part, '\d+', 'N') || ' ' || phase || ' ' || percent FROM agentcrm.progress WHERE source IS NULL), 'backtest N replay 25.0', 'progress: one that runs');
-ROLLBACK;
 SELECT * FROM finish();
