@@ -187,6 +187,6 @@ SELECT is_empty($$SELECT FROM agentcrm.progress WHERE part ~ 'backtest'$$, 'prog
 INSERT INTO agentcrm.backtest (mode, first_origin, last_origin, step, horizon, refit_every, settings, origins, phase, done, total, started_at, updated_at, pid)
 	VALUES ('as_known', '2025-01-01', '2025-01-01', '1 day', '1 day', 1, '{}', 1, 'replay', 10, 40, clock_timestamp(), clock_timestamp() + interval '1 minute', pg_backend_pid());
 SELECT is((SELECT part || ' ' || phase || ' ' || percent FROM agentcrm.progress WHERE source IS NULL), NULL, 'progress: nor one that was broken off');
-UPDATE agentcrm.backtest SET started_at = clock_timestamp() + interval '1 hour' WHERE finished_at IS NULL;
+UPDATE agentcrm.backtest SET started_at = clock_timestamp() + interval '1 hour' WHERE settings = '{}';
 SELECT is((SELECT regexp_replace(part, '\d+', 'N') || ' ' || phase || ' ' || percent FROM agentcrm.progress WHERE source IS NULL), 'backtest N replay 25.0', 'progress: one that runs');
 SELECT * FROM finish();
