@@ -18,6 +18,7 @@ CREATE TABLE agentcrm.backtest (
 	step			interval NOT NULL,
 	horizon			interval NOT NULL,
 	refit_every		int NOT NULL,
+	sample			double precision NOT NULL,
 	settings		jsonb NOT NULL,
 	origins			int NOT NULL,
 	cases			bigint,
@@ -38,6 +39,7 @@ COMMENT ON COLUMN agentcrm.backtest.last_origin IS 'No origin is later';
 COMMENT ON COLUMN agentcrm.backtest.step IS 'From one origin to the next';
 COMMENT ON COLUMN agentcrm.backtest.horizon IS 'How far forecasts reach; whole days are counted';
 COMMENT ON COLUMN agentcrm.backtest.refit_every IS 'Generations were fitted at each so many-th origin (as_corrected)';
+COMMENT ON COLUMN agentcrm.backtest.sample IS 'Share of the clients that were judged';
 COMMENT ON COLUMN agentcrm.backtest.settings IS 'Settings in force that bear on the result';
 COMMENT ON COLUMN agentcrm.backtest.origins IS 'Origins';
 COMMENT ON COLUMN agentcrm.backtest.cases IS 'Clients judged, once for each origin before which they had ordered; NULL: not finished';
@@ -97,13 +99,14 @@ COMMENT ON COLUMN agentcrm.backtest_metric.n IS 'Cases, bids, calls or alarms be
 COMMENT ON COLUMN agentcrm.backtest_metric.remark IS 'insufficient: needs X, has Y; NULL where there is a value';
 
 CREATE PROCEDURE agentcrm.backtest("from" timestamptz, "to" timestamptz, step interval DEFAULT '28 days', horizon interval DEFAULT '28 days',
-	mode text DEFAULT 'as_corrected', refit_every int DEFAULT 1)
+	mode text DEFAULT 'as_corrected', refit_every int DEFAULT 1, sample double precision DEFAULT 1)
 	LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_backtest';
-COMMENT ON PROCEDURE agentcrm.backtest(timestamptz, timestamptz, interval, interval, text, int) IS
+COMMENT ON PROCEDURE agentcrm.backtest(timestamptz, timestamptz, interval, interval, text, int, double precision) IS
 'Goes back to each origin (from, from + step, ... up to to), lets the live code judge every client by what was there, and compares with what came within the horizon after it, and with naive rules. Results are rows of backtest_metric and backtest_calibration; backtest_report has them in words.
 mode: as_corrected (the ledger as it is now, generations fitted at each refit_every-th origin on what lies before it, and not kept) or as_known (the ledger as agentcrm held it then, what was recorded later left out, and the generations then in use: only for times since the attach).
+sample: share of the clients that are judged, always the same ones; generations are fitted on all, and reps'' minutes reckoned for that share.
 Nothing after the end of the last window is looked at. Attributes of clients and products, agents, parameters and settings are those of now. Tells how far it is, as does agentcrm.progress; may be cancelled; commits after each 200 clients, so not inside a transaction block. Writes nothing but its results.
-Errors: a NULL argument, from after to, a step that does not lead forward, more than 1000 origins, a horizon below a day or above 366, a window that ends in the future, an unknown mode.
+Errors: a NULL argument, from after to, a step that does not lead forward, more than 1000 origins, a horizon below a day or above 366, a window that ends in the future, an unknown mode, a sample that is not above 0 and at most 1.
 Example: CALL agentcrm.backtest(''2025-07-01'', ''2025-12-01'', ''1 month'', ''28 days'')';
 
 CREATE VIEW agentcrm.backtest_report AS

@@ -9,6 +9,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -33,6 +34,7 @@ typedef struct Run
 	int64		run_id;
 	ReplayMode	mode;
 	int			refit_every;
+	double		sample;			/* share of clients judged */
 	int			n_origins;
 	Window	   *windows;
 	PastPopulation *past;
@@ -69,6 +71,19 @@ execute(const char *sql, int n, Oid *types, Datum *values, int expected)
 }
 
 /* ---- clients of one origin ---- */
+
+/* The same clients at each origin, and in each run. */
+static int
+sample_clients(const Run *run, int64 *ids, int n)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (run->sample >= 1 ||
+			hash_bytes((const unsigned char *) &ids[i], sizeof(int64)) < run->sample * ((double) PG_UINT32_MAX + 1))
+			ids[kept++] = ids[i];
+	return kept;
+}
 
 /* Clients with orders whom the application has not closed. */
 static int
@@ -229,7 +244,7 @@ work_on_origin(Run *run, int origin)
 	while ((n = next_clients(after, ids)) > 0)
 	{
 		after = ids[n - 1];
-		work_on_clients(run, &run->windows[origin], ids, n);
+		work_on_clients(run, &run->windows[origin], ids, sample_clients(run, ids, n));
 		run->done += n;
 		tell(run, origin, "replay", false);
 	}
@@ -323,10 +338,11 @@ count_clients(void)
 static void
 begin_run(Run *run, FunctionCallInfo fcinfo)
 {
-	Oid			types[9] = {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID, INT4OID, INT4OID, INT8OID, TIMESTAMPTZOID};
-	Datum		values[9] = {CStringGetTextDatum(replay_mode_name(run->mode)), PG_GETARG_DATUM(0), PG_GETARG_DATUM(1),
+	Oid			types[10] = {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INTERVALOID, INTERVALOID, INT4OID, INT4OID, INT8OID,
+	TIMESTAMPTZOID, FLOAT8OID};
+	Datum		values[10] = {CStringGetTextDatum(replay_mode_name(run->mode)), PG_GETARG_DATUM(0), PG_GETARG_DATUM(1),
 		PG_GETARG_DATUM(2), PG_GETARG_DATUM(3), Int32GetDatum(run->refit_every), Int32GetDatum(run->n_origins), 0,
-	TimestampTzGetDatum(run->begun)};
+	TimestampTzGetDatum(run->begun), Float8GetDatum(run->sample)};
 	MemoryContext old;
 	bool		isnull;
 	int			level = begin_piece();
@@ -335,13 +351,13 @@ begin_run(Run *run, FunctionCallInfo fcinfo)
 	run->n_clients = count_clients();
 	values[7] = Int64GetDatum(run->n_clients * run->n_origins);
 	execute("INSERT INTO agentcrm.backtest (mode, first_origin, last_origin, step, horizon, refit_every, origins, phase, done, total, "
-			"started_at, updated_at, pid, settings) VALUES ($1, $2, $3, $4, $5, $6, $7, 'fit', 0, $8, $9, $9, pg_catalog.pg_backend_pid(), "
+			"started_at, updated_at, sample, pid, settings) VALUES ($1, $2, $3, $4, $5, $6, $7, 'fit', 0, $8, $9, $9, $10, pg_catalog.pg_backend_pid(), "
 			"(SELECT pg_catalog.jsonb_object_agg(name, setting) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) ANY "
 			"(ARRAY['agentcrm.false_alarm_rate', 'agentcrm.value_horizon', 'agentcrm.margin_rate']))) RETURNING run_id",
-			9, types, values, SPI_OK_INSERT_RETURNING);
+			10, types, values, SPI_OK_INSERT_RETURNING);
 	run->run_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	old = MemoryContextSwitchTo(run->cxt);
-	run->measure = measure_create();
+	run->measure = measure_create(run->sample);
 	MemoryContextSwitchTo(old);
 	end_piece(level);
 }
@@ -367,11 +383,11 @@ finish_run(Run *run)
 					(long long) run->run_id, (long long) run->run_id)));
 }
 
-/* agentcrm.backtest("from", "to", step, horizon, mode, refit_every) */
+/* agentcrm.backtest("from", "to", step, horizon, mode, refit_every, sample) */
 Datum
 agentcrm_backtest(PG_FUNCTION_ARGS)
 {
-	static const char *const arguments[] = {"from", "to", "step", "horizon", "mode", "refit_every"};
+	static const char *const arguments[] = {"from", "to", "step", "horizon", "mode", "refit_every", "sample"};
 	Run			run = {0};
 	MemoryContext old;
 
@@ -384,6 +400,9 @@ agentcrm_backtest(PG_FUNCTION_ARGS)
 	run.refit_every = PG_GETARG_INT32(5);
 	if (run.refit_every < 1)
 		refuse("refit_every must be at least 1", NULL);
+	run.sample = PG_GETARG_FLOAT8(6);
+	if (!(run.sample > 0 && run.sample <= 1))
+		refuse("sample must be above 0 and at most 1", NULL);
 	old = MemoryContextSwitchTo(run.cxt);
 	make_windows(&run, PG_GETARG_TIMESTAMPTZ(0), PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_INTERVAL_P(2), PG_GETARG_INTERVAL_P(3));
 	MemoryContextSwitchTo(old);

@@ -70,7 +70,7 @@ calls_offer(Measure *m, const char *list, const ClientSnapshot *client, double s
 	double		capacity;
 
 	memset(&key, 0, sizeof(key));
-	capacity = plan_minutes(m->capacities, client, &key.owner_id);
+	capacity = m->sample * plan_minutes(m->capacities, client, &key.owner_id);
 	memcpy(key.list, list, pg_mbcliplen(list, strlen(list), NAMEDATALEN - 1));
 	calls = hash_search(m->lists, &key, HASH_ENTER, &found);
 	if (!found)

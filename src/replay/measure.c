@@ -377,7 +377,7 @@ least_call_minutes(void)
 
 /* See replay.h. */
 Measure *
-measure_create(void)
+measure_create(double sample)
 {
 	Measure    *m = palloc0(sizeof(Measure));
 
@@ -387,6 +387,7 @@ measure_create(void)
 	m->calls = new_hash("agentcrm calls", NAMEDATALEN, sizeof(Calls), HASH_STRINGS);
 	m->capacities = plan_capacities();
 	m->call_minutes = least_call_minutes();
+	m->sample = sample;
 	calls_create(m);
 	forecasts_of(m, "*");
 	return m;

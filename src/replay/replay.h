@@ -159,6 +159,7 @@ typedef struct Measure
 	int			n_channels;
 	Limits	   *capacities;
 	double		call_minutes;	/* of the least call that an agent offers */
+	double		sample;			/* share of clients judged, and of minutes that they are due */
 	int64		cases;
 	int64		n_bids;
 } Measure;
@@ -166,7 +167,7 @@ typedef struct Measure
 extern const char *const rule_names[RULES];
 extern const char *const rule_lists[RULES]; /* of calls */
 
-extern Measure *measure_create(void);	/* in the current memory context.  Needs SPI. */
+extern Measure *measure_create(double sample);	/* in the current memory context.  Needs SPI. */
 extern void measure_client(Measure *m, const Window *w, const ClientSnapshot *client, const History *history,
 						   const Alarms *alarms);
 extern void measure_bid(Measure *m, const Window *w, const Candidate *bid, const History *history);

@@ -234,7 +234,9 @@ write_figures(const Report *report)
 		set_number(c, 5, f->value, told);
 		set_number(c, 6, f->naive_value, told);
 		columns_set(c, 7, Int64GetDatum((int64) f->n));
-		if (!told)
+		if (!told && f->has >= f->needs)
+			columns_set_text(c, 8, "insufficient: a forecast was no number");
+		else if (!told)
 			columns_set_text(c, 8, psprintf("insufficient: needs %.0f %s, has %.0f", f->needs, f->what, floor(f->has)));
 	}
 	if (columns_execute(c, &plan, "INSERT INTO agentcrm.backtest_metric "

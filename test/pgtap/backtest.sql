@@ -14,7 +14,7 @@ INSERT INTO orders SELECT c * 100 + 10 + k, c, date '2025-04-15' + 10 * k FROM g
 INSERT INTO lines SELECT order_id, p, 2, 50 FROM orders, unnest(ARRAY[1, 2]) p WHERE day >= '2025-04-15';
 SET agentcrm.debug_now = '2025-04-26 10:00+00';
 CALL agentcrm.run();
-SELECT plan(58);
+SELECT plan(62);
 
 CREATE VIEW results AS SELECT run_id, md5(string_agg(r, '|' ORDER BY r)) AS result FROM (
 	SELECT run_id, (to_jsonb(m) - 'run_id')::text AS r FROM agentcrm.backtest_metric m UNION ALL SELECT run_id, (to_jsonb(c) - 'run_id')::text FROM agentcrm.backtest_calibration c) x GROUP BY run_id;
@@ -72,6 +72,10 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, 'unknown mode of replay: "as_wished"', 'a
 CALL agentcrm.backtest('2025-03-01', '2025-03-11', refit_every => 0);
 \o
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'refit_every must be at least 1', 'no refit');
+\o /dev/null
+CALL agentcrm.backtest('2025-03-01', '2025-03-11', sample => 0);
+\o
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'sample must be above 0 and at most 1', 'a sample of nobody');
 \set VERBOSITY default
 \set ON_ERROR_STOP 1
 SELECT is((SELECT count(*) FROM agentcrm.backtest), 0::bigint, 'none of these has begun');
@@ -182,10 +186,24 @@ SELECT is((SELECT format('%s %s %s', phase, finished_at, (SELECT count(*) FROM a
 SELECT is(everything(), :'before', 'and leaves nothing else');
 SELECT is((SELECT n_orders FROM agentcrm.profile(ARRAY[1], '2025-07-01')), (SELECT n_orders FROM agentcrm.client_profile WHERE client_id = 1), 'nor the past in place');
 
+-- a trade of two years, an order every twenty days, but for one gap of sixty, of which twice the mean gap gives a false alarm
+SET client_min_messages = warning;
+DELETE FROM agentcrm.agent WHERE agent IN ('peeping', 'failing', 'breaking');
+INSERT INTO orders SELECT 200000 + c * 100 + k, c, date '2023-01-01' + 20 * k + CASE WHEN k >= 30 THEN 40 ELSE 0 END FROM generate_series(101, 130) c, generate_series(0, 40) k;
+INSERT INTO lines SELECT order_id, 1, 1, 10 FROM orders WHERE order_id > 200000;
+CALL agentcrm.run();
+CALL agentcrm.backtest('2024-07-01', '2024-07-01', horizon => '200 days');
+SELECT max(run_id) AS run FROM agentcrm.backtest \gset
+-- each went on for 193 days of the 200, until 10 January
+SELECT near((figure(:run, 'alarms', 'false_alarms_per_year', 'twice the mean gap')).naive_value, 365.25 / 193, 'naive alarms: one each in vain');
+SELECT near((figure(:run, 'alarms', 'false_alarms_per_year', 'twice the mean gap')).value * 30 * 193 / 365.25, (figure(:run, 'alarms', 'false_alarms_per_year', 'twice the mean gap')).n, 'all of agentcrm''s alarms were in vain here, too');
+CALL agentcrm.backtest('2024-07-01', '2024-07-01', horizon => '200 days', sample => 0.5);
+SELECT ok(cases BETWEEN 5 AND 25 AND sample = 0.5, 'a sample: ' || cases) FROM agentcrm.backtest WHERE run_id = :run + 1;
+
 -- progress
 SELECT is_empty($$SELECT FROM agentcrm.progress WHERE part ~ 'backtest'$$, 'progress: nothing runs');
-INSERT INTO agentcrm.backtest (mode, first_origin, last_origin, step, horizon, refit_every, settings, origins, phase, done, total, started_at, updated_at, pid)
-	VALUES ('as_known', '2025-01-01', '2025-01-01', '1 day', '1 day', 1, '{}', 1, 'replay', 10, 40, clock_timestamp(), clock_timestamp() + interval '1 minute', pg_backend_pid());
+INSERT INTO agentcrm.backtest (mode, first_origin, last_origin, step, horizon, refit_every, sample, settings, origins, phase, done, total, started_at, updated_at, pid)
+	VALUES ('as_known', '2025-01-01', '2025-01-01', '1 day', '1 day', 1, 1, '{}', 1, 'replay', 10, 40, clock_timestamp(), clock_timestamp() + interval '1 minute', pg_backend_pid());
 SELECT is((SELECT part || ' ' || phase || ' ' || percent FROM agentcrm.progress WHERE source IS NULL), NULL, 'progress: nor one that was broken off');
 UPDATE agentcrm.backtest SET started_at = clock_timestamp() + interval '1 hour' WHERE settings = '{}';
 SELECT is((SELECT regexp_replace(part, '\d+', 'N') || ' ' || phase || ' ' || percent FROM agentcrm.progress WHERE source IS NULL), 'backtest N replay 25.0', 'progress: one that runs');
