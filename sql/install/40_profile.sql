@@ -148,6 +148,16 @@ CREATE TABLE agentcrm.model (
 	retired_at		timestamptz
 );
 CREATE UNIQUE INDEX model_kind_segment_idx ON agentcrm.model (kind, segment) WHERE current;
+-- Whoever takes a generation out of use: replays ask which one was in use.
+CREATE FUNCTION agentcrm.retire_model() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	NEW.retired_at := agentcrm.clock();
+	RETURN NEW;
+END $$;
+COMMENT ON FUNCTION agentcrm.retire_model() IS 'Internal: notes when a generation goes out of use';
+CREATE TRIGGER retire BEFORE UPDATE OF current ON agentcrm.model FOR EACH ROW WHEN (OLD.current AND NOT NEW.current)
+	EXECUTE FUNCTION agentcrm.retire_model();
 COMMENT ON TABLE agentcrm.model IS 'Fitted generations of models: one current row per kind and segment, older ones kept';
 COMMENT ON COLUMN agentcrm.model.model_id IS 'Generation';
 COMMENT ON COLUMN agentcrm.model.kind IS 'gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders';
@@ -159,7 +169,7 @@ COMMENT ON COLUMN agentcrm.model.metrics IS 'Quality measures by name';
 COMMENT ON COLUMN agentcrm.model.as_of IS 'Moment up to which data were used';
 COMMENT ON COLUMN agentcrm.model.fitted_at IS 'When the fit was made';
 COMMENT ON COLUMN agentcrm.model.current IS 'True for the generation in use';
-COMMENT ON COLUMN agentcrm.model.retired_at IS 'When another generation took its place; NULL: in use, or never was';
+COMMENT ON COLUMN agentcrm.model.retired_at IS 'When it went out of use; NULL: in use, or never was';
 
 CREATE TABLE agentcrm.product_popularity (
 	model_id	bigint NOT NULL,

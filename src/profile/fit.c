@@ -286,9 +286,9 @@ write_generation(const char *kind, char *params, int64 n, TimestampTz as_of)
 	bool		isnull;
 	int64		model_id;
 
-	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false, retired_at = $4 "
+	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false "
 							  "WHERE current AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) '*'",
-							  4, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not retire the generation of \"%s\"", kind);
 	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, params, n, as_of, fitted_at, current) "
 							  "VALUES ($1, $2, $3, $4, $4, true) RETURNING model_id",
@@ -454,7 +454,7 @@ static void
 take_params(const char *kind, char *params, int64 n, TimestampTz as_of)
 {
 	Generation	generation = {
-		.model_id = REPLAY_MODEL_ID, .kind = kind, .n = n, .as_of = as_of,
+		.model_id = REPLAY_MODEL_ID, .kind = kind, .n = n, .as_of = as_of, .fitted_at = as_of,
 		.params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(params)))
 	};
 

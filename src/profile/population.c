@@ -216,7 +216,8 @@ read_shares(int64 model_id)
 static void
 take_shares(const Generation *generation)
 {
-	LedgerView	then = {DT_NOEND, generation->as_of};
+	bool		at_once = generation->as_of == generation->fitted_at;
+	LedgerView	then = {at_once ? DT_NOEND : generation->as_of, generation->fitted_at};
 
 	if (generation->model_id == REPLAY_MODEL_ID)
 	{
@@ -261,7 +262,8 @@ read_generation(HeapTuple row, TupleDesc desc)
 		.kind = TextDatumGetCString(heap_getattr(row, 2, desc, &isnull)),
 		.params = DatumGetJsonbPCopy(heap_getattr(row, 4, desc, &isnull)),
 		.n = DatumGetInt64(heap_getattr(row, 5, desc, &isnull)),
-		.as_of = DatumGetTimestampTz(heap_getattr(row, 8, desc, &isnull))
+		.as_of = DatumGetTimestampTz(heap_getattr(row, 8, desc, &isnull)),
+		.fitted_at = DatumGetTimestampTz(heap_getattr(row, 9, desc, &isnull))
 	};
 
 	if (strcmp(TextDatumGetCString(heap_getattr(row, 3, desc, &isnull)), "*") == 0)
@@ -432,13 +434,13 @@ take_stored(void *arg)
 	SPI_finish();
 }
 
-/* See profile.h. */
+/* A step fits when all else in it is done: what it fitted serves the next one. */
 PastPopulation *
 profile_population_at(TimestampTz at)
 {
 	StoredGenerations stored = {
 		"SELECT DISTINCT ON (kind, segment) * FROM agentcrm.model "
-		"WHERE fitted_at OPERATOR(pg_catalog.<=) $1 AND (current OR retired_at OPERATOR(pg_catalog.>) $1) "
+		"WHERE fitted_at OPERATOR(pg_catalog.<) $1 AND (current OR retired_at OPERATOR(pg_catalog.>=) $1) "
 		"ORDER BY kind, segment, model_id DESC", TIMESTAMPTZOID, TimestampTzGetDatum(at)
 	};
 

@@ -21,7 +21,8 @@ typedef struct Generation
 	const char *kind;
 	Jsonb	   *params;
 	int64		n;
-	TimestampTz as_of;
+	TimestampTz as_of;			/* orders up to here */
+	TimestampTz fitted_at;
 } Generation;
 
 /* Takes up one generation of those being gathered for the past. */
