@@ -127,8 +127,8 @@ SELECT a.run_id AS run, a.agent, main.n AS cases, main.verdict,
 			coalesce(', off by ' || round((100 * ece.value)::numeric, 1) || ' points', ''))
 		WHEN a.agent = 'items' THEN format('%s %% of the next order is among ten listed (naive %s %%)', round(100 * main.value), round(100 * main.naive_value))
 		WHEN a.agent = 'alarms' THEN format('%s false alarms a year (naive %s)%s', round(main.value::numeric, 2), round(main.naive_value::numeric, 2),
-			coalesce('; stops seen in ' || round(delay.value) || ' days', ''))
-		ELSE concat_ws(', ', format(CASE main.metric WHEN 'stopped' THEN '%s %% had stopped for good' ELSE '%s %% bought unprompted' END, round(100 * main.value)) || coalesce(format(' (any client %s %%)', round(100 * main.naive_value)), ''),
+			coalesce(', stops seen in ' || round(delay.value) || ' d', ''))
+		ELSE concat_ws(', ', format(CASE main.metric WHEN 'stopped' THEN '%s %% had stopped' ELSE '%s %% bought anyway' END, round(100 * main.value)) || coalesce(format(' (any client %s %%)', round(100 * main.naive_value)), ''),
 			'off by ' || round((100 * ece.value)::numeric, 1) || ' points') END) AS finding
 FROM (SELECT DISTINCT f.run_id, f.agent FROM figure f) a
 	LEFT JOIN agentcrm.agent o ON o.agent = a.agent
