@@ -3,13 +3,16 @@
  *		The face of src/model: the mathematics other rooms call.
  *
  * Plain C11 and libm; no PostgreSQL header, no allocation, no clock, no random
- * number.  Times are days, rates are per day, probabilities lie in [0, 1].
+ * number.  Times are days, rates are per day, probabilities lie in [0, 1];
+ * repurchase.h, which belongs to it, takes any unit.
  * Owns formulas only: it must not know where its numbers come from.
  */
 #ifndef AGENTCRM_MODEL_H
 #define AGENTCRM_MODEL_H
 
 #include <stdbool.h>
+
+#include "repurchase.h"
 
 /* ---- special functions (special.c, beta.c) ---- */
 
