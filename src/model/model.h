@@ -18,6 +18,8 @@
 
 extern double model_digamma(double x);
 extern double model_trigamma(double x);
+extern double model_stirling_rest(double x);
+extern double model_log_gamma_ratio(double x, double d);
 
 extern double beta_inc(double a, double b, double x);
 extern double beta_inc_upper(double a, double b, double x);
