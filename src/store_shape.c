@@ -59,6 +59,7 @@ static const StoreShape shapes[] = {
 	{"product", 10, 0, STORE_KEPT},
 	{"product_count", 3, 0, STORE_WRITTEN},
 	{"product_delta", 6, 0, STORE_WRITTEN},
+	{"product_inclusion", 4, 0, STORE_WRITTEN},
 	{"product_popularity", 3, 0, STORE_WRITTEN},
 	{"recommendation", 26, 1, STORE_READ},
 	{"rep", 6, 0, STORE_KEPT},

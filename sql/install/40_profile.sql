@@ -149,7 +149,7 @@ CREATE TABLE agentcrm.model (
 CREATE UNIQUE INDEX model_kind_segment_idx ON agentcrm.model (kind, segment) WHERE current;
 COMMENT ON TABLE agentcrm.model IS 'Fitted generations of models: one current row per kind and segment, older ones kept';
 COMMENT ON COLUMN agentcrm.model.model_id IS 'Generation';
-COMMENT ON COLUMN agentcrm.model.kind IS 'gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders';
+COMMENT ON COLUMN agentcrm.model.kind IS 'gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders; spend: order values between and within clients (Gamma-Gamma); inclusion: products bought again (BG/BB)';
 COMMENT ON COLUMN agentcrm.model.segment IS 'Segment, * for all';
 COMMENT ON COLUMN agentcrm.model.params IS 'Parameters by name';
 COMMENT ON COLUMN agentcrm.model.n IS 'Clients (or orders) the fit is based on';
@@ -169,6 +169,19 @@ COMMENT ON TABLE agentcrm.product_popularity IS 'Shares of products in recent or
 COMMENT ON COLUMN agentcrm.product_popularity.model_id IS 'Generation';
 COMMENT ON COLUMN agentcrm.product_popularity.product_id IS 'Product';
 COMMENT ON COLUMN agentcrm.product_popularity.share IS 'Share of orders that hold the product, an order weighing half as much every six months';
+
+CREATE TABLE agentcrm.product_inclusion (
+	model_id	bigint NOT NULL,
+	product_id	bigint NOT NULL,
+	repeats		bigint NOT NULL,
+	orders		bigint NOT NULL,
+	PRIMARY KEY (model_id, product_id)
+);
+COMMENT ON TABLE agentcrm.product_inclusion IS 'How often clients that have bought a product buy it again: the current generation of kind inclusion';
+COMMENT ON COLUMN agentcrm.product_inclusion.model_id IS 'Generation';
+COMMENT ON COLUMN agentcrm.product_inclusion.product_id IS 'Product';
+COMMENT ON COLUMN agentcrm.product_inclusion.repeats IS 'Orders, after a client''s first with the product, that held it again; of the clients that were looked at';
+COMMENT ON COLUMN agentcrm.product_inclusion.orders IS 'All orders of those clients after their first with the product';
 
 CREATE TABLE agentcrm.client_state (
 	client_id		bigint PRIMARY KEY,
@@ -292,7 +305,7 @@ COMMENT ON COLUMN agentcrm.client_snapshot.due_on IS 'Day by which the next orde
 COMMENT ON COLUMN agentcrm.client_snapshot.alarm_on IS 'Day on which silence passes its alarm limit';
 COMMENT ON COLUMN agentcrm.client_snapshot.expected_orders IS 'Orders expected within agentcrm.value_horizon, given the client is alive';
 COMMENT ON COLUMN agentcrm.client_snapshot.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';
-COMMENT ON COLUMN agentcrm.client_snapshot.order_value IS 'Mean net amount of an order in 12 months, else of all; of all clients for a prospect';
+COMMENT ON COLUMN agentcrm.client_snapshot.order_value IS 'Expected net amount of an order: between the client''s mean in 12 months, else of all, and that of all clients, by the number of its orders; of all clients for a prospect';
 COMMENT ON COLUMN agentcrm.client_snapshot.next_look_at IS 'Next moment at which time alone changes the assessment';
 COMMENT ON COLUMN agentcrm.client_snapshot.gap_model_id IS 'Generation of the gap model used';
 COMMENT ON COLUMN agentcrm.client_snapshot.n_orders IS 'Orders up to as_of';
@@ -323,12 +336,28 @@ LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.profile(bigint[], timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION agentcrm.profile(bigint[], timestamptz) IS 'Snapshots of the given clients at as_of, in the order given, unknown clients and those merged into others left out: from stored profiles, or from the ledger up to as_of when there are later orders. Errors: a NULL argument or id, an as_of that is not finite';
 
-CREATE FUNCTION agentcrm.fit(kind text DEFAULT NULL)
+CREATE FUNCTION agentcrm.fit(kind text DEFAULT NULL, as_of timestamptz DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'agentcrm_profile_fit'
 LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp;
-REVOKE ALL ON FUNCTION agentcrm.fit(text) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.fit(text) IS 'New generation of one kind of model (gap, class, popularity), or of all; the worker calls it by itself when orders have grown by a tenth, and daily';
+REVOKE ALL ON FUNCTION agentcrm.fit(text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.fit(text, timestamptz) IS 'New generation of one kind of model (gap, class, popularity, spend, inclusion), or of all, from orders up to as_of, by default now; the worker calls it by itself when orders have grown by a tenth, and daily. Errors: an unknown kind, an as_of that is not finite or lies in the future';
+
+CREATE FUNCTION agentcrm.forecast(client_ids bigint[], as_of timestamptz, days int DEFAULT NULL,
+	OUT client_id bigint, OUT p_order double precision, OUT orders double precision, OUT amount double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'agentcrm_forecast'
+LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) IS 'What each client will do within so many days after as_of (default agentcrm.value_horizon) if nothing is done: probability of an order, expected days with an order, expected net amount in source currency. Clients in the order given, unknown ones and those merged into others left out; from stored profiles, or from the ledger up to as_of when there are later orders, with the current generations. Errors: a NULL client_ids, id or as_of, an as_of that is not finite, days outside 1..3650';
+
+CREATE FUNCTION agentcrm.forecast_items(client_ids bigint[], as_of timestamptz, days int DEFAULT NULL,
+	OUT client_id bigint, OUT product_id bigint, OUT p_next_order double precision, OUT p_within double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'agentcrm_forecast_items'
+LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION agentcrm.forecast_items(bigint[], timestamptz, int) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.forecast_items(bigint[], timestamptz, int) IS 'The products each client has bought before: probability that its next order holds the product, and that an order within so many days after as_of (default agentcrm.value_horizon) does. Otherwise as forecast()';
 
 CREATE VIEW agentcrm.client_360 AS
 SELECT c.client_id, coalesce(c.name, c.client_key) AS client, coalesce(r.name, r.rep_key) AS rep,

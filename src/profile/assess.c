@@ -57,16 +57,27 @@ assess_classes(const ClientProfile *profile, const Population *population, const
 		year->amount >= population->abc_b ? 'B' : 'C';
 }
 
-/* Mean net amount of an order: of the last 12 months, else of all, never negative. */
-static double
-mean_order_value(const ClientProfile *profile, const PeriodSums *year)
+/* The orders by which a client's spend is judged, of the last 12 months, else all; *mean is their mean net amount. */
+double
+order_values(const ClientProfile *profile, const PeriodSums *year, double *mean)
 {
-	PeriodSums	all;
+	PeriodSums	sums = year->orders > 0 ? *year : period_sums(profile, DATEVAL_NOBEGIN, DATEVAL_NOEND);
+	double		orders = year->orders > 0 ? year->orders : profile->n_orders;
 
-	if (year->orders > 0)
-		return Max(year->amount / year->orders, 0);
-	all = period_sums(profile, DATEVAL_NOBEGIN, DATEVAL_NOEND);
-	return Max(all.amount / profile->n_orders, 0);
+	*mean = sums.amount / orders;
+	return orders;
+}
+
+/* Expected net amount of an order, never negative: between the client's mean and the population's, by the number of its orders. */
+static double
+expected_order_value(const ClientProfile *profile, const Population *population, const PeriodSums *year)
+{
+	double		mean;
+	double		orders = order_values(profile, year, &mean);
+
+	if (mean <= 0 || !population->spend_fitted)
+		return Max(mean, 0);
+	return spend_expected(&population->spend, orders, mean);
 }
 
 static void
@@ -143,7 +154,7 @@ assess(const ClientProfile *profile, const Population *population, TimestampTz a
 
 		a->elapsed = Max(today - profile->last_order_on, 0);
 		limits = stage_limits(prior, &gaps, (int) a->elapsed);
-		a->order_value = mean_order_value(profile, &year);
+		a->order_value = expected_order_value(profile, population, &year);
 		assess_rhythm(profile, prior, &limits, today, a);
 		assess_classes(profile, population, &year, a);
 		a->expected_value = a->expected_orders * a->order_value;
@@ -152,13 +163,31 @@ assess(const ClientProfile *profile, const Population *population, TimestampTz a
 	a->next_look_at = look_time(next_look_day(profile, prior, &limits, today, a->stage), profile->client_id);
 }
 
-/* Probability that the client's next order holds a product bought before: level 0 of the repeat list. */
+/* A product of a client on the clock of the orders since the first with it. */
+PairStats
+profile_pair(const ClientProfile *profile, const ClientProduct *product)
+{
+	return (PairStats) {
+		.x = product->n - 1,
+		.last = product->last_order_no - product->first_order_no,
+		.n = profile->n_orders - product->first_order_no
+	};
+}
+
+/* Probability that the client's next order holds a product bought before: BG/BB, and level 0 where it is not fitted. */
 double
 profile_inclusion(const ClientSnapshot *client, const ClientProduct *product)
 {
+	const Population *population = profile_population();
 	const ProductInfo *info = profile_product(product->product_id);
 	double		missed = client->profile.n_orders - product->last_order_no;
 
+	if (population->inclusion_fitted)
+	{
+		PairStats	pair = profile_pair(&client->profile, product);
+
+		return inclusion_next(info != NULL ? &info->inclusion : &population->inclusion, &pair);
+	}
 	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed),
 					   info != NULL ? info->share : 0, client->profile.n_orders);
 }

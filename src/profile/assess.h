@@ -8,6 +8,8 @@
 #ifndef AGENTCRM_PROFILE_ASSESS_H
 #define AGENTCRM_PROFILE_ASSESS_H
 
+#include "fmgr.h"
+
 #include "profile/profile.h"
 
 /* Lengths of silence, in days, at which the stage changes; each the first day of it; those beyond the next are not worked out. */
@@ -27,6 +29,10 @@ typedef struct PeriodSums
 
 extern void assess(const ClientProfile *profile, const Population *population, TimestampTz as_of,
 				   Assessment *assessment);
+extern double order_values(const ClientProfile *profile, const PeriodSums *year, double *mean);
+
+/* snapshot_sql.c: snapshots as a function's first two arguments, client_ids and as_of, ask for them */
+extern ClientSnapshot *snapshot_arguments(FunctionCallInfo fcinfo, int *n);
 
 /* stage.c */
 extern SilenceLimits stage_limits(const GapPrior *prior, const GapStats *gaps, int elapsed);

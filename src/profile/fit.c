@@ -1,10 +1,11 @@
 /*
  * fit.c
  *		New generations of the population's parameters: gap prior, class limits,
- *		popularity of products.
+ *		popularity of products; spend and inclusion have files of their own.
  *
  * One scan of client_profile and one of product_month; results are rows of
- * agentcrm.model, switched in one step.  Changes no profile.
+ * agentcrm.model, switched in one step.  For a past as_of later orders are
+ * taken off again, from the ledger.  Changes no profile.
  */
 #include "postgres.h"
 
@@ -16,15 +17,16 @@
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "profile/assess.h"
-#include "profile/fold.h"
+#include "profile/fit.h"
+#include "profile/fold_at.h"
 #include "profile/population.h"
 #include "profile/rows.h"
 
@@ -38,7 +40,9 @@
 #define FIT_GAP 1
 #define FIT_CLASS 2
 #define FIT_POPULARITY 4
-#define FIT_ALL 7
+#define FIT_SPEND 8
+#define FIT_INCLUSION 16
+#define FIT_ALL 31
 
 typedef struct Sample
 {
@@ -49,6 +53,8 @@ typedef struct Sample
 	double	   *frequency;		/* orders of 12 months */
 	double	   *monetary;		/* net amount of 12 months */
 	int64		orders[POPULARITY_MONTHS];	/* of all clients, by age in months */
+	ClientSample clients;
+	ArrayBuildState *late;		/* clients with orders after as_of; NULL: none */
 } Sample;
 
 static int
@@ -65,7 +71,9 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 	PeriodSums	year = period_year(profile, today);
 	DateADT		month = fold_month(today);
 	int64		i = sample->n_clients++;
+	SampledClient client = {.client_id = profile->client_id};
 
+	client.orders = order_values(profile, &year, &client.order_value);
 	if (sample->n_clients > sample->max_clients)
 	{
 		sample->max_clients *= 2;
@@ -78,6 +86,7 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 	sample->recency[i] = Max(today - profile->last_order_on, 0);
 	sample->frequency[i] = year.orders;
 	sample->monetary[i] = year.amount;
+	sample_add(&sample->clients, &client);
 	for (int m = 0; m < profile->n_months; m++)
 	{
 		int			age = month_age(profile->months[m].month, month);
@@ -87,17 +96,30 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 	}
 }
 
+/* The profile of a client with later orders, as it was at as_of. */
+static void
+take_late(Sample *sample, FoldReader *folds, TimestampTz as_of, ClientProfile *profile)
+{
+	ClientProduct *products;
+
+	sample->late = accumArrayResult(sample->late, Int64GetDatum(profile->client_id), false, INT8OID, GetMemoryChunkContext(sample));
+	fold_at(folds, profile->client_id, as_of, profile, &products);
+}
+
 /* Read all profiles once. */
 static Sample *
-read_sample(DateADT today)
+read_sample(TimestampTz as_of)
 {
+	DateADT		today = period_day(as_of);
 	Sample	   *sample = palloc0(sizeof(Sample));
 	Store	   *store = store_open("client_profile", AccessShareLock);
 	Relation	rel = store_relation(store);
 	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm fit", ALLOCSET_DEFAULT_SIZES);
+	FoldReader	folds;
 
+	fold_at_begin(&folds);
 	sample->max_clients = 1024;
 	sample->recency = palloc(sample->max_clients * sizeof(double));
 	sample->frequency = palloc(sample->max_clients * sizeof(double));
@@ -109,6 +131,8 @@ read_sample(DateADT today)
 		bool		free_row;
 
 		profile_from_row(ExecFetchSlotHeapTuple(slot, false, &free_row), store_desc(store), &profile);
+		if (profile.fold_at > as_of)
+			take_late(sample, &folds, as_of, &profile);
 		if (profile.n_orders > 0)
 		{
 			MemoryContextSwitchTo(GetMemoryChunkContext(sample));
@@ -121,6 +145,7 @@ read_sample(DateADT today)
 	ExecDropSingleTupleTableSlot(slot);
 	table_endscan(scan);
 	store_close(store);
+	fold_at_end(&folds);
 	return sample;
 }
 
@@ -137,8 +162,9 @@ quantile(const double *values, int64 n, double share)
 	return n == 0 ? 0 : values[Min(n - 1, (int64) floor(share * n))];
 }
 
-static void
-append_number(StringInfo json, const char *before, double value)
+/* A number of a json object, 0 where it is not finite. */
+void
+fit_append_number(StringInfo json, const char *before, double value)
 {
 	char	   *digits = float8out_internal(isfinite(value) ? value : 0);
 
@@ -153,7 +179,7 @@ append_limits(StringInfo json, const char *name, double *values, int64 n, bool m
 	qsort(values, n, sizeof(double), compare_doubles);
 	appendStringInfo(json, ", \"%s\": [", name);
 	for (int i = 1; i <= 4; i++)
-		append_number(json, i == 1 ? "" : ", ", quantile(values, n, (more_is_better ? 5 - i : i) / 5.0));
+		fit_append_number(json, i == 1 ? "" : ", ", quantile(values, n, (more_is_better ? 5 - i : i) / 5.0));
 	appendStringInfoChar(json, ']');
 }
 
@@ -186,12 +212,12 @@ class_params(Sample *sample)
 		orders += sample->frequency[i];
 		amount += sample->monetary[i];
 	}
-	append_number(&json, "{\"mean_order_value\": ", orders > 0 ? Max(amount / orders, 0) : 0);
+	fit_append_number(&json, "{\"mean_order_value\": ", orders > 0 ? Max(amount / orders, 0) : 0);
 	append_limits(&json, "recency", sample->recency, n, false);
 	append_limits(&json, "frequency", sample->frequency, n, true);
 	append_limits(&json, "monetary", sample->monetary, n, true);
-	append_number(&json, ", \"abc\": [", pareto_limit(sample->monetary, n, ABC_SHARE_A));
-	append_number(&json, ", ", pareto_limit(sample->monetary, n, ABC_SHARE_B));
+	fit_append_number(&json, ", \"abc\": [", pareto_limit(sample->monetary, n, ABC_SHARE_A));
+	fit_append_number(&json, ", ", pareto_limit(sample->monetary, n, ABC_SHARE_B));
 	appendStringInfoString(&json, "]}");
 	return json.data;
 }
@@ -205,37 +231,36 @@ gap_params(Sample *sample, GapPrior *prior)
 	if (!fitted)
 		*prior = *population_weak_gap_prior();
 	initStringInfo(&json);
-	append_number(&json, "{\"k\": ", prior->k);
-	append_number(&json, ", \"r\": ", prior->r);
-	append_number(&json, ", \"alpha\": ", prior->alpha);
-	append_number(&json, ", \"clients\": ", prior->n_clients);
-	append_number(&json, ", \"fitted\": ", fitted);
+	fit_append_number(&json, "{\"k\": ", prior->k);
+	fit_append_number(&json, ", \"r\": ", prior->r);
+	fit_append_number(&json, ", \"alpha\": ", prior->alpha);
+	fit_append_number(&json, ", \"clients\": ", prior->n_clients);
+	fit_append_number(&json, ", \"fitted\": ", fitted);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
 
 /* Put a new generation in place of the current one; returns its id. */
-static int64
-write_generation(const char *kind, char *params, int64 n, TimestampTz as_of)
+int64
+fit_write_generation(const char *kind, char *params, int64 n, double log_likelihood, TimestampTz as_of)
 {
-	Oid			types[4] = {TEXTOID, JSONBOID, INT8OID, TIMESTAMPTZOID};
-	Datum		values[4] = {
+	Oid			types[6] = {TEXTOID, JSONBOID, INT8OID, TIMESTAMPTZOID, FLOAT8OID, TIMESTAMPTZOID};
+	Datum		values[6] = {
 		CStringGetTextDatum(kind), DirectFunctionCall1(jsonb_in, CStringGetDatum(params)),
-		Int64GetDatum(n), TimestampTzGetDatum(as_of)
+		Int64GetDatum(n), TimestampTzGetDatum(as_of), Float8GetDatum(log_likelihood), TimestampTzGetDatum(engine_now())
 	};
+	char		nulls[6] = {' ', ' ', ' ', ' ', isfinite(log_likelihood) ? ' ' : 'n', ' '};
 	bool		isnull;
-	int64		model_id;
 
 	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false "
 							  "WHERE current AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) '*'",
 							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not retire the generation of \"%s\"", kind);
-	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, params, n, as_of, fitted_at, current) "
-							  "VALUES ($1, $2, $3, $4, $4, true) RETURNING model_id",
-							  4, types, values, NULL, false, 0) != SPI_OK_INSERT_RETURNING)
+	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, params, n, as_of, log_likelihood, fitted_at, current) "
+							  "VALUES ($1, $2, $3, $4, $5, $6, true) RETURNING model_id",
+							  6, types, values, nulls, false, 0) != SPI_OK_INSERT_RETURNING)
 		elog(ERROR, "could not write a generation of \"%s\"", kind);
-	model_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	return model_id;
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
 /* Shares of older generations are not read any more. */
@@ -258,12 +283,33 @@ insert_share(Store *store, int64 model_id, int64 product_id, double weight, doub
 		store_insert(store, values, isnull);
 }
 
+/* Orders that held a product, per month, without those after as_of. */
+static Portal
+open_months(const Sample *sample, TimestampTz as_of)
+{
+	Oid			types[2] = {INT8ARRAYOID, TIMESTAMPTZOID};
+	Datum		values[2] = {0, TimestampTzGetDatum(as_of)};
+
+	if (sample->late == NULL)
+		return SPI_cursor_open_with_args(NULL, "SELECT product_id, month, orders FROM agentcrm.product_month ORDER BY 1, 2",
+										 0, NULL, NULL, NULL, true, 0);
+	values[0] = makeArrayResult(sample->late, CurrentMemoryContext);
+	return SPI_cursor_open_with_args(NULL, "SELECT product_id, month, pg_catalog.sum(orders)::pg_catalog.int4 "
+									 "FROM (SELECT product_id, month, orders FROM agentcrm.product_month UNION ALL "
+									 "SELECT product_id, pg_catalog.date_trunc('month', ordered_on)::pg_catalog.date, "
+									 "(0 OPERATOR(pg_catalog.-) pg_catalog.count(DISTINCT ROW(client_id, source_id, order_id)))::pg_catalog.int4 "
+									 "FROM agentcrm.ledger WHERE client_id OPERATOR(pg_catalog.=) ANY ($1) AND ordered_at OPERATOR(pg_catalog.>) $2 "
+									 "AND kind OPERATOR(pg_catalog.=) 'sale' AND product_id IS NOT NULL GROUP BY 1, 2) m "
+									 "GROUP BY 1, 2 ORDER BY 1, 2",
+									 2, types, values, NULL, true, 0);
+}
+
 /* Shares of products in all orders, an order weighing half as much every six months. */
 static void
-write_shares(const Sample *sample, int64 model_id, DateADT month)
+write_shares(const Sample *sample, int64 model_id, TimestampTz as_of)
 {
-	Portal		portal = SPI_cursor_open_with_args(NULL, "SELECT product_id, month, orders FROM agentcrm.product_month ORDER BY 1, 2",
-												   0, NULL, NULL, NULL, true, 0);
+	DateADT		month = fold_month(period_day(as_of));
+	Portal		portal = open_months(sample, as_of);
 	Store	   *store = store_open("product_popularity", RowExclusiveLock);
 	double		weights[POPULARITY_MONTHS];
 	double		total = 0,
@@ -305,28 +351,32 @@ write_shares(const Sample *sample, int64 model_id, DateADT month)
 static void
 fit(int kinds, TimestampTz as_of)
 {
-	DateADT		today = period_day(as_of);
+	const Population *before = profile_population();
 	Sample	   *sample;
 	GapPrior	prior;
 
 	SPI_connect();
-	sample = read_sample(today);
+	sample = read_sample(as_of);
 	if (kinds & FIT_GAP)
 	{
 		char	   *params = gap_params(sample, &prior);
 
-		write_generation("gap", params, (int64) prior.n_clients, as_of);
+		fit_write_generation("gap", params, (int64) prior.n_clients, NAN, as_of);
 	}
 	if (kinds & FIT_CLASS)
-		write_generation("class", class_params(sample), sample->n_clients, as_of);
+		fit_write_generation("class", class_params(sample), sample->n_clients, NAN, as_of);
+	if (kinds & FIT_SPEND)
+		fit_spend(&sample->clients, before, as_of);
 	if (kinds & FIT_POPULARITY)
 	{
-		int64		model_id = write_generation("popularity", "{\"half_life_months\": 6}",
-												population_count_sales(), as_of);
+		int64		model_id = fit_write_generation("popularity", "{\"half_life_months\": 6}",
+													population_count_sales(), NAN, as_of);
 
 		delete_shares();
-		write_shares(sample, model_id, fold_month(today));
+		write_shares(sample, model_id, as_of);
 	}
+	if (kinds & FIT_INCLUSION)
+		fit_inclusion(&sample->clients, before, as_of);
 	SPI_finish();
 	population_forget();
 }
@@ -340,25 +390,40 @@ profile_fit(TimestampTz as_of)
 
 PG_FUNCTION_INFO_V1(agentcrm_profile_fit);
 
-/* agentcrm.fit(kind text DEFAULT NULL): new generations of one kind, or of all. */
+/* The kinds that a name stands for; all of them for NULL. */
+static int
+kinds_named(const char *name)
+{
+	static const struct
+	{
+		const char *name;
+		int			kind;
+	}			kinds[] = {
+		{"gap", FIT_GAP}, {"class", FIT_CLASS}, {"popularity", FIT_POPULARITY}, {"spend", FIT_SPEND}, {"inclusion", FIT_INCLUSION}
+	};
+
+	if (name == NULL)
+		return FIT_ALL;
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+		if (strcmp(kinds[i].name, name) == 0)
+			return kinds[i].kind;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown kind of model: \"%s\"", name),
+			 errhint("Kinds are gap, class, popularity, spend and inclusion.")));
+}
+
+/* agentcrm.fit(kind text DEFAULT NULL, as_of timestamptz DEFAULT NULL): new generations of one kind, or of all. */
 Datum
 agentcrm_profile_fit(PG_FUNCTION_ARGS)
 {
-	int			kinds = FIT_ALL;
+	TimestampTz now = engine_now();
+	TimestampTz as_of = PG_ARGISNULL(1) ? now : PG_GETARG_TIMESTAMPTZ(1);
 
-	if (!PG_ARGISNULL(0))
-	{
-		char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
-
-		kinds = strcmp(kind, "gap") == 0 ? FIT_GAP :
-			strcmp(kind, "class") == 0 ? FIT_CLASS :
-			strcmp(kind, "popularity") == 0 ? FIT_POPULARITY : 0;
-		if (kinds == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unknown kind of model: \"%s\"", kind),
-					 errhint("Kinds are gap, class and popularity.")));
-	}
-	fit(kinds, engine_now());
+	if (TIMESTAMP_NOT_FINITE(as_of) || as_of > now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("as_of must be finite and not in the future")));
+	fit(kinds_named(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0))), as_of);
 	PG_RETURN_VOID();
 }

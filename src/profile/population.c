@@ -3,8 +3,8 @@
  *		The generations in use and facts of products, kept in the backend.
  *
  * Generations are looked up once per transaction and read again when their ids
- * changed; product attributes are kept for a transaction, shares as long as
- * their generation.  Writes nothing.
+ * changed; product attributes are kept for a transaction, shares and rates as
+ * long as their generation.  Writes nothing.
  */
 #include "postgres.h"
 
@@ -33,6 +33,13 @@ typedef struct ShareEntry
 	double		share;
 } ShareEntry;
 
+typedef struct RateEntry
+{
+	int64		product_id;
+	double		repeats;
+	double		orders;
+} RateEntry;
+
 typedef struct ProductCacheEntry
 {
 	int64		product_id;
@@ -46,6 +53,7 @@ static TimestampTz fitted_as_of = DT_NOBEGIN;
 static int64 fitted_sales;		/* order x product pairs at the last fit */
 static Oid	model_relid = InvalidOid;	/* numbers of generations begin anew with each CREATE EXTENSION */
 static HTAB *shares;			/* of generation current.popularity_model_id */
+static HTAB *rates;				/* of generation current.inclusion_model_id */
 static MemoryContext product_cxt;	/* this transaction's products */
 static HTAB *products;
 static int	orders_seen = INT_MAX / 2;	/* the first look is at once */
@@ -174,6 +182,52 @@ read_shares(int64 model_id)
 	store_close(store);
 }
 
+static void
+read_spend(Jsonb *params)
+{
+	current.spend.p = param(params, "p", -1);
+	current.spend.q = param(params, "q", -1);
+	current.spend.gamma = param(params, "gamma", -1);
+	current.spend_fitted = param(params, "fitted", -1) != 0 && spend_model_valid(&current.spend);
+}
+
+static void
+read_rates(int64 model_id)
+{
+	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(RateEntry)};
+	Store	   *store = store_open("product_inclusion", AccessShareLock);
+	Datum		key = Int64GetDatum(model_id);
+	StoreScan  *scan = store_scan(store, "product_inclusion_pkey", 1, &key);
+	TupleDesc	desc = store_desc(store);
+	HeapTuple	row;
+	bool		isnull;
+
+	if (rates)
+		hash_destroy(rates);
+	rates = hash_create("agentcrm product rates", 1024, &ctl, HASH_ELEM | HASH_BLOBS);
+	while ((row = store_next(scan)) != NULL)
+	{
+		int64		product_id = DatumGetInt64(heap_getattr(row, 2, desc, &isnull));
+		RateEntry  *entry = hash_search(rates, &product_id, HASH_ENTER, NULL);
+
+		entry->repeats = (double) DatumGetInt64(heap_getattr(row, 3, desc, &isnull));
+		entry->orders = (double) DatumGetInt64(heap_getattr(row, 4, desc, &isnull));
+	}
+	store_scan_end(scan);
+	store_close(store);
+}
+
+static void
+read_inclusion(Jsonb *params)
+{
+	current.inclusion.a = param(params, "a", -1);
+	current.inclusion.b = param(params, "b", -1);
+	current.inclusion.c = param(params, "c", -1);
+	current.inclusion.d = param(params, "d", -1);
+	current.inclusion_rate = param(params, "rate", -1);
+	current.inclusion_fitted = param(params, "fitted", -1) != 0 && inclusion_model_valid(&current.inclusion);
+}
+
 /* Take up a current row of agentcrm.model, if it is another one than before. */
 static void
 read_generation(HeapTuple row, TupleDesc desc)
@@ -202,6 +256,17 @@ read_generation(HeapTuple row, TupleDesc desc)
 		read_shares(model_id);
 		fitted_sales = DatumGetInt64(heap_getattr(row, 5, desc, &isnull));
 		current.popularity_model_id = model_id;
+	}
+	else if (strcmp(kind, "spend") == 0 && model_id != current.spend_model_id)
+	{
+		read_spend(params);
+		current.spend_model_id = model_id;
+	}
+	else if (strcmp(kind, "inclusion") == 0 && model_id != current.inclusion_model_id)
+	{
+		read_inclusion(params);
+		read_rates(model_id);
+		current.inclusion_model_id = model_id;
 	}
 }
 
@@ -270,10 +335,13 @@ read_product(ProductInfo *info, int64 product_id)
 	HeapTuple	row = store_next(scan);
 	ShareEntry *share = shares ? hash_search(shares, &product_id, HASH_FIND, NULL) : NULL;
 	bool		isnull;
+	RateEntry  *rate = rates ? hash_search(rates, &product_id, HASH_FIND, NULL) : NULL;
 
 	memset(info, 0, sizeof(ProductInfo));
 	info->product_id = product_id;
 	info->share = share && current.popularity_model_id != 0 ? share->share : 0;
+	info->inclusion = rate && current.inclusion_model_id != 0 ?
+		inclusion_tilt(&current.inclusion, current.inclusion_rate, rate->repeats, rate->orders) : current.inclusion;
 	if (row)
 	{
 		info->name = text_or_null(row, 4, desc);

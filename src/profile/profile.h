@@ -101,7 +101,7 @@ typedef struct Assessment
 	DateADT		alarm_on;		/* day on which silence passes alarm_p */
 	double		expected_orders;	/* within the value horizon */
 	double		expected_value; /* net amount within the value horizon */
-	double		order_value;	/* mean net amount of an order, last 12 months, else all */
+	double		order_value;	/* expected net amount of an order */
 	TimestampTz next_look_at;	/* the stages' own wish: next boundary in time */
 	Jsonb	   *answers;		/* of agents without a bid; NULL: none */
 } Assessment;
@@ -135,6 +135,8 @@ typedef struct Population
 	int64		gap_model_id;
 	int64		class_model_id;
 	int64		popularity_model_id;
+	int64		spend_model_id;
+	int64		inclusion_model_id;
 	GapPrior	gap;
 	bool		gap_fitted;		/* false: too little data, a weak default serves */
 	double		abc_a, abc_b;	/* least 12-month net amount of classes A and B */
@@ -142,6 +144,11 @@ typedef struct Population
 	double		frequency[4];	/* orders in 12 months: least of classes 5, 4, 3, 2 */
 	double		monetary[4];	/* 12-month net amount: least of classes 5, 4, 3, 2 */
 	double		mean_order_value;
+	SpendModel	spend;
+	bool		spend_fitted;	/* false: too little data, a client's own mean serves */
+	InclusionModel inclusion;
+	double		inclusion_rate; /* share of orders after a client's first with a product that held it again */
+	bool		inclusion_fitted;	/* false: too little data, level 0 serves */
 } Population;
 
 /* What agents need of a product. */
@@ -154,6 +161,7 @@ typedef struct ProductInfo
 	Numeric		pack_qty;		/* NULL when unknown */
 	Numeric		min_order_qty;
 	double		share;			/* share of recent orders holding it: generation popularity */
+	InclusionModel inclusion;	/* generation inclusion, tilted to the product's rate */
 } ProductInfo;
 
 /*
@@ -196,9 +204,13 @@ extern void profile_recount(void);
 
 extern const Population *profile_population(void);
 extern const ProductInfo *profile_product(int64 product_id);	/* NULL when unknown; valid until the next transaction */
-extern void profile_fit(TimestampTz as_of); /* new generations of gap, class and popularity */
+extern void profile_fit(TimestampTz as_of); /* new generations of all kinds */
 extern bool profile_fit_due(TimestampTz as_of); /* none yet, orders grown by a tenth, or a day gone by */
 extern double profile_inclusion(const ClientSnapshot *client, const ClientProduct *product);	/* P(the next order holds it) */
+extern double profile_order_within(const ClientSnapshot *client, const Population *population, double days);	/* P(an order) */
+extern double profile_orders_expected(const ClientSnapshot *client, const Population *population, double days); /* days with an order */
+extern double profile_item_within(const ClientSnapshot *client, const Population *population, double inclusion, double days);
+extern PairStats profile_pair(const ClientProfile *profile, const ClientProduct *product);
 extern const char *profile_stage_name(Stage stage);
 extern DateADT period_day(TimestampTz at);	/* the UTC day of a moment */
 

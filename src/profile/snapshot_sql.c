@@ -162,19 +162,12 @@ id_array(ArrayType *array, int *n)
 	return ids;
 }
 
-PG_FUNCTION_INFO_V1(agentcrm_profile_read);
-
-/* agentcrm.profile(client_ids bigint[], as_of timestamptz) RETURNS SETOF client_snapshot. */
-Datum
-agentcrm_profile_read(PG_FUNCTION_ARGS)
+/* See assess.h. */
+ClientSnapshot *
+snapshot_arguments(FunctionCallInfo fcinfo, int *n)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	TimestampTz as_of;
-	Oid			type = get_rel_type_id(store_relid("client_product"));
-	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
 	int64	   *ids;
-	ClientSnapshot *clients;
-	int			n;
 
 	agentcrm_check_argument(fcinfo, 0, "client_ids");
 	agentcrm_check_argument(fcinfo, 1, "as_of");
@@ -183,11 +176,26 @@ agentcrm_profile_read(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("as_of must be finite")));
+	ids = id_array(PG_GETARG_ARRAYTYPE_P(0), n);
+	return profile_read(ids, *n, as_of, n);
+}
+
+PG_FUNCTION_INFO_V1(agentcrm_profile_read);
+
+/* agentcrm.profile(client_ids bigint[], as_of timestamptz) RETURNS SETOF client_snapshot. */
+Datum
+agentcrm_profile_read(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid			type = get_rel_type_id(store_relid("client_product"));
+	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
+	ClientSnapshot *clients;
+	int			n;
+
 	InitMaterializedSRF(fcinfo, 0);
 	if (result->setDesc->natts != SNAPSHOT_COLUMNS)
 		elog(ERROR, "agentcrm.client_snapshot has %d columns instead of %d", result->setDesc->natts, SNAPSHOT_COLUMNS);
-	ids = id_array(PG_GETARG_ARRAYTYPE_P(0), &n);
-	clients = profile_read(ids, n, as_of, &n);
+	clients = snapshot_arguments(fcinfo, &n);
 	for (int i = 0; i < n; i++)
 	{
 		RowMaker	row = {0};
