@@ -11,6 +11,7 @@
 #define AGENTCRM_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "repurchase.h"
 
@@ -105,6 +106,31 @@ extern double alive_order_within(const GapPrior *prior, const GapStats *client,
 
 extern double decay_pow(double b, double n);
 extern double repeat_rate(double f1, double q, double n);
+
+/* ---- forecast probabilities against what happened (calibration.c) ---- */
+
+/* logit p' = intercept + slope logit p; the identity is {0, 1}. */
+typedef struct Calibration
+{
+	double		intercept;
+	double		slope;
+} Calibration;
+
+#define CALIBRATION_MIN_CASES 50	/* that came true, and that did not */
+
+typedef struct ForecastScore
+{
+	double		n;
+	double		events;
+	double		log_loss;
+	double		brier;
+	double		ece;			/* expected calibration error, ten bins */
+} ForecastScore;
+
+extern double calibration_apply(const Calibration *c, double p);
+extern double calibration_invert(const Calibration *c, double p);
+extern bool calibration_fit(const double *p, const bool *happened, size_t n, Calibration *c);
+extern void forecast_score(const double *p, const bool *happened, size_t n, ForecastScore *score);
 
 /* ---- what an action changes (effect.c) ---- */
 
