@@ -1,10 +1,11 @@
 /*
  * fit.c
  *		New generations of the population's parameters: gap prior, class limits,
- *		popularity of products.
+ *		popularity of products; and how a generation is written.
  *
  * One scan of client_profile and one of product_month; results are rows of
- * agentcrm.model, switched in one step.  Changes no profile.
+ * agentcrm.model, switched in one step.  The repurchase model has its own file
+ * (repurchase_fit.c).  Changes no profile.
  */
 #include "postgres.h"
 
@@ -38,7 +39,8 @@
 #define FIT_GAP 1
 #define FIT_CLASS 2
 #define FIT_POPULARITY 4
-#define FIT_ALL 7
+#define FIT_REPURCHASE 8
+#define FIT_ALL 15
 
 typedef struct Sample
 {
@@ -214,28 +216,51 @@ gap_params(Sample *sample, GapPrior *prior)
 	return json.data;
 }
 
-/* Put a new generation in place of the current one; returns its id. */
-static int64
-write_generation(const char *kind, char *params, int64 n, TimestampTz as_of)
+/* The generation in use is in use no more. */
+void
+generation_retire(const char *kind, const char *segment)
 {
-	Oid			types[4] = {TEXTOID, JSONBOID, INT8OID, TIMESTAMPTZOID};
-	Datum		values[4] = {
-		CStringGetTextDatum(kind), DirectFunctionCall1(jsonb_in, CStringGetDatum(params)),
-		Int64GetDatum(n), TimestampTzGetDatum(as_of)
-	};
-	bool		isnull;
-	int64		model_id;
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2] = {CStringGetTextDatum(kind), CStringGetTextDatum(segment)};
 
-	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false "
-							  "WHERE current AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) '*'",
-							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current"
+							  " AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) $2",
+							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not retire the generation of \"%s\"", kind);
-	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, params, n, as_of, fitted_at, current) "
-							  "VALUES ($1, $2, $3, $4, $4, true) RETURNING model_id",
-							  4, types, values, NULL, false, 0) != SPI_OK_INSERT_RETURNING)
-		elog(ERROR, "could not write a generation of \"%s\"", kind);
-	model_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	return model_id;
+}
+
+/* Write a generation, a current one in place of that in use; returns its id.  Needs SPI. */
+int64
+generation_write(const Generation *g)
+{
+	Oid			types[8] = {TEXTOID, TEXTOID, JSONBOID, INT8OID, FLOAT8OID, JSONBOID, TIMESTAMPTZOID, BOOLOID};
+	Datum		values[8] = {
+		CStringGetTextDatum(g->kind), CStringGetTextDatum(g->segment), JsonbPGetDatum(g->params), Int64GetDatum(g->n),
+		Float8GetDatum(g->log_likelihood), PointerGetDatum(g->metrics), TimestampTzGetDatum(g->as_of), BoolGetDatum(g->current)
+	};
+	char		nulls[9] = "        ";
+	bool		isnull;
+
+	if (!g->has_log_likelihood)
+		nulls[4] = 'n';
+	if (g->metrics == NULL)
+		nulls[5] = 'n';
+	if (g->current)
+		generation_retire(g->kind, g->segment);
+	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, segment, params, n, log_likelihood, metrics, as_of, fitted_at, current) "
+							  "VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'), $7, $7, $8) RETURNING model_id",
+							  8, types, values, nulls, false, 0) != SPI_OK_INSERT_RETURNING)
+		elog(ERROR, "could not write a generation of \"%s\"", g->kind);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+static int64
+write_generation(const char *kind, const char *params, int64 n, TimestampTz as_of)
+{
+	return generation_write(&(Generation) {
+		.kind = kind, .segment = "*", .params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(params))),
+		.n = n, .as_of = as_of, .current = true
+	});
 }
 
 /* Shares of older generations are not read any more. */
@@ -306,11 +331,12 @@ static void
 fit(int kinds, TimestampTz as_of)
 {
 	DateADT		today = period_day(as_of);
-	Sample	   *sample;
+	Sample	   *sample = NULL;
 	GapPrior	prior;
 
 	SPI_connect();
-	sample = read_sample(today);
+	if (kinds != FIT_REPURCHASE)
+		sample = read_sample(today);
 	if (kinds & FIT_GAP)
 	{
 		char	   *params = gap_params(sample, &prior);
@@ -327,6 +353,9 @@ fit(int kinds, TimestampTz as_of)
 		delete_shares();
 		write_shares(sample, model_id, fold_month(today));
 	}
+	population_forget();
+	if (kinds & FIT_REPURCHASE)
+		repurchase_generate(as_of);
 	SPI_finish();
 	population_forget();
 }
@@ -352,12 +381,13 @@ agentcrm_profile_fit(PG_FUNCTION_ARGS)
 
 		kinds = strcmp(kind, "gap") == 0 ? FIT_GAP :
 			strcmp(kind, "class") == 0 ? FIT_CLASS :
-			strcmp(kind, "popularity") == 0 ? FIT_POPULARITY : 0;
+			strcmp(kind, "popularity") == 0 ? FIT_POPULARITY :
+			strcmp(kind, "repurchase") == 0 ? FIT_REPURCHASE : 0;
 		if (kinds == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown kind of model: \"%s\"", kind),
-					 errhint("Kinds are gap, class and popularity.")));
+					 errhint("Kinds are gap, class, popularity and repurchase.")));
 	}
 	fit(kinds, engine_now());
 	PG_RETURN_VOID();

@@ -14,6 +14,7 @@
 
 #include "profile/assess.h"
 #include "profile/fold.h"
+#include "profile/population.h"
 #include "profile/rows.h"
 #include "store.h"
 
@@ -133,6 +134,9 @@ read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 		client->do_not_contact = DatumGetBool(values[10]) || any_merged_keeps_quiet(reader, client->client_id);
 		client->first_seen = DatumGetTimestampTz(values[11]);
 		known = isnull[13];
+		client->repurchase = population_repurchase(reader->population,
+												   isnull[6] ? NULL : TextDatumGetCString(values[6]),
+												   isnull[7] ? NULL : TextDatumGetCString(values[7]));
 	}
 	store_scan_end(scan);
 	return known;
@@ -249,7 +253,7 @@ read_client(Reader *reader, ClientSnapshot *client, int64 client_id, TimestampTz
 		client->has_rep = true;
 		client->rep_id = client->profile.rep_id;
 	}
-	assess(&client->profile, reader->population, as_of, &client->state);
+	assess(&client->profile, reader->population, client->repurchase, as_of, &client->state);
 	return true;
 }
 
