@@ -19,6 +19,7 @@
 #define ARMIJO 1e-4
 #define WOLFE 0.9
 #define NOISE 1e-14
+#define LEAST_CURVATURE 1e-12
 #define MAX_TRIALS 25
 
 /* The run of one minimisation: where it is, and the last steps it took. */
@@ -29,7 +30,6 @@ typedef struct Run
 	double		gradient[MINIMISE_MAX];
 	double		step[MEMORY][MINIMISE_MAX];
 	double		turn[MEMORY][MINIMISE_MAX]; /* change of gradient over it */
-	double		rho[MEMORY];	/* 1 / (step . turn) */
 	int			kept;
 	int			newest;
 } Run;
@@ -76,30 +76,47 @@ largest_gradient(const Run *run, const double *at)
 	return largest;
 }
 
-/* Algorithm 7.4: minus the approximate inverse Hessian times the gradient. */
+/*
+ * Algorithm 7.4 among the variables that are free: minus the approximate inverse
+ * Hessian times the gradient, d being minus the gradient and 0 elsewhere.
+ */
 static void
-two_loops(const Run *run, double *d)
+two_loops(const Run *run, const bool *is_free, double *d)
 {
 	int			n = run->problem->n;
+	double		turn[MEMORY][MINIMISE_MAX];
+	double		curvature[MEMORY];
 	double		share[MEMORY];
+	double		scale = 0.0;
 
 	for (int i = 0; i < run->kept; i++)
 	{
 		int			at = (run->newest - i + MEMORY) % MEMORY;
 
-		share[i] = run->rho[at] * dot(n, run->step[at], d);
 		for (int j = 0; j < n; j++)
-			d[j] -= share[i] * run->turn[at][j];
+			turn[i][j] = is_free[j] ? run->turn[at][j] : 0.0;
+		curvature[i] = dot(n, turn[i], run->step[at]);
+		if (!(curvature[i] > LEAST_CURVATURE * dot(n, turn[i], turn[i])))
+			continue;
+		if (scale == 0.0)
+			scale = curvature[i] / dot(n, turn[i], turn[i]);
+		share[i] = dot(n, run->step[at], d) / curvature[i];
+		for (int j = 0; j < n; j++)
+			d[j] -= share[i] * turn[i][j];
 	}
-	for (int j = 0; run->kept > 0 && j < n; j++)
-		d[j] /= run->rho[run->newest] * dot(n, run->turn[run->newest], run->turn[run->newest]);
+	for (int j = 0; scale > 0.0 && j < n; j++)
+		d[j] *= scale;
 	for (int i = run->kept - 1; i >= 0; i--)
 	{
 		int			at = (run->newest - i + MEMORY) % MEMORY;
-		double		back = run->rho[at] * dot(n, run->turn[at], d);
+		double		back;
 
+		if (!(curvature[i] > LEAST_CURVATURE * dot(n, turn[i], turn[i])))
+			continue;
+		back = dot(n, turn[i], d) / curvature[i];
 		for (int j = 0; j < n; j++)
-			d[j] += (share[i] - back) * run->step[at][j];
+			if (is_free[j])
+				d[j] += (share[i] - back) * run->step[at][j];
 	}
 }
 
@@ -108,17 +125,18 @@ static void
 choose_direction(Run *run, const double *at, double *d)
 {
 	int			n = run->problem->n;
+	bool		is_free[MINIMISE_MAX];
 	double		longest = 0.0;
 	double		limit;
 
 	for (int attempt = 0; attempt < 2; attempt++)
 	{
 		for (int i = 0; i < n; i++)
-			d[i] = at_rest(run, at, i) ? 0.0 : -run->gradient[i];
-		two_loops(run, d);
-		for (int i = 0; i < n; i++)
-			if (at_rest(run, at, i))
-				d[i] = 0.0;
+		{
+			is_free[i] = !at_rest(run, at, i);
+			d[i] = is_free[i] ? -run->gradient[i] : 0.0;
+		}
+		two_loops(run, is_free, d);
 		if (dot(n, d, run->gradient) < 0.0)
 			break;
 		run->kept = 0;
@@ -133,18 +151,34 @@ choose_direction(Run *run, const double *at, double *d)
 		d[i] *= limit / longest;
 }
 
-/* How far along d the box reaches. */
-static double
-room_along(const Run *run, const double *at, const double *d)
+/* at + t d, as far as the box allows; true where it stopped a variable. */
+static bool
+move(const Run *run, const double *at, const double *d, double t, double *point)
 {
-	double		room = INFINITY;
+	const Minimise *p = run->problem;
+	bool		stopped = false;
 
-	for (int i = 0; i < run->problem->n; i++)
-		if (d[i] > 0.0)
-			room = fmin(room, (run->problem->high[i] - at[i]) / d[i]);
-		else if (d[i] < 0.0)
-			room = fmin(room, (run->problem->low[i] - at[i]) / d[i]);
-	return room;
+	for (int i = 0; i < p->n; i++)
+	{
+		double		to = at[i] + t * d[i];
+
+		point[i] = fmax(p->low[i], fmin(p->high[i], to));
+		stopped |= point[i] != to;
+	}
+	return stopped;
+}
+
+/* The slope along d of what still moves at a point. */
+static double
+slope_along(const Run *run, const double *d, const double *point, const double *gradient)
+{
+	const Minimise *p = run->problem;
+	double		slope = 0.0;
+
+	for (int i = 0; i < p->n; i++)
+		if (!(d[i] > 0.0 && point[i] >= p->high[i]) && !(d[i] < 0.0 && point[i] <= p->low[i]))
+			slope += d[i] * gradient[i];
+	return slope;
 }
 
 /* One end of the line search's bracket. */
@@ -176,37 +210,39 @@ between(Trial low, Trial high)
 }
 
 /*
- * A step along d that meets the Wolfe conditions, or, once values differ by
- * rounding only, their form in slopes (Hager, Zhang 2005, eq. 4.1).  Leaves
- * point, gradient and value there; false where none was found.
+ * A step along d, bent at the box, that meets the Wolfe conditions or, once
+ * values differ by rounding only, their form in slopes (Hager, Zhang 2005, eq.
+ * 4.1); where the box stops a variable on the way, a sufficient decrease will do.
+ * Leaves point, gradient and value there; false where none was found.
  */
 static bool
 search_line(Run *run, double *at, const double *d)
 {
 	const Minimise *p = run->problem;
 	int			n = p->n;
-	double		room = room_along(run, at, d);
 	Trial		start = {0.0, run->result->value, dot(n, d, run->gradient)};
 	Trial		low = start;
 	Trial		high = {INFINITY, INFINITY, 0.0};
-	double		t = fmin(1.0, room);
+	double		t = 1.0;
 
 	for (int trial = 0; trial < MAX_TRIALS && run->result->evaluations < p->max_evaluations; trial++)
 	{
 		double		point[MINIMISE_MAX];
 		double		gradient[MINIMISE_MAX];
 		Trial		now = {t, 0.0, 0.0};
+		bool		stopped = move(run, at, d, t, point);
 		bool		level;
 		bool		lower;
+		double		promise = 0.0;
 
-		for (int i = 0; i < n; i++)
-			point[i] = fmax(p->low[i], fmin(p->high[i], at[i] + t * d[i]));
 		now.value = evaluate(run, point, gradient);
-		now.slope = dot(n, d, gradient);
+		now.slope = slope_along(run, d, point, gradient);
+		for (int i = 0; i < n; i++)
+			promise += run->gradient[i] * (point[i] - at[i]);
 		level = fabs(now.value - start.value) <= NOISE * fabs(start.value)
 			&& now.slope <= (2.0 * ARMIJO - 1.0) * start.slope;
-		lower = now.value <= start.value + ARMIJO * t * start.slope;
-		if ((lower || level) && (fabs(now.slope) <= -WOLFE * start.slope || (t >= room && now.slope < 0.0)))
+		lower = now.value <= start.value + ARMIJO * promise;
+		if ((lower && stopped) || ((lower || level) && fabs(now.slope) <= -WOLFE * start.slope))
 		{
 			memcpy(at, point, sizeof(double) * n);
 			memcpy(run->gradient, gradient, sizeof(double) * n);
@@ -217,7 +253,7 @@ search_line(Run *run, double *at, const double *d)
 			high = now;
 		else
 			low = now;
-		t = isinf(high.t) ? fmin(room, 2.0 * t) : between(low, high);
+		t = isinf(high.t) ? 2.0 * t : between(low, high);
 	}
 	return false;
 }
@@ -236,9 +272,8 @@ remember(Run *run, const double *from, const double *old_gradient, const double 
 		run->turn[slot][i] = run->gradient[i] - old_gradient[i];
 	}
 	curvature = dot(n, run->step[slot], run->turn[slot]);
-	if (!(curvature > 1e-12 * dot(n, run->turn[slot], run->turn[slot])))
+	if (!(curvature > LEAST_CURVATURE * dot(n, run->turn[slot], run->turn[slot])))
 		return;
-	run->rho[slot] = 1.0 / curvature;
 	run->newest = slot;
 	if (run->kept < MEMORY)
 		run->kept++;
@@ -253,7 +288,7 @@ remember(Run *run, const double *from, const double *old_gradient, const double 
 bool
 model_minimise(const Minimise *problem, double *at, MinimiseResult *result)
 {
-	Run			run = {problem, result, {0}, {{0}}, {{0}}, {0}, 0, 0};
+	Run			run = {problem, result, {0}, {{0}}, {{0}}, 0, 0};
 	int			n = problem->n;
 	bool		fresh = true;
 

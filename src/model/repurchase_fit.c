@@ -3,8 +3,10 @@
  *		Fits the (M)BG/CNBD-k model and its mixture over k to many clients by
  *		maximum likelihood, with the analytic gradient.
  *
- * The variables are ln r, ln(alpha / mean T), ln a, ln b and, for a mixture, a
- * logit per class.  What depends on x or on a time alone is tabulated once per
+ * The variables are ln r, ln(alpha / mean T), ln a, ln b and, for a mixture, the
+ * weights w themselves: log(sum_k w_k f_k) - sum_k w_k needs no constraint but w >=
+ * 0, its maximum has weights that sum to 1, and a class that is not there gets to
+ * 0 in a step, which a logit never does.  What depends on x or on a time alone is tabulated once per
  * evaluation; a group of clients then costs one exponential per class, one more
  * to mix them, and one logarithm.  Memory is the caller's.
  */
@@ -19,7 +21,8 @@
 #define MAX_X 1024				/* distinct x with a place in the table */
 #define MAX_TIMES 16384			/* distinct times */
 #define LOG_BOX 12.0
-#define LOGIT_BOX 25.0
+#define LEAST_WEIGHT 1e-13
+#define MOST_WEIGHT 2.0
 #define FAR_LOG 8.0
 #define FEW_CLIENTS 200
 #define WEAK_PRECISION 0.25		/* LogN(0, 2) */
@@ -32,7 +35,7 @@
 typedef struct OrdersClass
 {
 	double		shape;			/* R = r + k x */
-	double		log_orders;		/* ln Gamma(R)/Gamma(r) + r ln(alpha/k) + ln weight - .. */
+	double		log_orders;		/* ln Gamma(R)/Gamma(r) + r ln(alpha/k) - x ln Gamma(k) */
 	double		digamma;		/* psi(R) - psi(r) + ln(alpha/k) */
 	double		stage[REPURCHASE_K_MAX];	/* (R)_j / j! */
 	double		stage_r[REPURCHASE_K_MAX];	/* its derivative by r */
@@ -92,8 +95,6 @@ typedef struct Fit
 	RepurchaseModel model;		/* of the evaluation under way */
 	double		precision;		/* of the prior on each log parameter */
 	double		center[BASE];
-	double		best;			/* lowest value so far */
-	double		log_likelihood; /* of the data there */
 } Fit;
 
 /* ---- places ---- */
@@ -229,7 +230,7 @@ fill_orders_class(OrdersClass *o, const RepurchaseModel *model, int i, int x)
 	double		events = (double) k * x;
 
 	o->shape = model->r + events;
-	o->log_orders = model->r * log(alpha) + log(model->weight[i]) - x * lgamma(k);
+	o->log_orders = model->r * log(alpha) - x * lgamma(k);
 	o->digamma = log(alpha);
 	if (x > 0)
 	{
@@ -384,24 +385,25 @@ add_group(const Fit *fit, int at, double *gradient)
 	{
 		if (point[i].log_scale < highest)
 			point[i].value *= exp(point[i].log_scale - highest);
-		sum += point[i].value;
+		sum += model->weight[i] * point[i].value;
 	}
 	for (int i = 0; i < model->n_classes; i++)
 	{
-		double		share = g->n * point[i].value / sum;
+		double		lift = g->n * point[i].value / sum;
+		double		share = lift * model->weight[i];
 
 		gradient[0] += share * point[i].by_r;
 		gradient[1] += share * point[i].by_alpha;
 		gradient[2] += share * point[i].left;
 		gradient[3] -= share * point[i].left * orders->odds_b;
-		gradient[BASE + i] += share;
+		gradient[BASE + i] += lift;
 	}
 	gradient[2] += g->n * orders->stay_a;
 	gradient[3] += g->n * orders->stay_b;
 	return g->n * (highest + log(sum) + orders->log_stay);
 }
 
-/* The data's log-likelihood; gradient[BASE + i] is the clients that class i has. */
+/* The data's log-likelihood and its gradient. */
 static double
 sum_groups(Fit *fit, double *gradient)
 {
@@ -428,26 +430,17 @@ sum_groups(Fit *fit, double *gradient)
 
 /* ---- variables ---- */
 
-/* at[] -> model: exp, and softmax of the logits. */
 static void
 take_variables(Fit *fit, const double *at)
 {
 	RepurchaseModel *model = &fit->model;
-	double		highest = -INFINITY;
-	double		sum = 0.0;
 
 	model->r = exp(at[0]);
 	model->alpha = exp(at[1]) * fit->mean_T;
 	model->a = exp(at[2]);
 	model->b = exp(at[3]);
-	if (fit->n_variables == BASE)
-		return;
-	for (int i = 0; i < model->n_classes; i++)
-		highest = fmax(highest, at[BASE + i]);
-	for (int i = 0; i < model->n_classes; i++)
-		sum += model->weight[i] = exp(at[BASE + i] - highest);
-	for (int i = 0; i < model->n_classes; i++)
-		model->weight[i] /= sum;
+	for (int i = BASE; i < fit->n_variables; i++)
+		model->weight[i - BASE] = at[i];
 }
 
 /* The log of the priors' density, up to a constant, added to the gradient. */
@@ -470,8 +463,8 @@ add_priors(const Fit *fit, const double *at, double *gradient)
 	{
 		double		clients = options->pool_weight * options->pool->weight[i];
 
-		value += clients > 0.0 ? clients * log(fit->model.weight[i]) : 0.0;
-		gradient[BASE + i] += clients;
+		value += clients * (log(at[BASE + i]) - at[BASE + i]);
+		gradient[BASE + i] += clients / at[BASE + i] - clients;
 	}
 	return value;
 }
@@ -482,24 +475,20 @@ objective(const double *at, double *gradient, void *arg)
 {
 	Fit		   *fit = arg;
 	double		sum[BASE + REPURCHASE_CLASSES] = {0};
-	double		log_likelihood;
 	double		value;
-	double		clients = 0.0;
 
 	take_variables(fit, at);
 	fill_tables(fit);
-	log_likelihood = sum_groups(fit, sum);
-	value = -(log_likelihood + add_priors(fit, at, sum)) / fit->n;
+	value = sum_groups(fit, sum);
+	value += add_priors(fit, at, sum);
 	for (int i = BASE; i < fit->n_variables; i++)
-		clients += sum[i];
-	for (int i = 0; i < fit->n_variables; i++)
-		gradient[i] = -(i < BASE ? sum[i] : sum[i] - fit->model.weight[i - BASE] * clients) / fit->n;
-	if (value < fit->best)
 	{
-		fit->best = value;
-		fit->log_likelihood = log_likelihood;
+		value -= fit->n * at[i];
+		sum[i] -= fit->n;
 	}
-	return value;
+	for (int i = 0; i < fit->n_variables; i++)
+		gradient[i] = -sum[i] / fit->n;
+	return -value / fit->n;
 }
 
 static void
@@ -510,7 +499,7 @@ give_variables(const Fit *fit, const RepurchaseModel *model, double *at)
 	at[2] = log(model->a);
 	at[3] = log(model->b);
 	for (int i = BASE; i < fit->n_variables; i++)
-		at[i] = log(fmax(model->weight[i - BASE], 1e-9));
+		at[i] = model->weight[i - BASE];
 }
 
 /* A warm start must have the same classes. */
@@ -552,13 +541,31 @@ minimise(Fit *fit, double *at, RepurchaseFit *result)
 
 	for (int i = 0; i < fit->n_variables; i++)
 	{
-		problem.high[i] = i < BASE ? LOG_BOX : LOGIT_BOX;
-		problem.low[i] = -problem.high[i];
+		problem.low[i] = i < BASE ? -LOG_BOX : LEAST_WEIGHT;
+		problem.high[i] = i < BASE ? LOG_BOX : MOST_WEIGHT;
 	}
-	fit->best = INFINITY;
 	result->converged = model_minimise(&problem, at, &found);
 	result->evaluations += found.evaluations;
 	take_variables(fit, at);
+}
+
+/* Weights that sum to 1 exactly, none of them a mere bound; the likelihood there. */
+static void
+finish(Fit *fit, RepurchaseFit *result)
+{
+	RepurchaseModel *model = &fit->model;
+	double		gradient[BASE + REPURCHASE_CLASSES] = {0};
+	double		sum = 0.0;
+
+	for (int i = 0; i < model->n_classes; i++)
+		sum += model->weight[i] = model->weight[i] > 2.0 * LEAST_WEIGHT ? model->weight[i] : 0.0;
+	for (int i = 0; i < model->n_classes; i++)
+		model->weight[i] /= sum;
+	fill_tables(fit);
+	result->log_likelihood = sum_groups(fit, gradient);
+	result->evaluations++;
+	result->model = *model;
+	result->no_defection = model->a < NO_DEFECTION * (model->a + model->b);
 }
 
 static bool
@@ -643,9 +650,7 @@ repurchase_fit(const BuyerGroup *groups, int n_groups, const RepurchaseFitOption
 		use_weak_prior(&fit, result);
 		minimise(&fit, at, result);
 	}
-	result->model = fit.model;
-	result->log_likelihood = fit.log_likelihood;
-	result->no_defection = fit.model.a < NO_DEFECTION * (fit.model.a + fit.model.b);
+	finish(&fit, result);
 	return true;
 }
 
