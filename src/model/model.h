@@ -29,6 +29,34 @@ extern double beta_inc_log_odds(double a, double b, double odds);
 extern double beta_inc_upper_log_odds(double a, double b, double odds);
 extern double beta_inc_inverse_odds(double a, double b, double p);
 
+/* ---- minimisation (minimise.c) ---- */
+
+#define MINIMISE_MAX 16
+
+/* The value at a point, and the gradient there. */
+typedef double (*MinimiseFunction) (const double *at, double *gradient, void *arg);
+
+/* low[i] <= at[i] <= high[i]; tolerance is of the largest derivative. */
+typedef struct Minimise
+{
+	MinimiseFunction function;
+	void	   *arg;
+	int			n;
+	double		low[MINIMISE_MAX];
+	double		high[MINIMISE_MAX];
+	double		tolerance;
+	int			max_evaluations;
+} Minimise;
+
+typedef struct MinimiseResult
+{
+	double		value;
+	int			evaluations;
+	bool		converged;
+} MinimiseResult;
+
+extern bool model_minimise(const Minimise *problem, double *at, MinimiseResult *result);
+
 /* ---- gaps between a client's orders (gap_prior.c, gap.c) ---- */
 
 /* Closed inter-purchase gaps of one client, in days, each >= 1. */
