@@ -5,7 +5,7 @@
  *
  * One scan of client_profile and one of product_month; results are rows of
  * agentcrm.model, switched in one step.  The repurchase model has its own file
- * (repurchase_fit.c).  Changes no profile.
+ * (repurchase_generate.c).  Changes no profile.
  */
 #include "postgres.h"
 

@@ -27,4 +27,7 @@ extern double outlook_orders(const Outlook *o, double days);
 extern double outlook_days_until(const Outlook *o, double p);
 extern double outlook_gap_quantile(const Outlook *o, double p);
 
+/* snapshot.c: the outlook of one client at a moment; false for one that is unknown or has no order by then */
+extern bool outlook_read(int64 client_id, TimestampTz as_of, ClientProfile *profile, Outlook *outlook);
+
 #endif

@@ -44,7 +44,7 @@ typedef struct Generation
 extern int64 generation_write(const Generation *generation);
 extern void generation_retire(const char *kind, const char *segment);
 
-/* repurchase_fit.c: generations of kind repurchase from the orders up to as_of; needs SPI */
+/* repurchase_generate.c: generations of kind repurchase from the orders up to as_of; needs SPI */
 extern void repurchase_generate(TimestampTz as_of);
 
 #endif

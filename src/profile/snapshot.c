@@ -29,7 +29,7 @@ typedef struct Reader
 {
 	Store	   *clients;
 	Store	   *profiles;
-	Store	   *products;
+	Store	   *products;		/* NULL: they are not asked for */
 	Store	   *ledger;
 	int			n_live;
 	LiveSource *live;
@@ -227,10 +227,10 @@ read_fold(Reader *reader, ClientSnapshot *client)
 		client->profile.amount = int64_to_numeric(0);
 		client->profile.returned = int64_to_numeric(0);
 	}
-	else if (client->profile.fold_at <= client->as_of)
-		read_products(reader, client);
-	else
+	else if (client->profile.fold_at > client->as_of)
 		refold(reader, client);
+	else if (reader->products)
+		read_products(reader, client);
 }
 
 /* Fill in everything of a client; false when it is unknown. */
@@ -254,6 +254,31 @@ read_client(Reader *reader, ClientSnapshot *client, int64 client_id, TimestampTz
 		client->rep_id = client->profile.rep_id;
 	}
 	assess(&client->profile, reader->population, client->repurchase, as_of, &client->state);
+	return true;
+}
+
+/* See outlook.h. */
+bool
+outlook_read(int64 client_id, TimestampTz as_of, ClientProfile *profile, Outlook *outlook)
+{
+	Reader		reader = {.population = profile_population()};
+	ClientSnapshot client = {.client_id = client_id, .as_of = as_of};
+	int32		namespace;
+	bool		known;
+
+	reader.clients = store_open("client", AccessShareLock);
+	reader.profiles = store_open("client_profile", AccessShareLock);
+	known = read_attributes(&reader, &client, &namespace);
+	if (known)
+		read_fold(&reader, &client);
+	store_close(reader.profiles);
+	store_close(reader.clients);
+	if (reader.fold)
+		MemoryContextDelete(reader.fold->cxt);
+	if (!known || client.profile.n_orders == 0)
+		return false;
+	*profile = client.profile;
+	*outlook = outlook_of(profile, reader.population, client.repurchase, period_day(as_of));
 	return true;
 }
 
