@@ -81,7 +81,7 @@ extern bool repurchase_score(const RepurchaseModel *model, const BuyerStats *buy
 
 /*
  * The same for many clients of one model: what depends on the model and x alone
- * is looked up.  About 30 kB, in the caller's memory; holds no pointers.
+ * is looked up.  About 9 kB, in the caller's memory; holds no pointers.
  */
 #define REPURCHASE_TABLE_X 128
 
@@ -129,6 +129,8 @@ typedef struct RepurchaseFitOptions
 								 * pool's; and as many clients with its classes */
 	bool		no_weak_prior;	/* maximum likelihood, whatever the data */
 	int			max_evaluations;	/* 0: 300 */
+	double		tolerance;		/* largest derivative of the log-likelihood per
+								 * client; 0: 1e-9, for a mixture 1e-6 */
 	void		(*check) (void *arg);	/* called every few milliseconds; may
 										 * leave by longjmp */
 	void	   *check_arg;

@@ -27,7 +27,8 @@
 #define FEW_CLIENTS 200
 #define WEAK_PRECISION 0.25		/* LogN(0, 2) */
 #define NO_DEFECTION 1e-3
-#define TOLERANCE 1e-9
+#define TOLERANCE 1e-9			/* of a derivative per client */
+#define MIXTURE_TOLERANCE 1e-7
 #define MAX_EVALUATIONS 300
 #define CHECK_ROWS 2048
 
@@ -535,8 +536,11 @@ start_variables(const Fit *fit, double *at)
 static void
 minimise(Fit *fit, double *at, RepurchaseFit *result)
 {
-	int			allowed = fit->options->max_evaluations > 0 ? fit->options->max_evaluations : MAX_EVALUATIONS;
-	Minimise	problem = {objective, fit, fit->n_variables, {0}, {0}, TOLERANCE, allowed};
+	const RepurchaseFitOptions *options = fit->options;
+	int			allowed = options->max_evaluations > 0 ? options->max_evaluations : MAX_EVALUATIONS;
+	double		tolerance = options->tolerance > 0.0 ? options->tolerance
+		: options->n_classes > 1 ? MIXTURE_TOLERANCE : TOLERANCE;
+	Minimise	problem = {objective, fit, fit->n_variables, {0}, {0}, tolerance, allowed};
 	MinimiseResult found;
 
 	for (int i = 0; i < fit->n_variables; i++)
