@@ -20,6 +20,7 @@
 #include "repurchase_class.h"
 
 #define EXACT_PRODUCT 16
+#define TOLERANCE 1e-12
 #define NEGLIGIBLE 1e-13
 #define MAX_EXPONENT 700.0
 #define LONGEST 1e15			/* times beyond are "never" */
@@ -471,7 +472,8 @@ score_view(const BuyerView *view, double t, RepurchaseScore *score)
 			continue;
 		later = later_silence(c, t);
 		score->active += weight * (1.0 - later.ratio);
-		score->expected += weight * class_expected(c, &view->dropout, t, later.log_growth);
+		score->expected += weight * class_expected(c, &view->dropout, t, later.log_growth,
+														 TOLERANCE * score->alive / weight);
 	}
 }
 

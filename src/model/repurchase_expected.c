@@ -16,7 +16,6 @@
 
 #define STORED_TERMS 1024		/* of the sum over N */
 #define DIRECT_TERMS 20000		/* of a stage's own sum, then an integral */
-#define TOLERANCE 1e-12
 #define CHECK_EVERY 8
 #define LOG_FLOOR -600.0
 #define RESCALE 1e100
@@ -83,9 +82,9 @@ sum_value(const ScaledSum *s)
 
 /* Whether what follows a term, growing by the factor rho at most, is nothing. */
 static bool
-negligible(double term, double rho, double sum)
+negligible(double term, double rho, double sum, double tolerance)
 {
-	return rho < 1.0 && term <= TOLERANCE * (1.0 - rho) * sum;
+	return rho < 1.0 && term <= tolerance * (1.0 - rho) * sum;
 }
 
 #define FOUR(n) 1.0 / (n), 1.0 / ((n) + 1), 1.0 / ((n) + 2), 1.0 / ((n) + 3)
@@ -101,7 +100,8 @@ static const double inverse[STORED_TERMS] = {MANY(1), MANY(257), MANY(513), MANY
  * False where STORED_TERMS do not suffice.
  */
 static bool
-sum_orders(const BuyerClass *c, const BuyerDropout *dropout, double q, double log_growth, double *value)
+sum_orders(const BuyerClass *c, const BuyerDropout *dropout, double q, double log_growth,
+		   double tolerance, double *value)
 {
 	ScaledSum	events = start_sum(-c->shape * log_growth);
 	OrderCount	orders = no_orders(dropout);
@@ -114,7 +114,7 @@ sum_orders(const BuyerClass *c, const BuyerDropout *dropout, double q, double lo
 			count_order(&orders);
 			events.sum += events.term * orders.count;
 		}
-		if (negligible(events.term * orders.count, (c->shape + n) * q * inverse[n - 1], events.sum))
+		if (negligible(events.term * orders.count, (c->shape + n) * q * inverse[n - 1], events.sum, tolerance))
 		{
 			*value = sum_value(&events);
 			return true;
@@ -149,7 +149,8 @@ binomial_below(int k, int n, double past, double edge)
  * suffice or leave a double's range.
  */
 static bool
-sum_events(const BuyerClass *c, const BuyerDropout *dropout, double q, double log_growth, double *value)
+sum_events(const BuyerClass *c, const BuyerDropout *dropout, double q, double log_growth,
+		   double tolerance, double *value)
 {
 	int			k = c->k;
 	double		w = c->odds_past * (1.0 - q);
@@ -199,7 +200,7 @@ sum_events(const BuyerClass *c, const BuyerDropout *dropout, double q, double lo
 			double		term = u * most * orders.count;
 
 			peak = fmax(peak, term);
-			complete = growth < 1.0 && term <= TOLERANCE * (1.0 - growth) * peak;
+			complete = growth < 1.0 && term <= tolerance * (1.0 - growth) * peak;
 			next_check = n + CHECK_EVERY;
 		}
 	}
@@ -287,7 +288,7 @@ integrate_events(const StageFuture *f, const BuyerDropout *dropout, const OrderC
 
 /* E[C(floor((N + j)/k))], N ~ NB(R + j, q): all terms positive. */
 static double
-sum_stage(const StageFuture *f, const BuyerDropout *dropout)
+sum_stage(const StageFuture *f, const BuyerDropout *dropout, double tolerance)
 {
 	double		q = exp(f->log_q);
 	ScaledSum	events = start_sum(-f->shape * f->log_growth);
@@ -306,7 +307,7 @@ sum_stage(const StageFuture *f, const BuyerDropout *dropout)
 		}
 		events.sum += block * orders.count;
 		if (orders.count > 0.0
-			&& negligible(block * orders.count, (f->shape + n) * q / (n + 1), events.sum))
+			&& negligible(block * orders.count, (f->shape + n) * q / (n + 1), events.sum, tolerance))
 			return sum_value(&events);
 		keep_range(&events);
 		count_order(&orders);
@@ -318,23 +319,23 @@ sum_stage(const StageFuture *f, const BuyerDropout *dropout)
 /*
  * Orders expected within t > 0 from a client alive at T, class k; log_growth is
  * ln[(alpha/k + T + t)/(alpha/k + T)].  Never more than a few milliseconds of
- * work, relative error 1e-11, beyond 20,000 hidden events 1e-6.
+ * work; relative error about the tolerance, beyond 20,000 hidden events 1e-6.
  */
 double
-class_expected(const BuyerClass *c, const BuyerDropout *dropout, double t, double log_growth)
+class_expected(const BuyerClass *c, const BuyerDropout *dropout, double t, double log_growth, double tolerance)
 {
 	double		total = 0.0;
 	double		share = 1.0;
 	double		value;
 
-	if ((c->k == 1 ? sum_orders : sum_events) (c, dropout, t / (c->now + t), log_growth, &value))
+	if ((c->k == 1 ? sum_orders : sum_events) (c, dropout, t / (c->now + t), log_growth, tolerance, &value))
 		return value;
 	for (int j = 0; j < c->k; j++)
 	{
 		StageFuture f = {c->k, j, c->shape + j, -log1p(c->now / t), log_growth};
 
 		if (share > 1e-18 * c->stages)
-			total += share * sum_stage(&f, dropout);
+			total += share * sum_stage(&f, dropout, tolerance);
 		share *= (c->shape + j) / (j + 1) * c->odds_past;
 	}
 	return total / c->stages;

@@ -53,11 +53,14 @@ typedef struct Orders
 	OrdersClass of[REPURCHASE_CLASSES];
 } Orders;
 
-/* What a time says. */
+/* What a time says, class by class. */
 typedef struct Times
 {
-	double		log_scale[REPURCHASE_CLASSES];	/* ln(alpha/k + t) */
-	double		per_scale[REPURCHASE_CLASSES];	/* 1/(alpha/k + t) */
+	struct
+	{
+		double		log_scale;	/* ln(alpha/k + t) */
+		double		per_scale;	/* 1/(alpha/k + t) */
+	}			of[REPURCHASE_CLASSES];
 } Times;
 
 /* Distinct values and their places; a value beyond the room has none. */
@@ -70,9 +73,11 @@ typedef struct Distinct
 	int32_t    *slot;
 } Distinct;
 
-/* Where a group finds its table rows; -1 where there is none. */
+/* A group, and where it finds its table rows: -1 where there is no room for it. */
 typedef struct Row
 {
+	double		n;				/* 0: invalid */
+	double		sum_log;
 	int32_t		x;
 	int32_t		tx;
 	int32_t		T;
@@ -173,7 +178,7 @@ rooms_for_times(int n_groups)
 	return n_groups >= MAX_TIMES / 2 ? MAX_TIMES : at_most(2 * n_groups, MAX_TIMES);
 }
 
-/* Bytes repurchase_fit needs: 12 a group and at most 4.1 MB. */
+/* Bytes repurchase_fit needs: 32 a group and at most 4.1 MB. */
 size_t
 repurchase_fit_workspace(int n_groups)
 {
@@ -206,11 +211,11 @@ place_groups(Fit *fit, char *memory)
 		if (!buyer_valid(&g->buyer) || !(g->n > 0.0) || !isfinite(g->n))
 		{
 			fit->n_invalid += g->n > 0.0 && isfinite(g->n) ? g->n : 0.0;
-			fit->rows[i].x = -2;
+			fit->rows[i].n = 0.0;
 			continue;
 		}
 		fit->rows[i] = (Row) {
-			place_of(&fit->xs, g->buyer.x), place_of(&fit->times, g->buyer.tx), place_of(&fit->times, g->buyer.T)
+			g->n, g->buyer.sum_log, place_of(&fit->xs, g->buyer.x), place_of(&fit->times, g->buyer.tx), place_of(&fit->times, g->buyer.T)
 		};
 		fit->n += g->n;
 		orders += g->n * g->buyer.x;
@@ -281,8 +286,8 @@ fill_times(Times *t, const RepurchaseModel *model, double time)
 	{
 		double		scale = model->alpha / model->k[i] + time;
 
-		t->log_scale[i] = log(scale);
-		t->per_scale[i] = 1.0 / scale;
+		t->of[i].log_scale = log(scale);
+		t->of[i].per_scale = 1.0 / scale;
 	}
 }
 
@@ -315,9 +320,9 @@ static void
 class_point(ClassPoint *p, const OrdersClass *o, const Times *tx, const Times *T, int i, int k,
 			double alpha, double silence, double sum_log, double log_odds)
 {
-	double		wait = T->log_scale[i] - tx->log_scale[i];
+	double		wait = T->of[i].log_scale - tx->of[i].log_scale;
 	double		log_left = log_odds + o->shape * wait;
-	double		z = silence * T->per_scale[i];
+	double		z = silence * T->of[i].per_scale;
 	double		stages = o->stage[k - 1];
 	double		stages_r = o->stage_r[k - 1];
 	double		stages_z = 0.0;	/* derivative by z */
@@ -331,7 +336,7 @@ class_point(ClassPoint *p, const OrdersClass *o, const Times *tx, const Times *T
 		stages = stages * z + o->stage[j];
 		stages_r = stages_r * z + o->stage_r[j];
 	}
-	p->log_scale = o->log_orders + (k - 1) * sum_log - o->shape * T->log_scale[i];
+	p->log_scale = o->log_orders + (k - 1) * sum_log - o->shape * T->of[i].log_scale;
 	if (log_left > 0.0)
 	{
 		double		e = exp(-log_left);
@@ -348,18 +353,19 @@ class_point(ClassPoint *p, const OrdersClass *o, const Times *tx, const Times *T
 	share = 1.0 / p->value;
 	p->left = left * share;
 	live = stages_z * z * share;
-	p->by_r = o->digamma - T->log_scale[i] + p->left * wait + stages_r * share;
-	p->by_alpha = -alpha * (T->per_scale[i] * (o->shape + live)
-							- p->left * o->shape * (T->per_scale[i] - tx->per_scale[i]));
+	p->by_r = o->digamma - T->of[i].log_scale + p->left * wait + stages_r * share;
+	p->by_alpha = -alpha * (T->of[i].per_scale * (o->shape + live)
+							- p->left * o->shape * (T->of[i].per_scale - tx->of[i].per_scale));
 }
 
 /* Adds n clients of one group to the log-likelihood and its gradient. */
 static double
 add_group(const Fit *fit, int at, double *gradient)
 {
-	const BuyerGroup *g = &fit->groups[at];
+	const BuyerStats *buyer = &fit->groups[at].buyer;
 	const RepurchaseModel *model = &fit->model;
 	Row			row = fit->rows[at];
+	double		silence = 0.0;
 	Orders		own_orders;
 	Times		own_tx,
 				own_T;
@@ -371,16 +377,19 @@ add_group(const Fit *fit, int at, double *gradient)
 	double		sum = 0.0;
 
 	if (row.x < 0)
-		fill_orders(&own_orders, model, g->buyer.x);
+		fill_orders(&own_orders, model, buyer->x);
 	if (row.tx < 0)
-		fill_times(&own_tx, model, g->buyer.tx);
+		fill_times(&own_tx, model, buyer->tx);
 	if (row.T < 0)
-		fill_times(&own_T, model, g->buyer.T);
+		fill_times(&own_T, model, buyer->T);
+	if (model->n_classes > 1 || model->k[0] > 1)
+		silence = (row.T >= 0 ? fit->times.value[row.T] : buyer->T) - (row.tx >= 0 ? fit->times.value[row.tx] : buyer->tx);
 	for (int i = 0; i < model->n_classes; i++)
 	{
 		class_point(&point[i], &orders->of[i], tx, T, i, model->k[i], model->alpha / model->k[i],
-					g->buyer.T - g->buyer.tx, g->buyer.sum_log, orders->log_odds);
-		highest = fmax(highest, point[i].log_scale);
+					silence, row.sum_log, orders->log_odds);
+		if (point[i].log_scale > highest)
+			highest = point[i].log_scale;
 	}
 	for (int i = 0; i < model->n_classes; i++)
 	{
@@ -390,7 +399,7 @@ add_group(const Fit *fit, int at, double *gradient)
 	}
 	for (int i = 0; i < model->n_classes; i++)
 	{
-		double		lift = g->n * point[i].value / sum;
+		double		lift = row.n * point[i].value / sum;
 		double		share = lift * model->weight[i];
 
 		gradient[0] += share * point[i].by_r;
@@ -399,9 +408,9 @@ add_group(const Fit *fit, int at, double *gradient)
 		gradient[3] -= share * point[i].left * orders->odds_b;
 		gradient[BASE + i] += lift;
 	}
-	gradient[2] += g->n * orders->stay_a;
-	gradient[3] += g->n * orders->stay_b;
-	return g->n * (highest + log(sum) + orders->log_stay);
+	gradient[2] += row.n * orders->stay_a;
+	gradient[3] += row.n * orders->stay_b;
+	return row.n * (highest + log(sum) + orders->log_stay);
 }
 
 /* The data's log-likelihood and its gradient. */
@@ -416,7 +425,7 @@ sum_groups(Fit *fit, double *gradient)
 		double		value = 0.0;
 
 		for (int i = from; i < fit->n_groups && i < from + CHECK_ROWS; i++)
-			if (fit->rows[i].x > -2)
+			if (fit->rows[i].n > 0.0)
 				value += add_group(fit, i, part);
 		total += value;
 		for (int i = 0; i < BASE + REPURCHASE_CLASSES; i++)
