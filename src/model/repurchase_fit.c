@@ -17,7 +17,7 @@
 
 #include "repurchase_class.h"
 
-#define BASE 4					/* variables besides the classes' */
+#define BASE REPURCHASE_PARAMETERS	/* variables besides the weights */
 #define MAX_X 1024				/* distinct x with a place in the table */
 #define MAX_TIMES 16384			/* distinct times */
 #define LOG_BOX 12.0
@@ -31,6 +31,10 @@
 #define MIXTURE_TOLERANCE 1e-7
 #define MAX_EVALUATIONS 300
 #define CHECK_ROWS 2048
+#define SAMPLE_FROM 4096		/* groups worth a fit to a sample first */
+#define SAMPLE_STRIDE 8
+#define LARGE 8.0				/* times the mean of clients a group */
+#define SAMPLE_TOLERANCE 3e-5
 
 /* What x and a class say under the current parameters. */
 typedef struct OrdersClass
@@ -99,6 +103,8 @@ typedef struct Fit
 	Orders	   *orders_table;
 	Times	   *times_table;
 	RepurchaseModel model;		/* of the evaluation under way */
+	int			stride;			/* 1: all groups; else large ones and every so many */
+	double		large;			/* clients that make a group a large one */
 	double		precision;		/* of the prior on each log parameter */
 	double		center[BASE];
 } Fit;
@@ -221,6 +227,7 @@ place_groups(Fit *fit, char *memory)
 		orders += g->n * g->buyer.x;
 		time += g->n * g->buyer.T;
 	}
+	fit->large = LARGE * fit->n / n;
 	fit->mean_T = time > 0.0 ? time / fit->n : 1.0;
 	fit->start_rate = fmax(orders, 0.5) / fmax(time, DBL_MIN);
 }
@@ -360,7 +367,7 @@ class_point(ClassPoint *p, const OrdersClass *o, const Times *tx, const Times *T
 
 /* Adds n clients of one group to the log-likelihood and its gradient. */
 static double
-add_group(const Fit *fit, int at, double *gradient)
+add_group(const Fit *fit, int at, double n, double *gradient)
 {
 	const BuyerStats *buyer = &fit->groups[at].buyer;
 	const RepurchaseModel *model = &fit->model;
@@ -399,7 +406,7 @@ add_group(const Fit *fit, int at, double *gradient)
 	}
 	for (int i = 0; i < model->n_classes; i++)
 	{
-		double		lift = row.n * point[i].value / sum;
+		double		lift = n * point[i].value / sum;
 		double		share = lift * model->weight[i];
 
 		gradient[0] += share * point[i].by_r;
@@ -408,25 +415,42 @@ add_group(const Fit *fit, int at, double *gradient)
 		gradient[3] -= share * point[i].left * orders->odds_b;
 		gradient[BASE + i] += lift;
 	}
-	gradient[2] += row.n * orders->stay_a;
-	gradient[3] += row.n * orders->stay_b;
-	return row.n * (highest + log(sum) + orders->log_stay);
+	gradient[2] += n * orders->stay_a;
+	gradient[3] += n * orders->stay_b;
+	return n * (highest + log(sum) + orders->log_stay);
 }
 
-/* The data's log-likelihood and its gradient. */
+/* The clients a group stands for in the sample, 0 for one that is not in it. */
 static double
-sum_groups(Fit *fit, double *gradient)
+sampled(const Fit *fit, int at)
+{
+	double		n = fit->rows[at].n;
+
+	if (fit->stride == 1 || n >= fit->large)
+		return n;
+	return at % fit->stride == 0 ? n * fit->stride : 0.0;
+}
+
+/* The data's log-likelihood and its gradient; *n is the clients behind it. */
+static double
+sum_groups(Fit *fit, double *gradient, double *n)
 {
 	double		total = 0.0;
 
+	*n = 0.0;
 	for (int from = 0; from < fit->n_groups; from += CHECK_ROWS)
 	{
 		double		part[BASE + REPURCHASE_CLASSES] = {0};
 		double		value = 0.0;
 
 		for (int i = from; i < fit->n_groups && i < from + CHECK_ROWS; i++)
-			if (fit->rows[i].n > 0.0)
-				value += add_group(fit, i, part);
+		{
+			double		clients = sampled(fit, i);
+
+			if (clients > 0.0)
+				value += add_group(fit, i, clients, part);
+			*n += clients;
+		}
 		total += value;
 		for (int i = 0; i < BASE + REPURCHASE_CLASSES; i++)
 			gradient[i] += part[i];
@@ -434,7 +458,7 @@ sum_groups(Fit *fit, double *gradient)
 			fit->options->check(fit->options->check_arg);
 	}
 	gradient[0] *= fit->model.r;
-	gradient[1] += fit->n * fit->model.r;
+	gradient[1] += *n * fit->model.r;
 	return total;
 }
 
@@ -486,19 +510,20 @@ objective(const double *at, double *gradient, void *arg)
 	Fit		   *fit = arg;
 	double		sum[BASE + REPURCHASE_CLASSES] = {0};
 	double		value;
+	double		n;
 
 	take_variables(fit, at);
 	fill_tables(fit);
-	value = sum_groups(fit, sum);
+	value = sum_groups(fit, sum, &n);
 	value += add_priors(fit, at, sum);
 	for (int i = BASE; i < fit->n_variables; i++)
 	{
-		value -= fit->n * at[i];
-		sum[i] -= fit->n;
+		value -= n * at[i];
+		sum[i] -= n;
 	}
 	for (int i = 0; i < fit->n_variables; i++)
-		gradient[i] = -sum[i] / fit->n;
-	return -value / fit->n;
+		gradient[i] = -sum[i] / n;
+	return -value / n;
 }
 
 static void
@@ -542,6 +567,10 @@ start_variables(const Fit *fit, double *at)
 
 /* ---- the fit ---- */
 
+/*
+ * Many groups are fitted to a sample first, which leaves a start nearby and a
+ * memory of the curvature: 23 evaluations of all then become 8.
+ */
 static void
 minimise(Fit *fit, double *at, RepurchaseFit *result)
 {
@@ -549,7 +578,8 @@ minimise(Fit *fit, double *at, RepurchaseFit *result)
 	int			allowed = options->max_evaluations > 0 ? options->max_evaluations : MAX_EVALUATIONS;
 	double		tolerance = options->tolerance > 0.0 ? options->tolerance
 		: options->n_classes > 1 ? MIXTURE_TOLERANCE : TOLERANCE;
-	Minimise	problem = {objective, fit, fit->n_variables, {0}, {0}, tolerance, allowed};
+	Minimise	problem = {objective, fit, fit->n_variables, {0}, {0}, SAMPLE_TOLERANCE, allowed};
+	MinimiseMemory memory = {0};
 	MinimiseResult found;
 
 	for (int i = 0; i < fit->n_variables; i++)
@@ -557,7 +587,15 @@ minimise(Fit *fit, double *at, RepurchaseFit *result)
 		problem.low[i] = i < BASE ? -LOG_BOX : LEAST_WEIGHT;
 		problem.high[i] = i < BASE ? LOG_BOX : MOST_WEIGHT;
 	}
-	result->converged = model_minimise(&problem, at, &found);
+	if (fit->n_groups >= SAMPLE_FROM)
+	{
+		fit->stride = SAMPLE_STRIDE;
+		model_minimise(&problem, at, &memory, &found);
+		result->evaluations_sample += found.evaluations;
+		fit->stride = 1;
+	}
+	problem.tolerance = tolerance;
+	result->converged = model_minimise(&problem, at, &memory, &found);
 	result->evaluations += found.evaluations;
 	take_variables(fit, at);
 }
@@ -569,13 +607,14 @@ finish(Fit *fit, RepurchaseFit *result)
 	RepurchaseModel *model = &fit->model;
 	double		gradient[BASE + REPURCHASE_CLASSES] = {0};
 	double		sum = 0.0;
+	double		n;
 
 	for (int i = 0; i < model->n_classes; i++)
 		sum += model->weight[i] = model->weight[i] > 2.0 * LEAST_WEIGHT ? model->weight[i] : 0.0;
 	for (int i = 0; i < model->n_classes; i++)
 		model->weight[i] /= sum;
 	fill_tables(fit);
-	result->log_likelihood = sum_groups(fit, gradient);
+	result->log_likelihood = sum_groups(fit, gradient, &n);
 	result->evaluations++;
 	result->model = *model;
 	result->no_defection = model->a < NO_DEFECTION * (model->a + model->b);
@@ -636,7 +675,7 @@ bool
 repurchase_fit(const BuyerGroup *groups, int n_groups, const RepurchaseFitOptions *options,
 			   void *workspace, RepurchaseFit *result)
 {
-	Fit			fit = {.groups = groups, .n_groups = n_groups, .options = options};
+	Fit			fit = {.groups = groups, .n_groups = n_groups, .options = options, .stride = 1};
 	double		at[BASE + REPURCHASE_CLASSES];
 
 	if (n_groups < 1 || !options_valid(options))
@@ -665,6 +704,30 @@ repurchase_fit(const BuyerGroup *groups, int n_groups, const RepurchaseFitOption
 	}
 	finish(&fit, result);
 	return true;
+}
+
+/*
+ * The log-likelihood of all valid groups together under a model, as
+ * repurchase_log_likelihood client by client, and its derivatives by ln r, ln
+ * alpha, ln a, ln b and, without the constraint on their sum, the weights.
+ * workspace as for repurchase_fit.  NaN for an invalid model or no valid client.
+ */
+double
+repurchase_log_likelihood_of(const RepurchaseModel *model, const BuyerGroup *groups, int n_groups,
+							 void *workspace, double gradient[BASE + REPURCHASE_CLASSES])
+{
+	static const RepurchaseFitOptions none = {0};
+	Fit			fit = {.groups = groups, .n_groups = n_groups, .options = &none, .stride = 1, .model = *model};
+	double		n;
+
+	memset(gradient, 0, sizeof(double) * (BASE + REPURCHASE_CLASSES));
+	if (n_groups < 1 || !repurchase_model_valid(model))
+		return NAN;
+	place_groups(&fit, workspace);
+	if (!(fit.n > 0.0))
+		return NAN;
+	fill_tables(&fit);
+	return sum_groups(&fit, gradient, &n);
 }
 
 /* ---- grouping ---- */
