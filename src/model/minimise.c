@@ -12,7 +12,7 @@
 
 #include "model.h"
 
-#define MEMORY 8
+#define MEMORY MINIMISE_MEMORY
 #define LONGEST_STEP 2.0
 #define FIRST_STEP 0.5
 #define FIRST_SCALE 5.0			/* guess of an inverse second derivative */
@@ -22,16 +22,13 @@
 #define LEAST_CURVATURE 1e-12
 #define MAX_TRIALS 25
 
-/* The run of one minimisation: where it is, and the last steps it took. */
+/* The run of one minimisation. */
 typedef struct Run
 {
 	const Minimise *problem;
 	MinimiseResult *result;
 	double		gradient[MINIMISE_MAX];
-	double		step[MEMORY][MINIMISE_MAX];
-	double		turn[MEMORY][MINIMISE_MAX]; /* change of gradient over it */
-	int			kept;
-	int			newest;
+	MinimiseMemory *memory;
 } Run;
 
 static double
@@ -89,26 +86,26 @@ two_loops(const Run *run, const bool *is_free, double *d)
 	double		share[MEMORY];
 	double		scale = 0.0;
 
-	for (int i = 0; i < run->kept; i++)
+	for (int i = 0; i < run->memory->kept; i++)
 	{
-		int			at = (run->newest - i + MEMORY) % MEMORY;
+		int			at = (run->memory->newest - i + MEMORY) % MEMORY;
 
 		for (int j = 0; j < n; j++)
-			turn[i][j] = is_free[j] ? run->turn[at][j] : 0.0;
-		curvature[i] = dot(n, turn[i], run->step[at]);
+			turn[i][j] = is_free[j] ? run->memory->turn[at][j] : 0.0;
+		curvature[i] = dot(n, turn[i], run->memory->step[at]);
 		if (!(curvature[i] > LEAST_CURVATURE * dot(n, turn[i], turn[i])))
 			continue;
 		if (scale == 0.0)
 			scale = curvature[i] / dot(n, turn[i], turn[i]);
-		share[i] = dot(n, run->step[at], d) / curvature[i];
+		share[i] = dot(n, run->memory->step[at], d) / curvature[i];
 		for (int j = 0; j < n; j++)
 			d[j] -= share[i] * turn[i][j];
 	}
 	for (int j = 0; scale > 0.0 && j < n; j++)
 		d[j] *= scale;
-	for (int i = run->kept - 1; i >= 0; i--)
+	for (int i = run->memory->kept - 1; i >= 0; i--)
 	{
-		int			at = (run->newest - i + MEMORY) % MEMORY;
+		int			at = (run->memory->newest - i + MEMORY) % MEMORY;
 		double		back;
 
 		if (!(curvature[i] > LEAST_CURVATURE * dot(n, turn[i], turn[i])))
@@ -116,7 +113,7 @@ two_loops(const Run *run, const bool *is_free, double *d)
 		back = dot(n, turn[i], d) / curvature[i];
 		for (int j = 0; j < n; j++)
 			if (is_free[j])
-				d[j] += (share[i] - back) * run->step[at][j];
+				d[j] += (share[i] - back) * run->memory->step[at][j];
 	}
 }
 
@@ -139,11 +136,11 @@ choose_direction(Run *run, const double *at, double *d)
 		two_loops(run, is_free, d);
 		if (dot(n, d, run->gradient) < 0.0)
 			break;
-		run->kept = 0;
+		run->memory->kept = 0;
 	}
 	for (int i = 0; i < n; i++)
 		longest = fmax(longest, fabs(d[i]));
-	if (run->kept == 0)
+	if (run->memory->kept == 0)
 		limit = fmin(FIRST_STEP, FIRST_SCALE * longest);
 	else
 		limit = fmin(LONGEST_STEP, longest);
@@ -263,32 +260,33 @@ static void
 remember(Run *run, const double *from, const double *old_gradient, const double *at)
 {
 	int			n = run->problem->n;
-	int			slot = (run->newest + 1) % MEMORY;
+	int			slot = (run->memory->newest + 1) % MEMORY;
 	double		curvature;
 
 	for (int i = 0; i < n; i++)
 	{
-		run->step[slot][i] = at[i] - from[i];
-		run->turn[slot][i] = run->gradient[i] - old_gradient[i];
+		run->memory->step[slot][i] = at[i] - from[i];
+		run->memory->turn[slot][i] = run->gradient[i] - old_gradient[i];
 	}
-	curvature = dot(n, run->step[slot], run->turn[slot]);
-	if (!(curvature > LEAST_CURVATURE * dot(n, run->turn[slot], run->turn[slot])))
+	curvature = dot(n, run->memory->step[slot], run->memory->turn[slot]);
+	if (!(curvature > LEAST_CURVATURE * dot(n, run->memory->turn[slot], run->memory->turn[slot])))
 		return;
-	run->newest = slot;
-	if (run->kept < MEMORY)
-		run->kept++;
+	run->memory->newest = slot;
+	if (run->memory->kept < MEMORY)
+		run->memory->kept++;
 }
 
 /*
  * Moves `at` to a local minimum of the problem; true once no free variable's
- * derivative exceeds the tolerance.  Never takes more than max_evaluations of
+ * derivative exceeds the tolerance.  memory starts as zero bytes, or is that of a
+ * problem much like this one, whose curvature it then begins with.  Never takes more than max_evaluations of
  * the function, whose infinite or NaN values count as walls; false at once for
  * more than MINIMISE_MAX variables or a start that is not finite.
  */
 bool
-model_minimise(const Minimise *problem, double *at, MinimiseResult *result)
+model_minimise(const Minimise *problem, double *at, MinimiseMemory *memory, MinimiseResult *result)
 {
-	Run			run = {problem, result, {0}, {{0}}, {{0}}, 0, 0};
+	Run			run = {problem, result, {0}, memory};
 	int			n = problem->n;
 	bool		fresh = true;
 
@@ -310,13 +308,13 @@ model_minimise(const Minimise *problem, double *at, MinimiseResult *result)
 		memcpy(from, at, sizeof(double) * n);
 		memcpy(gradient, run.gradient, sizeof(double) * n);
 		choose_direction(&run, at, d);
-		fresh = run.kept == 0;
+		fresh = memory->kept == 0;
 		if (search_line(&run, at, d))
 			remember(&run, from, gradient, at);
 		else if (fresh)
 			break;
 		else
-			run.kept = 0;
+			memory->kept = 0;
 	}
 	return result->converged;
 }

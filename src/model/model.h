@@ -32,6 +32,7 @@ extern double beta_inc_inverse_odds(double a, double b, double p);
 /* ---- minimisation (minimise.c) ---- */
 
 #define MINIMISE_MAX 16
+#define MINIMISE_MEMORY 12
 
 /* The value at a point, and the gradient there. */
 typedef double (*MinimiseFunction) (const double *at, double *gradient, void *arg);
@@ -55,7 +56,17 @@ typedef struct MinimiseResult
 	bool		converged;
 } MinimiseResult;
 
-extern bool model_minimise(const Minimise *problem, double *at, MinimiseResult *result);
+/* The last steps, and how the gradient changed over each. */
+typedef struct MinimiseMemory
+{
+	double		step[MINIMISE_MEMORY][MINIMISE_MAX];
+	double		turn[MINIMISE_MEMORY][MINIMISE_MAX];
+	int			kept;
+	int			newest;
+} MinimiseMemory;
+
+extern bool model_minimise(const Minimise *problem, double *at, MinimiseMemory *memory,
+						   MinimiseResult *result);
 
 /* ---- gaps between a client's orders (gap_prior.c, gap.c) ---- */
 

@@ -17,7 +17,7 @@
 
 #include "repurchase_class.h"
 
-#define BASE 4					/* variables besides the classes' */
+#define BASE REPURCHASE_PARAMETERS	/* variables besides the weights */
 #define MAX_X 1024				/* distinct x with a place in the table */
 #define MAX_TIMES 16384			/* distinct times */
 #define LOG_BOX 12.0
@@ -27,9 +27,14 @@
 #define FEW_CLIENTS 200
 #define WEAK_PRECISION 0.25		/* LogN(0, 2) */
 #define NO_DEFECTION 1e-3
-#define TOLERANCE 1e-9
+#define TOLERANCE 1e-9			/* of a derivative per client */
+#define MIXTURE_TOLERANCE 1e-7
 #define MAX_EVALUATIONS 300
 #define CHECK_ROWS 2048
+#define SAMPLE_FROM 4096		/* groups worth a fit to a sample first */
+#define SAMPLE_STRIDE 8
+#define LARGE 8.0				/* times the mean of clients a group */
+#define SAMPLE_TOLERANCE 3e-5
 
 /* What x and a class say under the current parameters. */
 typedef struct OrdersClass
@@ -52,11 +57,14 @@ typedef struct Orders
 	OrdersClass of[REPURCHASE_CLASSES];
 } Orders;
 
-/* What a time says. */
+/* What a time says, class by class. */
 typedef struct Times
 {
-	double		log_scale[REPURCHASE_CLASSES];	/* ln(alpha/k + t) */
-	double		per_scale[REPURCHASE_CLASSES];	/* 1/(alpha/k + t) */
+	struct
+	{
+		double		log_scale;	/* ln(alpha/k + t) */
+		double		per_scale;	/* 1/(alpha/k + t) */
+	}			of[REPURCHASE_CLASSES];
 } Times;
 
 /* Distinct values and their places; a value beyond the room has none. */
@@ -69,9 +77,11 @@ typedef struct Distinct
 	int32_t    *slot;
 } Distinct;
 
-/* Where a group finds its table rows; -1 where there is none. */
+/* A group, and where it finds its table rows: -1 where there is no room for it. */
 typedef struct Row
 {
+	double		n;				/* 0: invalid */
+	double		sum_log;
 	int32_t		x;
 	int32_t		tx;
 	int32_t		T;
@@ -93,6 +103,8 @@ typedef struct Fit
 	Orders	   *orders_table;
 	Times	   *times_table;
 	RepurchaseModel model;		/* of the evaluation under way */
+	int			stride;			/* 1: all groups; else large ones and every so many */
+	double		large;			/* clients that make a group a large one */
 	double		precision;		/* of the prior on each log parameter */
 	double		center[BASE];
 } Fit;
@@ -172,7 +184,7 @@ rooms_for_times(int n_groups)
 	return n_groups >= MAX_TIMES / 2 ? MAX_TIMES : at_most(2 * n_groups, MAX_TIMES);
 }
 
-/* Bytes repurchase_fit needs: 12 a group and at most 4.1 MB. */
+/* Bytes repurchase_fit needs: 32 a group and at most 4.1 MB. */
 size_t
 repurchase_fit_workspace(int n_groups)
 {
@@ -205,16 +217,17 @@ place_groups(Fit *fit, char *memory)
 		if (!buyer_valid(&g->buyer) || !(g->n > 0.0) || !isfinite(g->n))
 		{
 			fit->n_invalid += g->n > 0.0 && isfinite(g->n) ? g->n : 0.0;
-			fit->rows[i].x = -2;
+			fit->rows[i].n = 0.0;
 			continue;
 		}
 		fit->rows[i] = (Row) {
-			place_of(&fit->xs, g->buyer.x), place_of(&fit->times, g->buyer.tx), place_of(&fit->times, g->buyer.T)
+			g->n, g->buyer.sum_log, place_of(&fit->xs, g->buyer.x), place_of(&fit->times, g->buyer.tx), place_of(&fit->times, g->buyer.T)
 		};
 		fit->n += g->n;
 		orders += g->n * g->buyer.x;
 		time += g->n * g->buyer.T;
 	}
+	fit->large = LARGE * fit->n / n;
 	fit->mean_T = time > 0.0 ? time / fit->n : 1.0;
 	fit->start_rate = fmax(orders, 0.5) / fmax(time, DBL_MIN);
 }
@@ -280,8 +293,8 @@ fill_times(Times *t, const RepurchaseModel *model, double time)
 	{
 		double		scale = model->alpha / model->k[i] + time;
 
-		t->log_scale[i] = log(scale);
-		t->per_scale[i] = 1.0 / scale;
+		t->of[i].log_scale = log(scale);
+		t->of[i].per_scale = 1.0 / scale;
 	}
 }
 
@@ -314,9 +327,9 @@ static void
 class_point(ClassPoint *p, const OrdersClass *o, const Times *tx, const Times *T, int i, int k,
 			double alpha, double silence, double sum_log, double log_odds)
 {
-	double		wait = T->log_scale[i] - tx->log_scale[i];
+	double		wait = T->of[i].log_scale - tx->of[i].log_scale;
 	double		log_left = log_odds + o->shape * wait;
-	double		z = silence * T->per_scale[i];
+	double		z = silence * T->of[i].per_scale;
 	double		stages = o->stage[k - 1];
 	double		stages_r = o->stage_r[k - 1];
 	double		stages_z = 0.0;	/* derivative by z */
@@ -330,7 +343,7 @@ class_point(ClassPoint *p, const OrdersClass *o, const Times *tx, const Times *T
 		stages = stages * z + o->stage[j];
 		stages_r = stages_r * z + o->stage_r[j];
 	}
-	p->log_scale = o->log_orders + (k - 1) * sum_log - o->shape * T->log_scale[i];
+	p->log_scale = o->log_orders + (k - 1) * sum_log - o->shape * T->of[i].log_scale;
 	if (log_left > 0.0)
 	{
 		double		e = exp(-log_left);
@@ -347,18 +360,19 @@ class_point(ClassPoint *p, const OrdersClass *o, const Times *tx, const Times *T
 	share = 1.0 / p->value;
 	p->left = left * share;
 	live = stages_z * z * share;
-	p->by_r = o->digamma - T->log_scale[i] + p->left * wait + stages_r * share;
-	p->by_alpha = -alpha * (T->per_scale[i] * (o->shape + live)
-							- p->left * o->shape * (T->per_scale[i] - tx->per_scale[i]));
+	p->by_r = o->digamma - T->of[i].log_scale + p->left * wait + stages_r * share;
+	p->by_alpha = -alpha * (T->of[i].per_scale * (o->shape + live)
+							- p->left * o->shape * (T->of[i].per_scale - tx->of[i].per_scale));
 }
 
 /* Adds n clients of one group to the log-likelihood and its gradient. */
 static double
-add_group(const Fit *fit, int at, double *gradient)
+add_group(const Fit *fit, int at, double n, double *gradient)
 {
-	const BuyerGroup *g = &fit->groups[at];
+	const BuyerStats *buyer = &fit->groups[at].buyer;
 	const RepurchaseModel *model = &fit->model;
 	Row			row = fit->rows[at];
+	double		silence = 0.0;
 	Orders		own_orders;
 	Times		own_tx,
 				own_T;
@@ -370,16 +384,19 @@ add_group(const Fit *fit, int at, double *gradient)
 	double		sum = 0.0;
 
 	if (row.x < 0)
-		fill_orders(&own_orders, model, g->buyer.x);
+		fill_orders(&own_orders, model, buyer->x);
 	if (row.tx < 0)
-		fill_times(&own_tx, model, g->buyer.tx);
+		fill_times(&own_tx, model, buyer->tx);
 	if (row.T < 0)
-		fill_times(&own_T, model, g->buyer.T);
+		fill_times(&own_T, model, buyer->T);
+	if (model->n_classes > 1 || model->k[0] > 1)
+		silence = (row.T >= 0 ? fit->times.value[row.T] : buyer->T) - (row.tx >= 0 ? fit->times.value[row.tx] : buyer->tx);
 	for (int i = 0; i < model->n_classes; i++)
 	{
 		class_point(&point[i], &orders->of[i], tx, T, i, model->k[i], model->alpha / model->k[i],
-					g->buyer.T - g->buyer.tx, g->buyer.sum_log, orders->log_odds);
-		highest = fmax(highest, point[i].log_scale);
+					silence, row.sum_log, orders->log_odds);
+		if (point[i].log_scale > highest)
+			highest = point[i].log_scale;
 	}
 	for (int i = 0; i < model->n_classes; i++)
 	{
@@ -389,7 +406,7 @@ add_group(const Fit *fit, int at, double *gradient)
 	}
 	for (int i = 0; i < model->n_classes; i++)
 	{
-		double		lift = g->n * point[i].value / sum;
+		double		lift = n * point[i].value / sum;
 		double		share = lift * model->weight[i];
 
 		gradient[0] += share * point[i].by_r;
@@ -398,25 +415,42 @@ add_group(const Fit *fit, int at, double *gradient)
 		gradient[3] -= share * point[i].left * orders->odds_b;
 		gradient[BASE + i] += lift;
 	}
-	gradient[2] += g->n * orders->stay_a;
-	gradient[3] += g->n * orders->stay_b;
-	return g->n * (highest + log(sum) + orders->log_stay);
+	gradient[2] += n * orders->stay_a;
+	gradient[3] += n * orders->stay_b;
+	return n * (highest + log(sum) + orders->log_stay);
 }
 
-/* The data's log-likelihood and its gradient. */
+/* The clients a group stands for in the sample, 0 for one that is not in it. */
 static double
-sum_groups(Fit *fit, double *gradient)
+sampled(const Fit *fit, int at)
+{
+	double		n = fit->rows[at].n;
+
+	if (fit->stride == 1 || n >= fit->large)
+		return n;
+	return at % fit->stride == 0 ? n * fit->stride : 0.0;
+}
+
+/* The data's log-likelihood and its gradient; *n is the clients behind it. */
+static double
+sum_groups(Fit *fit, double *gradient, double *n)
 {
 	double		total = 0.0;
 
+	*n = 0.0;
 	for (int from = 0; from < fit->n_groups; from += CHECK_ROWS)
 	{
 		double		part[BASE + REPURCHASE_CLASSES] = {0};
 		double		value = 0.0;
 
 		for (int i = from; i < fit->n_groups && i < from + CHECK_ROWS; i++)
-			if (fit->rows[i].x > -2)
-				value += add_group(fit, i, part);
+		{
+			double		clients = sampled(fit, i);
+
+			if (clients > 0.0)
+				value += add_group(fit, i, clients, part);
+			*n += clients;
+		}
 		total += value;
 		for (int i = 0; i < BASE + REPURCHASE_CLASSES; i++)
 			gradient[i] += part[i];
@@ -424,7 +458,7 @@ sum_groups(Fit *fit, double *gradient)
 			fit->options->check(fit->options->check_arg);
 	}
 	gradient[0] *= fit->model.r;
-	gradient[1] += fit->n * fit->model.r;
+	gradient[1] += *n * fit->model.r;
 	return total;
 }
 
@@ -476,19 +510,20 @@ objective(const double *at, double *gradient, void *arg)
 	Fit		   *fit = arg;
 	double		sum[BASE + REPURCHASE_CLASSES] = {0};
 	double		value;
+	double		n;
 
 	take_variables(fit, at);
 	fill_tables(fit);
-	value = sum_groups(fit, sum);
+	value = sum_groups(fit, sum, &n);
 	value += add_priors(fit, at, sum);
 	for (int i = BASE; i < fit->n_variables; i++)
 	{
-		value -= fit->n * at[i];
-		sum[i] -= fit->n;
+		value -= n * at[i];
+		sum[i] -= n;
 	}
 	for (int i = 0; i < fit->n_variables; i++)
-		gradient[i] = -sum[i] / fit->n;
-	return -value / fit->n;
+		gradient[i] = -sum[i] / n;
+	return -value / n;
 }
 
 static void
@@ -532,11 +567,19 @@ start_variables(const Fit *fit, double *at)
 
 /* ---- the fit ---- */
 
+/*
+ * Many groups are fitted to a sample first, which leaves a start nearby and a
+ * memory of the curvature: 23 evaluations of all then become 8.
+ */
 static void
 minimise(Fit *fit, double *at, RepurchaseFit *result)
 {
-	int			allowed = fit->options->max_evaluations > 0 ? fit->options->max_evaluations : MAX_EVALUATIONS;
-	Minimise	problem = {objective, fit, fit->n_variables, {0}, {0}, TOLERANCE, allowed};
+	const RepurchaseFitOptions *options = fit->options;
+	int			allowed = options->max_evaluations > 0 ? options->max_evaluations : MAX_EVALUATIONS;
+	double		tolerance = options->tolerance > 0.0 ? options->tolerance
+		: options->n_classes > 1 ? MIXTURE_TOLERANCE : TOLERANCE;
+	Minimise	problem = {objective, fit, fit->n_variables, {0}, {0}, SAMPLE_TOLERANCE, allowed};
+	MinimiseMemory memory = {0};
 	MinimiseResult found;
 
 	for (int i = 0; i < fit->n_variables; i++)
@@ -544,7 +587,15 @@ minimise(Fit *fit, double *at, RepurchaseFit *result)
 		problem.low[i] = i < BASE ? -LOG_BOX : LEAST_WEIGHT;
 		problem.high[i] = i < BASE ? LOG_BOX : MOST_WEIGHT;
 	}
-	result->converged = model_minimise(&problem, at, &found);
+	if (fit->n_groups >= SAMPLE_FROM)
+	{
+		fit->stride = SAMPLE_STRIDE;
+		model_minimise(&problem, at, &memory, &found);
+		result->evaluations_sample += found.evaluations;
+		fit->stride = 1;
+	}
+	problem.tolerance = tolerance;
+	result->converged = model_minimise(&problem, at, &memory, &found);
 	result->evaluations += found.evaluations;
 	take_variables(fit, at);
 }
@@ -556,13 +607,14 @@ finish(Fit *fit, RepurchaseFit *result)
 	RepurchaseModel *model = &fit->model;
 	double		gradient[BASE + REPURCHASE_CLASSES] = {0};
 	double		sum = 0.0;
+	double		n;
 
 	for (int i = 0; i < model->n_classes; i++)
 		sum += model->weight[i] = model->weight[i] > 2.0 * LEAST_WEIGHT ? model->weight[i] : 0.0;
 	for (int i = 0; i < model->n_classes; i++)
 		model->weight[i] /= sum;
 	fill_tables(fit);
-	result->log_likelihood = sum_groups(fit, gradient);
+	result->log_likelihood = sum_groups(fit, gradient, &n);
 	result->evaluations++;
 	result->model = *model;
 	result->no_defection = model->a < NO_DEFECTION * (model->a + model->b);
@@ -623,7 +675,7 @@ bool
 repurchase_fit(const BuyerGroup *groups, int n_groups, const RepurchaseFitOptions *options,
 			   void *workspace, RepurchaseFit *result)
 {
-	Fit			fit = {.groups = groups, .n_groups = n_groups, .options = options};
+	Fit			fit = {.groups = groups, .n_groups = n_groups, .options = options, .stride = 1};
 	double		at[BASE + REPURCHASE_CLASSES];
 
 	if (n_groups < 1 || !options_valid(options))
@@ -652,6 +704,30 @@ repurchase_fit(const BuyerGroup *groups, int n_groups, const RepurchaseFitOption
 	}
 	finish(&fit, result);
 	return true;
+}
+
+/*
+ * The log-likelihood of all valid groups together under a model, as
+ * repurchase_log_likelihood client by client, and its derivatives by ln r, ln
+ * alpha, ln a, ln b and, without the constraint on their sum, the weights.
+ * workspace as for repurchase_fit.  NaN for an invalid model or no valid client.
+ */
+double
+repurchase_log_likelihood_of(const RepurchaseModel *model, const BuyerGroup *groups, int n_groups,
+							 void *workspace, double gradient[BASE + REPURCHASE_CLASSES])
+{
+	static const RepurchaseFitOptions none = {0};
+	Fit			fit = {.groups = groups, .n_groups = n_groups, .options = &none, .stride = 1, .model = *model};
+	double		n;
+
+	memset(gradient, 0, sizeof(double) * (BASE + REPURCHASE_CLASSES));
+	if (n_groups < 1 || !repurchase_model_valid(model))
+		return NAN;
+	place_groups(&fit, workspace);
+	if (!(fit.n > 0.0))
+		return NAN;
+	fill_tables(&fit);
+	return sum_groups(&fit, gradient, &n);
 }
 
 /* ---- grouping ---- */
