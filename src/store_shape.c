@@ -39,7 +39,7 @@ static const StoreShape shapes[] = {
 	{"client", 16, 0, STORE_KEPT},
 	{"client_product", 11, 0, STORE_WRITTEN},
 	{"client_profile", 24, 0, STORE_WRITTEN},
-	{"client_state", 18, 3, STORE_WRITTEN},
+	{"client_state", 25, 4, STORE_WRITTEN},
 	{"error_log", 6, 0, STORE_WRITTEN},
 	{"event_1", 5, 0, STORE_WRITTEN},
 	{"event_2", 5, 0, STORE_WRITTEN},

@@ -178,6 +178,7 @@ inclusion_fit(const PairGroup *groups, int n_groups, const InclusionModel *start
 {
 	Data		data = {groups, n_groups, 0.0, workspace};
 	InclusionModel from;
+	MinimiseMemory memory = {0};
 	MinimiseResult result;
 	double		repeats = 0.0;
 	double		orders = 0.0;
@@ -212,7 +213,7 @@ inclusion_fit(const PairGroup *groups, int n_groups, const InclusionModel *start
 		.function = objective, .arg = &data, .n = INCLUSION_PARAMETERS,
 		.low = {-LOG_BOX, -LOG_BOX, -LOG_BOX, -LOG_BOX}, .high = {LOG_BOX, LOG_BOX, LOG_BOX, LOG_BOX},
 		.tolerance = TOLERANCE, .max_evaluations = MAX_EVALUATIONS
-	}, at, &result);
+	}, at, &memory, &result);
 	fit->evaluations = result.evaluations;
 	fit->converged = result.converged;
 	fit->model = (InclusionModel) {exp(at[0]), exp(at[1]), exp(at[2]), exp(at[3])};

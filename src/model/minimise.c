@@ -12,26 +12,23 @@
 
 #include "model.h"
 
-#define MEMORY 8
+#define MEMORY MINIMISE_MEMORY
 #define LONGEST_STEP 2.0
 #define FIRST_STEP 0.5
 #define FIRST_SCALE 5.0			/* guess of an inverse second derivative */
 #define ARMIJO 1e-4
 #define WOLFE 0.9
 #define NOISE 1e-14
+#define LEAST_CURVATURE 1e-12
 #define MAX_TRIALS 25
 
-/* The run of one minimisation: where it is, and the last steps it took. */
+/* The run of one minimisation. */
 typedef struct Run
 {
 	const Minimise *problem;
 	MinimiseResult *result;
 	double		gradient[MINIMISE_MAX];
-	double		step[MEMORY][MINIMISE_MAX];
-	double		turn[MEMORY][MINIMISE_MAX]; /* change of gradient over it */
-	double		rho[MEMORY];	/* 1 / (step . turn) */
-	int			kept;
-	int			newest;
+	MinimiseMemory *memory;
 } Run;
 
 static double
@@ -76,30 +73,47 @@ largest_gradient(const Run *run, const double *at)
 	return largest;
 }
 
-/* Algorithm 7.4: minus the approximate inverse Hessian times the gradient. */
+/*
+ * Algorithm 7.4 among the variables that are free: minus the approximate inverse
+ * Hessian times the gradient, d being minus the gradient and 0 elsewhere.
+ */
 static void
-two_loops(const Run *run, double *d)
+two_loops(const Run *run, const bool *is_free, double *d)
 {
 	int			n = run->problem->n;
+	double		turn[MEMORY][MINIMISE_MAX];
+	double		curvature[MEMORY];
 	double		share[MEMORY];
+	double		scale = 0.0;
 
-	for (int i = 0; i < run->kept; i++)
+	for (int i = 0; i < run->memory->kept; i++)
 	{
-		int			at = (run->newest - i + MEMORY) % MEMORY;
+		int			at = (run->memory->newest - i + MEMORY) % MEMORY;
 
-		share[i] = run->rho[at] * dot(n, run->step[at], d);
 		for (int j = 0; j < n; j++)
-			d[j] -= share[i] * run->turn[at][j];
+			turn[i][j] = is_free[j] ? run->memory->turn[at][j] : 0.0;
+		curvature[i] = dot(n, turn[i], run->memory->step[at]);
+		if (!(curvature[i] > LEAST_CURVATURE * dot(n, turn[i], turn[i])))
+			continue;
+		if (scale == 0.0)
+			scale = curvature[i] / dot(n, turn[i], turn[i]);
+		share[i] = dot(n, run->memory->step[at], d) / curvature[i];
+		for (int j = 0; j < n; j++)
+			d[j] -= share[i] * turn[i][j];
 	}
-	for (int j = 0; run->kept > 0 && j < n; j++)
-		d[j] /= run->rho[run->newest] * dot(n, run->turn[run->newest], run->turn[run->newest]);
-	for (int i = run->kept - 1; i >= 0; i--)
+	for (int j = 0; scale > 0.0 && j < n; j++)
+		d[j] *= scale;
+	for (int i = run->memory->kept - 1; i >= 0; i--)
 	{
-		int			at = (run->newest - i + MEMORY) % MEMORY;
-		double		back = run->rho[at] * dot(n, run->turn[at], d);
+		int			at = (run->memory->newest - i + MEMORY) % MEMORY;
+		double		back;
 
+		if (!(curvature[i] > LEAST_CURVATURE * dot(n, turn[i], turn[i])))
+			continue;
+		back = dot(n, turn[i], d) / curvature[i];
 		for (int j = 0; j < n; j++)
-			d[j] += (share[i] - back) * run->step[at][j];
+			if (is_free[j])
+				d[j] += (share[i] - back) * run->memory->step[at][j];
 	}
 }
 
@@ -108,24 +122,25 @@ static void
 choose_direction(Run *run, const double *at, double *d)
 {
 	int			n = run->problem->n;
+	bool		is_free[MINIMISE_MAX];
 	double		longest = 0.0;
 	double		limit;
 
 	for (int attempt = 0; attempt < 2; attempt++)
 	{
 		for (int i = 0; i < n; i++)
-			d[i] = at_rest(run, at, i) ? 0.0 : -run->gradient[i];
-		two_loops(run, d);
-		for (int i = 0; i < n; i++)
-			if (at_rest(run, at, i))
-				d[i] = 0.0;
+		{
+			is_free[i] = !at_rest(run, at, i);
+			d[i] = is_free[i] ? -run->gradient[i] : 0.0;
+		}
+		two_loops(run, is_free, d);
 		if (dot(n, d, run->gradient) < 0.0)
 			break;
-		run->kept = 0;
+		run->memory->kept = 0;
 	}
 	for (int i = 0; i < n; i++)
 		longest = fmax(longest, fabs(d[i]));
-	if (run->kept == 0)
+	if (run->memory->kept == 0)
 		limit = fmin(FIRST_STEP, FIRST_SCALE * longest);
 	else
 		limit = fmin(LONGEST_STEP, longest);
@@ -133,18 +148,34 @@ choose_direction(Run *run, const double *at, double *d)
 		d[i] *= limit / longest;
 }
 
-/* How far along d the box reaches. */
-static double
-room_along(const Run *run, const double *at, const double *d)
+/* at + t d, as far as the box allows; true where it stopped a variable. */
+static bool
+move(const Run *run, const double *at, const double *d, double t, double *point)
 {
-	double		room = INFINITY;
+	const Minimise *p = run->problem;
+	bool		stopped = false;
 
-	for (int i = 0; i < run->problem->n; i++)
-		if (d[i] > 0.0)
-			room = fmin(room, (run->problem->high[i] - at[i]) / d[i]);
-		else if (d[i] < 0.0)
-			room = fmin(room, (run->problem->low[i] - at[i]) / d[i]);
-	return room;
+	for (int i = 0; i < p->n; i++)
+	{
+		double		to = at[i] + t * d[i];
+
+		point[i] = fmax(p->low[i], fmin(p->high[i], to));
+		stopped |= point[i] != to;
+	}
+	return stopped;
+}
+
+/* The slope along d of what still moves at a point. */
+static double
+slope_along(const Run *run, const double *d, const double *point, const double *gradient)
+{
+	const Minimise *p = run->problem;
+	double		slope = 0.0;
+
+	for (int i = 0; i < p->n; i++)
+		if (!(d[i] > 0.0 && point[i] >= p->high[i]) && !(d[i] < 0.0 && point[i] <= p->low[i]))
+			slope += d[i] * gradient[i];
+	return slope;
 }
 
 /* One end of the line search's bracket. */
@@ -176,37 +207,39 @@ between(Trial low, Trial high)
 }
 
 /*
- * A step along d that meets the Wolfe conditions, or, once values differ by
- * rounding only, their form in slopes (Hager, Zhang 2005, eq. 4.1).  Leaves
- * point, gradient and value there; false where none was found.
+ * A step along d, bent at the box, that meets the Wolfe conditions or, once
+ * values differ by rounding only, their form in slopes (Hager, Zhang 2005, eq.
+ * 4.1); where the box stops a variable on the way, a sufficient decrease will do.
+ * Leaves point, gradient and value there; false where none was found.
  */
 static bool
 search_line(Run *run, double *at, const double *d)
 {
 	const Minimise *p = run->problem;
 	int			n = p->n;
-	double		room = room_along(run, at, d);
 	Trial		start = {0.0, run->result->value, dot(n, d, run->gradient)};
 	Trial		low = start;
 	Trial		high = {INFINITY, INFINITY, 0.0};
-	double		t = fmin(1.0, room);
+	double		t = 1.0;
 
 	for (int trial = 0; trial < MAX_TRIALS && run->result->evaluations < p->max_evaluations; trial++)
 	{
 		double		point[MINIMISE_MAX];
 		double		gradient[MINIMISE_MAX];
 		Trial		now = {t, 0.0, 0.0};
+		bool		stopped = move(run, at, d, t, point);
 		bool		level;
 		bool		lower;
+		double		promise = 0.0;
 
-		for (int i = 0; i < n; i++)
-			point[i] = fmax(p->low[i], fmin(p->high[i], at[i] + t * d[i]));
 		now.value = evaluate(run, point, gradient);
-		now.slope = dot(n, d, gradient);
+		now.slope = slope_along(run, d, point, gradient);
+		for (int i = 0; i < n; i++)
+			promise += run->gradient[i] * (point[i] - at[i]);
 		level = fabs(now.value - start.value) <= NOISE * fabs(start.value)
 			&& now.slope <= (2.0 * ARMIJO - 1.0) * start.slope;
-		lower = now.value <= start.value + ARMIJO * t * start.slope;
-		if ((lower || level) && (fabs(now.slope) <= -WOLFE * start.slope || (t >= room && now.slope < 0.0)))
+		lower = now.value <= start.value + ARMIJO * promise;
+		if ((lower && stopped) || ((lower || level) && fabs(now.slope) <= -WOLFE * start.slope))
 		{
 			memcpy(at, point, sizeof(double) * n);
 			memcpy(run->gradient, gradient, sizeof(double) * n);
@@ -217,7 +250,7 @@ search_line(Run *run, double *at, const double *d)
 			high = now;
 		else
 			low = now;
-		t = isinf(high.t) ? fmin(room, 2.0 * t) : between(low, high);
+		t = isinf(high.t) ? 2.0 * t : between(low, high);
 	}
 	return false;
 }
@@ -227,33 +260,33 @@ static void
 remember(Run *run, const double *from, const double *old_gradient, const double *at)
 {
 	int			n = run->problem->n;
-	int			slot = (run->newest + 1) % MEMORY;
+	int			slot = (run->memory->newest + 1) % MEMORY;
 	double		curvature;
 
 	for (int i = 0; i < n; i++)
 	{
-		run->step[slot][i] = at[i] - from[i];
-		run->turn[slot][i] = run->gradient[i] - old_gradient[i];
+		run->memory->step[slot][i] = at[i] - from[i];
+		run->memory->turn[slot][i] = run->gradient[i] - old_gradient[i];
 	}
-	curvature = dot(n, run->step[slot], run->turn[slot]);
-	if (!(curvature > 1e-12 * dot(n, run->turn[slot], run->turn[slot])))
+	curvature = dot(n, run->memory->step[slot], run->memory->turn[slot]);
+	if (!(curvature > LEAST_CURVATURE * dot(n, run->memory->turn[slot], run->memory->turn[slot])))
 		return;
-	run->rho[slot] = 1.0 / curvature;
-	run->newest = slot;
-	if (run->kept < MEMORY)
-		run->kept++;
+	run->memory->newest = slot;
+	if (run->memory->kept < MEMORY)
+		run->memory->kept++;
 }
 
 /*
  * Moves `at` to a local minimum of the problem; true once no free variable's
- * derivative exceeds the tolerance.  Never takes more than max_evaluations of
+ * derivative exceeds the tolerance.  memory starts as zero bytes, or is that of a
+ * problem much like this one, whose curvature it then begins with.  Never takes more than max_evaluations of
  * the function, whose infinite or NaN values count as walls; false at once for
  * more than MINIMISE_MAX variables or a start that is not finite.
  */
 bool
-model_minimise(const Minimise *problem, double *at, MinimiseResult *result)
+model_minimise(const Minimise *problem, double *at, MinimiseMemory *memory, MinimiseResult *result)
 {
-	Run			run = {problem, result, {0}, {{0}}, {{0}}, {0}, 0, 0};
+	Run			run = {problem, result, {0}, memory};
 	int			n = problem->n;
 	bool		fresh = true;
 
@@ -275,13 +308,13 @@ model_minimise(const Minimise *problem, double *at, MinimiseResult *result)
 		memcpy(from, at, sizeof(double) * n);
 		memcpy(gradient, run.gradient, sizeof(double) * n);
 		choose_direction(&run, at, d);
-		fresh = run.kept == 0;
+		fresh = memory->kept == 0;
 		if (search_line(&run, at, d))
 			remember(&run, from, gradient, at);
 		else if (fresh)
 			break;
 		else
-			run.kept = 0;
+			memory->kept = 0;
 	}
 	return result->converged;
 }

@@ -11,6 +11,7 @@
 #define AGENTCRM_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "inclusion.h"
 #include "repurchase.h"
@@ -33,6 +34,7 @@ extern double beta_inc_inverse_odds(double a, double b, double p);
 /* ---- minimisation (minimise.c) ---- */
 
 #define MINIMISE_MAX 16
+#define MINIMISE_MEMORY 12
 
 /* The value at a point, and the gradient there. */
 typedef double (*MinimiseFunction) (const double *at, double *gradient, void *arg);
@@ -56,7 +58,17 @@ typedef struct MinimiseResult
 	bool		converged;
 } MinimiseResult;
 
-extern bool model_minimise(const Minimise *problem, double *at, MinimiseResult *result);
+/* The last steps, and how the gradient changed over each. */
+typedef struct MinimiseMemory
+{
+	double		step[MINIMISE_MEMORY][MINIMISE_MAX];
+	double		turn[MINIMISE_MEMORY][MINIMISE_MAX];
+	int			kept;
+	int			newest;
+} MinimiseMemory;
+
+extern bool model_minimise(const Minimise *problem, double *at, MinimiseMemory *memory,
+						   MinimiseResult *result);
 
 /* ---- gaps between a client's orders (gap_prior.c, gap.c) ---- */
 
@@ -135,6 +147,31 @@ extern double alive_order_within(const GapPrior *prior, const GapStats *client,
 
 extern double decay_pow(double b, double n);
 extern double repeat_rate(double f1, double q, double n);
+
+/* ---- forecast probabilities against what happened (calibration.c) ---- */
+
+/* logit p' = intercept + slope logit p; the identity is {0, 1}. */
+typedef struct Calibration
+{
+	double		intercept;
+	double		slope;
+} Calibration;
+
+#define CALIBRATION_MIN_CASES 50	/* that came true, and that did not */
+
+typedef struct ForecastScore
+{
+	double		n;
+	double		events;
+	double		log_loss;
+	double		brier;
+	double		ece;			/* expected calibration error, ten bins */
+} ForecastScore;
+
+extern double calibration_apply(const Calibration *c, double p);
+extern double calibration_invert(const Calibration *c, double p);
+extern bool calibration_fit(const double *p, const bool *happened, size_t n, Calibration *c);
+extern void forecast_score(const double *p, const bool *happened, size_t n, ForecastScore *score);
 
 /* ---- what an action changes (effect.c) ---- */
 

@@ -20,7 +20,8 @@
 #include "repurchase_class.h"
 
 #define EXACT_PRODUCT 16
-#define LOG_NEGLIGIBLE -36.0
+#define TOLERANCE 1e-12
+#define NEGLIGIBLE 1e-13
 #define MAX_EXPONENT 700.0
 #define LONGEST 1e15			/* times beyond are "never" */
 #define MAX_STEPS 200
@@ -467,11 +468,12 @@ score_view(const BuyerView *view, double t, RepurchaseScore *score)
 		LaterSilence later;
 
 		score->mean_k += c->posterior * c->k;
-		if (t == 0.0 || weight <= score->alive * exp(LOG_NEGLIGIBLE))
+		if (t == 0.0 || weight <= score->alive * NEGLIGIBLE)
 			continue;
 		later = later_silence(c, t);
 		score->active += weight * (1.0 - later.ratio);
-		score->expected += weight * class_expected(c, &view->dropout, t, later.log_growth);
+		score->expected += weight * class_expected(c, &view->dropout, t, later.log_growth,
+														 TOLERANCE * score->alive / weight);
 	}
 }
 

@@ -1,7 +1,7 @@
 /*
  * repurchase.h
- *		When, whether and how often a client buys again: MBG/CNBD-k and its
- *		finite mixture over k, from statistics to fit.
+ *		When, whether and how often a client buys again: the (M)BG/CNBD-k model
+ *		and its finite mixture over k, from statistics to fit.
  *
  * Part of model.h.  Any unit of time will do, as long as the parameters and the
  * clients share it: alpha, tx, T and t are in that unit, sum_log is of gaps in it.
@@ -18,6 +18,7 @@
 /* Regularities of the full mixture: 1, 2, 3, 4, 6, 8, 12. */
 #define REPURCHASE_CLASSES 7
 #define REPURCHASE_K_MAX 12
+#define REPURCHASE_PARAMETERS 4		/* r, alpha, a, b */
 
 /* One client, first order at time 0, orders of one day merged. */
 typedef struct BuyerStats
@@ -81,7 +82,7 @@ extern bool repurchase_score(const RepurchaseModel *model, const BuyerStats *buy
 
 /*
  * The same for many clients of one model: what depends on the model and x alone
- * is looked up.  About 30 kB, in the caller's memory; holds no pointers.
+ * is looked up.  About 9 kB, in the caller's memory; holds no pointers.
  */
 #define REPURCHASE_TABLE_X 128
 
@@ -129,6 +130,8 @@ typedef struct RepurchaseFitOptions
 								 * pool's; and as many clients with its classes */
 	bool		no_weak_prior;	/* maximum likelihood, whatever the data */
 	int			max_evaluations;	/* 0: 300 */
+	double		tolerance;		/* largest derivative of the log-likelihood per
+								 * client; 0: 1e-9, for a mixture 1e-6 */
 	void		(*check) (void *arg);	/* called every few milliseconds; may
 										 * leave by longjmp */
 	void	   *check_arg;
@@ -141,6 +144,7 @@ typedef struct RepurchaseFit
 	double		n_invalid;		/* left out */
 	double		log_likelihood; /* of the data alone */
 	int			evaluations;	/* of likelihood and gradient */
+	int			evaluations_sample; /* on a sample before, an eighth of the work */
 	bool		converged;
 	bool		no_defection;	/* at the boundary: no defection visible */
 	bool		weak_prior;		/* LogN(0, 2) on each parameter was used */
@@ -150,5 +154,10 @@ extern size_t repurchase_fit_workspace(int n_groups);
 extern bool repurchase_fit(const BuyerGroup *groups, int n_groups,
 						   const RepurchaseFitOptions *options, void *workspace,
 						   RepurchaseFit *fit);
+
+/* gradient: by ln r, ln alpha, ln a, ln b, then the weights */
+extern double repurchase_log_likelihood_of(const RepurchaseModel *model,
+										   const BuyerGroup *groups, int n_groups, void *workspace,
+										   double gradient[REPURCHASE_PARAMETERS + REPURCHASE_CLASSES]);
 
 #endif							/* AGENTCRM_REPURCHASE_H */

@@ -34,6 +34,7 @@ typedef struct BuyerDropout
 } BuyerDropout;
 
 extern double class_stages(int k, double shape, double z);
-extern double class_expected(const BuyerClass *c, const BuyerDropout *dropout, double t, double log_growth);
+extern double class_expected(const BuyerClass *c, const BuyerDropout *dropout, double t,
+							 double log_growth, double tolerance);
 
 #endif							/* AGENTCRM_REPURCHASE_CLASS_H */

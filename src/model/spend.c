@@ -157,6 +157,7 @@ spend_fit(const SpendGroup *groups, int n_groups, const SpendModel *start, Spend
 {
 	Data		data = {groups, n_groups, 0.0, 0.0};
 	SpendModel	from = SCALED_START;
+	MinimiseMemory memory = {0};
 	MinimiseResult result;
 	double		at[SPEND_PARAMETERS];
 
@@ -183,7 +184,7 @@ spend_fit(const SpendGroup *groups, int n_groups, const SpendModel *start, Spend
 		.function = objective, .arg = &data, .n = SPEND_PARAMETERS,
 		.low = {-LOG_BOX, log(LEAST_ABOVE_1), -LOG_BOX}, .high = {LOG_BOX, LOG_BOX, LOG_BOX},
 		.tolerance = TOLERANCE, .max_evaluations = MAX_EVALUATIONS
-	}, at, &result);
+	}, at, &memory, &result);
 	fit->evaluations = result.evaluations;
 	fit->converged = result.converged;
 	fit->model = model_at(at);

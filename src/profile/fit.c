@@ -1,11 +1,12 @@
 /*
  * fit.c
  *		New generations of the population's parameters: gap prior, class limits,
- *		popularity of products; spend and inclusion have files of their own.
+ *		popularity of products; and how a generation is written.
  *
  * One scan of client_profile and one of product_month; results are rows of
  * agentcrm.model, switched in one step.  For a past as_of later orders are
- * taken off again, from the ledger.  Changes no profile.
+ * taken off again, from the ledger.  Other kinds have files of their own
+ * (repurchase_generate.c, fit_spend.c, fit_inclusion.c).  Changes no profile.
  */
 #include "postgres.h"
 
@@ -40,9 +41,19 @@
 #define FIT_GAP 1
 #define FIT_CLASS 2
 #define FIT_POPULARITY 4
-#define FIT_SPEND 8
-#define FIT_INCLUSION 16
-#define FIT_ALL 31
+#define FIT_REPURCHASE 8
+#define FIT_SPEND 16
+#define FIT_INCLUSION 32
+#define FIT_ALL 63
+
+static const struct
+{
+	const char *name;
+	int			kind;
+}			all_kinds[] = {
+	{"gap", FIT_GAP}, {"class", FIT_CLASS}, {"popularity", FIT_POPULARITY}, {"repurchase", FIT_REPURCHASE},
+	{"spend", FIT_SPEND}, {"inclusion", FIT_INCLUSION}
+};
 
 typedef struct Sample
 {
@@ -100,10 +111,8 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 static void
 take_late(Sample *sample, FoldReader *folds, TimestampTz as_of, ClientProfile *profile)
 {
-	ClientProduct *products;
-
 	sample->late = accumArrayResult(sample->late, Int64GetDatum(profile->client_id), false, INT8OID, GetMemoryChunkContext(sample));
-	fold_at(folds, profile->client_id, as_of, profile, &products);
+	fold_at(folds, profile->client_id, as_of, profile, NULL);
 }
 
 /* Read all profiles once. */
@@ -240,27 +249,52 @@ gap_params(Sample *sample, GapPrior *prior)
 	return json.data;
 }
 
-/* Put a new generation in place of the current one; returns its id. */
-int64
-fit_write_generation(const char *kind, char *params, int64 n, double log_likelihood, TimestampTz as_of)
+/* The generation in use is in use no more. */
+void
+generation_retire(const char *kind, const char *segment)
 {
-	Oid			types[6] = {TEXTOID, JSONBOID, INT8OID, TIMESTAMPTZOID, FLOAT8OID, TIMESTAMPTZOID};
-	Datum		values[6] = {
-		CStringGetTextDatum(kind), DirectFunctionCall1(jsonb_in, CStringGetDatum(params)),
-		Int64GetDatum(n), TimestampTzGetDatum(as_of), Float8GetDatum(log_likelihood), TimestampTzGetDatum(engine_now())
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2] = {CStringGetTextDatum(kind), CStringGetTextDatum(segment)};
+
+	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current"
+							  " AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) $2",
+							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not retire the generation of \"%s\"", kind);
+}
+
+/* Write a generation, a current one in place of that in use; returns its id.  Needs SPI. */
+int64
+generation_write(const Generation *g)
+{
+	Oid			types[8] = {TEXTOID, TEXTOID, JSONBOID, INT8OID, FLOAT8OID, JSONBOID, TIMESTAMPTZOID, BOOLOID};
+	Datum		values[8] = {
+		CStringGetTextDatum(g->kind), CStringGetTextDatum(g->segment), JsonbPGetDatum(g->params), Int64GetDatum(g->n),
+		Float8GetDatum(g->log_likelihood), PointerGetDatum(g->metrics), TimestampTzGetDatum(g->as_of), BoolGetDatum(g->current)
 	};
-	char		nulls[6] = {' ', ' ', ' ', ' ', isfinite(log_likelihood) ? ' ' : 'n', ' '};
+	char		nulls[9] = "        ";
 	bool		isnull;
 
-	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false "
-							  "WHERE current AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) '*'",
-							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not retire the generation of \"%s\"", kind);
-	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, params, n, as_of, log_likelihood, fitted_at, current) "
-							  "VALUES ($1, $2, $3, $4, $5, $6, true) RETURNING model_id",
-							  6, types, values, nulls, false, 0) != SPI_OK_INSERT_RETURNING)
-		elog(ERROR, "could not write a generation of \"%s\"", kind);
+	if (!g->has_log_likelihood)
+		nulls[4] = 'n';
+	if (g->metrics == NULL)
+		nulls[5] = 'n';
+	if (g->current)
+		generation_retire(g->kind, g->segment);
+	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, segment, params, n, log_likelihood, metrics, as_of, fitted_at, current) "
+							  "VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'), $7, $7, $8) RETURNING model_id",
+							  8, types, values, nulls, false, 0) != SPI_OK_INSERT_RETURNING)
+		elog(ERROR, "could not write a generation of \"%s\"", g->kind);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* A generation for all clients, in use from now on; log_likelihood may be NaN. */
+int64
+fit_write_generation(const char *kind, const char *params, int64 n, double log_likelihood, TimestampTz as_of)
+{
+	return generation_write(&(Generation) {
+		.kind = kind, .segment = "*", .params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(params))),
+		.n = n, .has_log_likelihood = isfinite(log_likelihood), .log_likelihood = log_likelihood, .as_of = as_of, .current = true
+	});
 }
 
 /* Shares of older generations are not read any more. */
@@ -348,15 +382,39 @@ write_shares(const Sample *sample, int64 model_id, TimestampTz as_of)
 	store_close(store);
 }
 
+/*
+ * Generations that know orders after as_of are in use no more: neither a start
+ * nor a standard for those of as_of.
+ */
+static void
+retire_later(int kinds, TimestampTz as_of)
+{
+	for (int i = 0; i < (int) lengthof(all_kinds); i++)
+	{
+		Oid			types[2] = {TEXTOID, TIMESTAMPTZOID};
+		Datum		values[2] = {CStringGetTextDatum(all_kinds[i].name), TimestampTzGetDatum(as_of)};
+
+		if ((kinds & all_kinds[i].kind) &&
+			SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current"
+								  " AND kind OPERATOR(pg_catalog.=) $1 AND as_of OPERATOR(pg_catalog.>) $2",
+								  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+			elog(ERROR, "could not retire generations of \"%s\"", all_kinds[i].name);
+	}
+	population_forget();
+}
+
 static void
 fit(int kinds, TimestampTz as_of)
 {
-	const Population *before = profile_population();
-	Sample	   *sample;
+	const Population *before;
+	Sample	   *sample = NULL;
 	GapPrior	prior;
 
 	SPI_connect();
-	sample = read_sample(as_of);
+	retire_later(kinds, as_of);
+	before = profile_population();
+	if (kinds != FIT_REPURCHASE)
+		sample = read_sample(as_of);
 	if (kinds & FIT_GAP)
 	{
 		char	   *params = gap_params(sample, &prior);
@@ -377,6 +435,9 @@ fit(int kinds, TimestampTz as_of)
 	}
 	if (kinds & FIT_INCLUSION)
 		fit_inclusion(&sample->clients, before, as_of);
+	population_forget();
+	if (kinds & FIT_REPURCHASE)
+		repurchase_generate(as_of);
 	SPI_finish();
 	population_forget();
 }
@@ -394,23 +455,15 @@ PG_FUNCTION_INFO_V1(agentcrm_profile_fit);
 static int
 kinds_named(const char *name)
 {
-	static const struct
-	{
-		const char *name;
-		int			kind;
-	}			kinds[] = {
-		{"gap", FIT_GAP}, {"class", FIT_CLASS}, {"popularity", FIT_POPULARITY}, {"spend", FIT_SPEND}, {"inclusion", FIT_INCLUSION}
-	};
-
 	if (name == NULL)
 		return FIT_ALL;
-	for (int i = 0; i < (int) lengthof(kinds); i++)
-		if (strcmp(kinds[i].name, name) == 0)
-			return kinds[i].kind;
+	for (int i = 0; i < (int) lengthof(all_kinds); i++)
+		if (strcmp(all_kinds[i].name, name) == 0)
+			return all_kinds[i].kind;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown kind of model: \"%s\"", name),
-			 errhint("Kinds are gap, class, popularity, spend and inclusion.")));
+			 errhint("Kinds are gap, class, popularity, repurchase, spend and inclusion.")));
 }
 
 /* agentcrm.fit(kind text DEFAULT NULL, as_of timestamptz DEFAULT NULL): new generations of one kind, or of all. */

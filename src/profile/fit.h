@@ -12,9 +12,9 @@
 #include "profile/profile.h"
 #include "profile/sample.h"
 
-/* fit.c */
+/* fit.c; see generation_write in population.h for more */
 extern void fit_append_number(StringInfo json, const char *before, double value);
-extern int64 fit_write_generation(const char *kind, char *params, int64 n, double log_likelihood, TimestampTz as_of);
+extern int64 fit_write_generation(const char *kind, const char *params, int64 n, double log_likelihood, TimestampTz as_of);
 
 /* fit_spend.c, fit_inclusion.c */
 extern void fit_spend(const ClientSample *sample, const Population *before, TimestampTz as_of);

@@ -17,7 +17,7 @@ void
 fold_at_begin(FoldReader *reader)
 {
 	reader->profiles = store_open("client_profile", AccessShareLock);
-	reader->products = store_open("client_product", AccessShareLock);
+	reader->products = NULL;
 	reader->cxt = CurrentMemoryContext;
 	reader->fold = NULL;
 }
@@ -25,7 +25,8 @@ fold_at_begin(FoldReader *reader)
 void
 fold_at_end(FoldReader *reader)
 {
-	store_close(reader->products);
+	if (reader->products)
+		store_close(reader->products);
 	store_close(reader->profiles);
 	if (reader->fold)
 		MemoryContextDelete(reader->fold->cxt);
@@ -35,12 +36,21 @@ static int
 read_products(FoldReader *reader, int64 client_id, ClientProduct **products)
 {
 	Datum		key = Int64GetDatum(client_id);
-	TupleDesc	desc = store_desc(reader->products);
-	StoreScan  *scan = store_scan(reader->products, "client_product_pkey", 1, &key);
+	TupleDesc	desc;
+	StoreScan  *scan;
 	HeapTuple	row;
 	int			n = 0;
 	int			max = 32;
 
+	if (reader->products == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(reader->cxt);
+
+		reader->products = store_open("client_product", AccessShareLock);
+		MemoryContextSwitchTo(old);
+	}
+	desc = store_desc(reader->products);
+	scan = store_scan(reader->products, "client_product_pkey", 1, &key);
 	*products = palloc(max * sizeof(ClientProduct));
 	while ((row = store_next(scan)) != NULL)
 	{
@@ -80,6 +90,8 @@ copy_fold(const Fold *fold, ClientProfile *profile, ClientProduct **products)
 		profile->months[i].margin = copy_numeric(profile->months[i].margin);
 		profile->months[i].returned = copy_numeric(profile->months[i].returned);
 	}
+	if (products == NULL)
+		return 0;
 	*products = palloc(Max(fold->n_products, 1) * sizeof(ClientProduct));
 	for (int i = 0; i < fold->n_products; i++)
 	{
@@ -111,11 +123,12 @@ refold(FoldReader *reader, int64 client_id, TimestampTz as_of, ClientProfile *pr
 	return copy_fold(reader->fold, profile, products);
 }
 
-/* Profile and products of a client up to as_of, empty where it has no lines; returns the number of products. */
+/* Profile and, unless NULL, products of a client up to as_of, empty where it has no lines; returns the number of products. */
 int
 fold_at(FoldReader *reader, int64 client_id, TimestampTz as_of, ClientProfile *profile, ClientProduct **products)
 {
-	*products = NULL;
+	if (products)
+		*products = NULL;
 	if (!profile_find(reader->profiles, client_id, profile, NULL))
 	{
 		memset(profile, 0, sizeof(ClientProfile));
@@ -126,6 +139,6 @@ fold_at(FoldReader *reader, int64 client_id, TimestampTz as_of, ClientProfile *p
 		return 0;
 	}
 	if (profile->fold_at <= as_of)
-		return read_products(reader, client_id, products);
+		return products == NULL ? 0 : read_products(reader, client_id, products);
 	return refold(reader, client_id, as_of, profile, products);
 }

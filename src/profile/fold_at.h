@@ -13,7 +13,7 @@
 typedef struct FoldReader
 {
 	Store	   *profiles;
-	Store	   *products;
+	Store	   *products;		/* opened when first needed */
 	MemoryContext cxt;			/* that lives as long as the reader */
 	Fold	   *fold;			/* made when first needed */
 } FoldReader;

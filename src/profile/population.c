@@ -27,6 +27,9 @@ static const GapPrior weak_gap_prior = {.k = 1, .r = 2, .alpha = 30, .n_clients 
 /* Look whether sales have grown by a tenth only after so many orders were folded: counting them reads all counters. */
 #define GROWTH_LOOK_EVERY Max(1000, Min(fitted_sales / 200, INT_MAX / 2))
 
+/* Generations of the repurchase model in use: of all clients, and of segments. */
+#define MAX_REPURCHASE (1 + 2 * REPURCHASE_SEGMENTS)
+
 typedef struct ShareEntry
 {
 	int64		product_id;
@@ -52,6 +55,7 @@ static bool current_checked;	/* in this transaction */
 static TimestampTz fitted_as_of = DT_NOBEGIN;
 static int64 fitted_sales;		/* order x product pairs at the last fit */
 static Oid	model_relid = InvalidOid;	/* numbers of generations begin anew with each CREATE EXTENSION */
+static MemoryContext repurchase_cxt;	/* holds current.repurchase */
 static HTAB *shares;			/* of generation current.popularity_model_id */
 static HTAB *rates;				/* of generation current.inclusion_model_id */
 static MemoryContext product_cxt;	/* this transaction's products */
@@ -116,21 +120,34 @@ population_orders_seen(int orders)
 		orders_seen += orders;
 }
 
-/* A number of a json object, or of an array in it (index >= 0). */
+/* A number of a json object, or of an array in it (index >= 0); false when it is not there. */
+bool
+population_number(Jsonb *params, const char *name, int index, double *number)
+{
+	JsonbValue	value;
+	JsonbValue *found = JB_ROOT_IS_OBJECT(params) ?
+		getKeyJsonValueFromContainer(&params->root, name, strlen(name), &value) : NULL;
+
+	if (found && index >= 0)
+		found = found->type == jbvBinary && JsonContainerIsArray(found->val.binary.data) ?
+			getIthJsonbValueFromContainer(found->val.binary.data, index) : NULL;
+	if (found == NULL || found->type != jbvNumeric)
+		return false;
+	*number = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(found->val.numeric)));
+	return true;
+}
+
 static double
 param(Jsonb *params, const char *name, int index)
 {
-	JsonbValue	value;
-	JsonbValue *found = getKeyJsonValueFromContainer(&params->root, name, strlen(name), &value);
+	double		number;
 
-	if (found && index >= 0 && found->type == jbvBinary)
-		found = getIthJsonbValueFromContainer(found->val.binary.data, index);
-	if (found == NULL || found->type != jbvNumeric)
+	if (!population_number(params, name, index, &number))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("a row of agentcrm.model lacks parameter \"%s\"", name),
 				 errhint("Call agentcrm.fit() for new generations.")));
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(found->val.numeric)));
+	return number;
 }
 
 static void
@@ -228,6 +245,81 @@ read_inclusion(Jsonb *params)
 	current.inclusion_fitted = param(params, "fitted", -1) != 0 && inclusion_model_valid(&current.inclusion);
 }
 
+/* A generation of the repurchase model from its row; false when the row makes no sense. */
+static bool
+read_repurchase(Repurchase *repurchase, int64 model_id, const char *segment, Jsonb *params)
+{
+	memset(repurchase, 0, sizeof(Repurchase));
+	if (strlen(segment) >= sizeof(repurchase->segment) ||
+		!repurchase_from_json(params, &repurchase->model, &repurchase->calibration) ||
+		!population_number(params, "value_class", 0, &repurchase->value_a) ||
+		!population_number(params, "value_class", 1, &repurchase->value_b))
+		return false;
+	repurchase->model_id = model_id;
+	strcpy(repurchase->segment, segment);
+	return true;
+}
+
+/*
+ * Take up the current generations of the repurchase model, unless they are
+ * those that are here already: snapshots point to them.
+ */
+static void
+take_repurchase(const Repurchase *found, int n)
+{
+	bool		same = n == current.n_repurchase;
+
+	for (int i = 0; i < n && same; i++)
+		same = found[i].model_id == current.repurchase[i].model_id;
+	if (same)
+		return;
+	if (repurchase_cxt)
+		MemoryContextDelete(repurchase_cxt);
+	repurchase_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm repurchase models", ALLOCSET_SMALL_SIZES);
+	current.repurchase = memcpy(MemoryContextAlloc(repurchase_cxt, Max(n, 1) * sizeof(Repurchase)), found, n * sizeof(Repurchase));
+	current.n_repurchase = n;
+}
+
+/* That of all clients comes first: without it none counts. */
+static void
+add_repurchase(Repurchase *found, int *n, HeapTuple row, TupleDesc desc)
+{
+	bool		isnull;
+	Repurchase	next;
+
+	if (*n == MAX_REPURCHASE ||
+		!read_repurchase(&next, DatumGetInt64(heap_getattr(row, 1, desc, &isnull)),
+						 TextDatumGetCString(heap_getattr(row, 3, desc, &isnull)),
+						 DatumGetJsonbP(heap_getattr(row, 4, desc, &isnull))))
+		return;
+	found[(*n)++] = next;
+	if (strcmp(next.segment, "*") == 0)
+	{
+		found[*n - 1] = found[0];
+		found[0] = next;
+	}
+}
+
+/* See profile.h. */
+const Repurchase *
+population_repurchase(const Population *population, const char *channel, const char *territory)
+{
+	const char *names[2] = {channel, territory};
+	const char *const kinds[2] = {REPURCHASE_CHANNEL, REPURCHASE_TERRITORY};
+
+	if (population->n_repurchase == 0)
+		return NULL;
+	for (int k = 0; k < 2; k++)
+		for (int i = 1; names[k] != NULL && i < population->n_repurchase; i++)
+		{
+			const char *segment = population->repurchase[i].segment;
+
+			if (strncmp(segment, kinds[k], strlen(kinds[k])) == 0 && strcmp(segment + strlen(kinds[k]), names[k]) == 0)
+				return &population->repurchase[i];
+		}
+	return &population->repurchase[0];
+}
+
 /* Take up a current row of agentcrm.model, if it is another one than before. */
 static void
 read_generation(HeapTuple row, TupleDesc desc)
@@ -278,6 +370,9 @@ read_generations(void)
 	Store	   *store = store_open("model", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "model_kind_segment_idx", 0, NULL);
 	HeapTuple	row = store_next(scan);
+	Repurchase *found = palloc(MAX_REPURCHASE * sizeof(Repurchase));
+	int			n_found = 0;
+	bool		isnull;
 
 	if (row == NULL || RelationGetRelid(store_relation(store)) != model_relid)
 	{
@@ -287,7 +382,11 @@ read_generations(void)
 		model_relid = RelationGetRelid(store_relation(store));
 	}
 	for (; row != NULL; row = store_next(scan))
-		read_generation(row, store_desc(store));
+		if (strcmp(TextDatumGetCString(heap_getattr(row, 2, store_desc(store), &isnull)), "repurchase") == 0)
+			add_repurchase(found, &n_found, row, store_desc(store));
+		else
+			read_generation(row, store_desc(store));
+	take_repurchase(found, n_found > 0 && strcmp(found[0].segment, "*") == 0 ? n_found : 0);
 	store_scan_end(scan);
 	store_close(store);
 	MemoryContextSwitchTo(old);

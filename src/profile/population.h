@@ -14,4 +14,37 @@ extern void population_orders_seen(int orders); /* orders folded since: a hint w
 extern int64 population_count_sales(void);	/* orders x products, from the product profiles */
 extern const GapPrior *population_weak_gap_prior(void);	/* serves until there are enough clients */
 
+/* Segments by name, kind before it; at most so many of a kind have a model of their own. */
+#define REPURCHASE_CHANNEL "channel:"
+#define REPURCHASE_TERRITORY "territory:"
+#define REPURCHASE_SEGMENTS 16
+
+/* The generation for a client of a channel and territory (NULL: unknown), NULL when none is fitted. */
+extern const Repurchase *population_repurchase(const Population *population, const char *channel, const char *territory);
+extern bool population_number(Jsonb *params, const char *name, int index, double *number);
+
+/* repurchase_json.c: a generation's parameters as jsonb and back */
+extern Jsonb *repurchase_to_json(const Repurchase *repurchase);
+extern bool repurchase_from_json(Jsonb *params, RepurchaseModel *model, Calibration *calibration);
+
+/* fit.c: a row of agentcrm.model */
+typedef struct Generation
+{
+	const char *kind;
+	const char *segment;
+	Jsonb	   *params;
+	int64		n;
+	bool		has_log_likelihood;
+	double		log_likelihood;
+	Jsonb	   *metrics;		/* NULL: {} */
+	TimestampTz as_of;
+	bool		current;		/* takes the place of the one in use */
+} Generation;
+
+extern int64 generation_write(const Generation *generation);
+extern void generation_retire(const char *kind, const char *segment);
+
+/* repurchase_generate.c: generations of kind repurchase from the orders up to as_of; needs SPI */
+extern void repurchase_generate(TimestampTz as_of);
+
 #endif

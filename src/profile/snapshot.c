@@ -13,6 +13,7 @@
 
 #include "profile/assess.h"
 #include "profile/fold_at.h"
+#include "profile/population.h"
 #include "profile/rows.h"
 #include "store.h"
 
@@ -130,6 +131,9 @@ read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 		client->do_not_contact = DatumGetBool(values[10]) || any_merged_keeps_quiet(reader, client->client_id);
 		client->first_seen = DatumGetTimestampTz(values[11]);
 		known = isnull[13];
+		client->repurchase = population_repurchase(reader->population,
+												   isnull[6] ? NULL : TextDatumGetCString(values[6]),
+												   isnull[7] ? NULL : TextDatumGetCString(values[7]));
 	}
 	store_scan_end(scan);
 	return known;
@@ -155,7 +159,30 @@ read_client(Reader *reader, ClientSnapshot *client, int64 client_id, TimestampTz
 		client->has_rep = true;
 		client->rep_id = client->profile.rep_id;
 	}
-	assess(&client->profile, reader->population, as_of, &client->state);
+	assess(&client->profile, reader->population, client->repurchase, as_of, &client->state);
+	return true;
+}
+
+/* See outlook.h. */
+bool
+outlook_read(int64 client_id, TimestampTz as_of, ClientProfile *profile, Outlook *outlook)
+{
+	Reader		reader = {.population = profile_population()};
+	ClientSnapshot client = {.client_id = client_id, .as_of = as_of};
+	int32		namespace;
+	bool		known;
+
+	reader.clients = store_open("client", AccessShareLock);
+	fold_at_begin(&reader.folds);
+	known = read_attributes(&reader, &client, &namespace);
+	if (known)
+		fold_at(&reader.folds, client_id, as_of, &client.profile, NULL);
+	fold_at_end(&reader.folds);
+	store_close(reader.clients);
+	if (!known || client.profile.n_orders == 0)
+		return false;
+	*profile = client.profile;
+	*outlook = outlook_of(profile, reader.population, client.repurchase, period_day(as_of));
 	return true;
 }
 

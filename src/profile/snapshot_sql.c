@@ -21,7 +21,7 @@
 #include "profile/fold.h"
 #include "profile/rows.h"
 
-#define SNAPSHOT_COLUMNS 43
+#define SNAPSHOT_COLUMNS 50
 
 /* A row being filled from left to right. */
 typedef struct RowMaker
@@ -124,13 +124,20 @@ put_assessment(RowMaker *row, const ClientSnapshot *client)
 	put(row, Float8GetDatum(state->elapsed), ordered);
 	put(row, Float8GetDatum(state->silence), ordered);
 	put(row, Float8GetDatum(state->alarm_p), ordered);
-	put(row, DateADTGetDatum(state->due_on), ordered);
+	put(row, DateADTGetDatum(state->due_on), !DATE_NOT_FINITE(state->due_on));
 	put(row, DateADTGetDatum(state->alarm_on), ordered);
 	put(row, Float8GetDatum(state->expected_orders), ordered);
 	put(row, Float8GetDatum(state->expected_value), ordered);
+	put(row, Float8GetDatum(state->p_alive), ordered);
+	put(row, Float8GetDatum(state->p_order), ordered);
+	put(row, DateADTGetDatum(state->due_early), !DATE_NOT_FINITE(state->due_early));
+	put(row, DateADTGetDatum(state->due_late), !DATE_NOT_FINITE(state->due_late));
+	put(row, Float8GetDatum(state->lifetime_value), ordered);
+	put(row, letter_text(state->value_class), state->value_class != 0);
 	put(row, Float8GetDatum(state->order_value), true);
 	put(row, TimestampTzGetDatum(state->next_look_at), true);
 	put(row, Int64GetDatum(profile_population()->gap_model_id), profile_population()->gap_model_id != 0);
+	put(row, Int64GetDatum(client->repurchase ? client->repurchase->model_id : 0), client->repurchase && ordered);
 }
 
 /* The month arrays are those of client_profile. */

@@ -1,6 +1,6 @@
 /*
  * csv.c
- *		Reads plain CSV without quotes, compressed or not.
+ *		Reads CSV of one line a record, compressed or not.
  *
  * Linked into every test; only those on reference vectors use it.
  */
@@ -10,21 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Cuts a line into its fields in place, quotes taken off. */
 static int
 split(char *line, char **field)
 {
-	int			n = 0;
+	bool		quoted = false;
+	char	   *to = line;
+	int			n = 1;
 
 	line[strcspn(line, "\r\n")] = '\0';
-	for (char *at = line; at && n < CSV_FIELDS; n++)
-	{
-		char	   *comma = strchr(at, ',');
-
-		field[n] = at;
-		if (comma)
-			*comma++ = '\0';
-		at = comma;
-	}
+	field[0] = line;
+	for (const char *at = line; *at; at++)
+		if (*at == '"')
+			quoted = !quoted;
+		else if (*at == ',' && !quoted && n < CSV_FIELDS)
+		{
+			*to++ = '\0';
+			field[n++] = to;
+		}
+		else
+			*to++ = *at;
+	*to = '\0';
 	return n;
 }
 
