@@ -73,12 +73,19 @@ serving() {
 
 # ---- within 28 days of the month ends of a wholesaler's year ----
 
+# Cleaned as for the published figures: an order is a client's day.
 load_retail() {
 	new_database online_retail
 	(cd "$retail" && sql -U shop -f load.sql >/dev/null)
-	sql -c 'SET client_min_messages = warning' -c "SELECT agentcrm.attach('history', lines => 'online_retail', order_key => '{invoiceno}',
-		client => 'l.customerid', product => 'l.stockcode', at => 'l.invoicedate', quantity => 'l.quantity', amount => 'l.quantity * l.unitprice',
-		line_ok => \$\$l.customerid IS NOT NULL AND l.quantity > 0 AND l.unitprice > 0 AND l.invoiceno NOT LIKE 'C%'\$\$, time_zone => 'UTC')" >/dev/null
+	sql -U shop <<-'SQL'
+		CREATE TABLE sale AS SELECT customerid, invoicedate::date AS day, stockcode, quantity, unitprice FROM online_retail
+			WHERE customerid IS NOT NULL AND quantity > 0 AND unitprice > 0 AND invoiceno NOT LIKE 'C%';
+		CREATE INDEX ON sale (customerid, day);
+		ANALYZE sale;
+	SQL
+	sql -c 'SET client_min_messages = warning' -c "SELECT agentcrm.attach('history', lines => 'sale', order_key => '{customerid,day}',
+		client => 'l.customerid', product => 'l.stockcode', at => 'l.day', quantity => 'l.quantity', amount => 'l.quantity * l.unitprice',
+		time_zone => 'UTC')" >/dev/null
 	load_source
 	sql <<-'SQL'
 		CREATE TABLE day AS SELECT DISTINCT client_id, ordered_on FROM agentcrm.ledger;

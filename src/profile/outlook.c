@@ -157,11 +157,15 @@ profile_gap_quantile(const ClientSnapshot *client, const Population *population,
 	return outlook_gap_quantile(&o, p);
 }
 
-/* See profile.h. A day may see several orders, and inclusion is in each of them. */
+/*
+ * See profile.h.  What is expected are days with an order; of the orders that
+ * share a day each holds the product with that probability.  How many do is the
+ * client's own mean, one day with one order added.
+ */
 double
 profile_item_within(const ClientSnapshot *client, const Population *population, double inclusion, double days)
 {
-	double		orders_per_day = (double) client->profile.n_orders / (client->profile.n_gaps + 1);
+	double		orders_a_day = (client->profile.n_orders + 1.0) / (client->profile.n_gaps + 2.0);
 
-	return inclusion_within(profile_orders_expected(client, population, days) * orders_per_day, inclusion);
+	return inclusion_within(profile_orders_expected(client, population, days), 1 - pow(1 - inclusion, orders_a_day));
 }
