@@ -106,7 +106,7 @@ typedef struct Fit
 	int			stride;			/* 1: all groups; else large ones and every so many */
 	double		large;			/* clients that make a group a large one */
 	double		precision;		/* of the prior on each log parameter */
-	double		center[BASE];
+	double		center[BASE + REPURCHASE_CLASSES];
 } Fit;
 
 /* ---- places ---- */
