@@ -20,8 +20,8 @@
 #include "repurchase_class.h"
 
 #define EXACT_PRODUCT 16
-#define TOLERANCE 1e-12
-#define NEGLIGIBLE 1e-13
+#define TOLERANCE 1e-11
+#define NEGLIGIBLE 1e-12
 #define MAX_EXPONENT 700.0
 #define LONGEST 1e15			/* times beyond are "never" */
 #define MAX_STEPS 200
@@ -162,8 +162,7 @@ view_class(BuyerClass *c, const RepurchaseModel *model, const ClassConstants *co
 	c->now = constants->alpha + buyer->T;
 	c->odds_past = (buyer->T - buyer->tx) / c->now;
 	c->stages = class_stages(c->k, c->shape, c->odds_past);
-	c->log_silence = -c->shape * log1p((buyer->T - buyer->tx) / (constants->alpha + buyer->tx));
-	log_gone = log_odds - c->log_silence;
+	log_gone = log_odds + c->shape * log1p((buyer->T - buyer->tx) / (constants->alpha + buyer->tx));
 	if (log_gone < MAX_EXPONENT)
 	{
 		double		gone = exp(log_gone);
@@ -178,7 +177,6 @@ view_class(BuyerClass *c, const RepurchaseModel *model, const ClassConstants *co
 		c->alive = living / (1.0 + living);
 		log_both = log_gone + log1p(living);
 	}
-	c->log_silence += log(c->stages);
 	c->log_joint = constants->log_constant + constants->log_orders + log_stay
 		+ (c->k - 1) * buyer->sum_log - c->shape * log(c->now) + log_both;
 }
@@ -191,7 +189,7 @@ weigh_classes(BuyerView *view)
 	double		sum = 0.0;
 
 	for (int i = 0; i < view->n; i++)
-		highest = fmax(highest, view->of[i].log_joint);
+		highest = larger(highest, view->of[i].log_joint);
 	for (int i = 0; i < view->n; i++)
 	{
 		double		below = view->of[i].log_joint - highest;
@@ -261,23 +259,17 @@ repurchase_alive(const RepurchaseModel *model, const BuyerStats *buyer)
 	return view_client(&view, model, NULL, buyer) ? view_alive(&view) : NAN;
 }
 
-/* Where the silence stands after t more: ln growth of its scale, and S2 there. */
-typedef struct LaterSilence
-{
-	double		log_growth;		/* ln[(alpha/k + T + t) / (alpha/k + T)] */
-	double		odds;			/* z at T + t */
-	double		ratio;			/* P(silent until T + t | alive, silent until T) */
-} LaterSilence;
-
 static LaterSilence
 later_silence(const BuyerClass *c, double t)
 {
 	LaterSilence later;
 	double		more = t / c->now;
 
+	later.t = t;
 	later.log_growth = log1p(more);
+	later.none = exp(-c->shape * later.log_growth);
 	later.odds = (c->odds_past + more) / (1.0 + more);
-	later.ratio = fmin(1.0, exp(-c->shape * later.log_growth) * class_stages(c->k, c->shape, later.odds) / c->stages);
+	later.ratio = smaller(1.0, later.none * class_stages(c->k, c->shape, later.odds) / c->stages);
 	return later;
 }
 
@@ -324,11 +316,12 @@ active_slope(const BuyerView *view, double t, double *slope)
 		const BuyerClass *c = &view->of[i];
 		double		weight = c->posterior * c->alive;
 		LaterSilence later;
-		double		last = exp(-c->shape * log1p(t / c->now));
+		double		last;
 
 		if (weight < 1e-18)
 			continue;
 		later = later_silence(c, t);
+		last = later.none;
 		sum += weight * (1.0 - later.ratio);
 		/* the order comes from stage k - 1, at rate Gamma(R + k - 1, now + t) */
 		for (int j = 1; j < c->k; j++)
@@ -472,8 +465,7 @@ score_view(const BuyerView *view, double t, RepurchaseScore *score)
 			continue;
 		later = later_silence(c, t);
 		score->active += weight * (1.0 - later.ratio);
-		score->expected += weight * class_expected(c, &view->dropout, t, later.log_growth,
-														 TOLERANCE * score->alive / weight);
+		score->expected += weight * class_expected(c, &view->dropout, &later, TOLERANCE * score->alive / weight);
 	}
 }
 
