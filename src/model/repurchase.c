@@ -243,7 +243,7 @@ view_alive(const BuyerView *view)
 
 	for (int i = 0; i < view->n; i++)
 		sum += view->of[i].posterior * view->of[i].alive;
-	return sum;
+	return smaller(1.0, sum);
 }
 
 /*
@@ -279,14 +279,40 @@ clamp_time(double t)
 	return fmax(0.0, fmin(LONGEST, t));
 }
 
+/* P(at least one order within t) and its derivative by ln t. */
+static double
+active_slope(const BuyerView *view, double t, double *slope)
+{
+	double		least = NEGLIGIBLE * view_alive(view);
+	double		sum = 0.0;
+
+	*slope = 0.0;
+	for (int i = 0; i < view->n; i++)
+	{
+		const BuyerClass *c = &view->of[i];
+		double		weight = c->posterior * c->alive;
+		LaterSilence later;
+		double		last;
+
+		if (weight <= least)
+			continue;
+		later = later_silence(c, t);
+		last = later.none;
+		sum += weight * (1.0 - later.ratio);
+		/* the order comes from stage k - 1, at rate Gamma(R + k - 1, now + t) */
+		for (int j = 1; j < c->k; j++)
+			last *= (c->shape + (j - 1)) * reciprocal[j] * later.odds;
+		*slope += weight * last / c->stages * (c->shape + (c->k - 1)) * (t / (c->now + t));
+	}
+	return sum;
+}
+
 static double
 view_active(const BuyerView *view, double t)
 {
-	double		sum = 0.0;
+	double		slope;
 
-	for (int i = 0; i < view->n; i++)
-		sum += view->of[i].posterior * view->of[i].alive * (1.0 - later_silence(&view->of[i], t).ratio);
-	return sum;
+	return active_slope(view, t, &slope);
 }
 
 /*
@@ -302,33 +328,6 @@ repurchase_active(const RepurchaseModel *model, const BuyerStats *buyer, double 
 	if (isnan(t) || !view_client(&view, model, NULL, buyer))
 		return NAN;
 	return view_active(&view, clamp_time(t));
-}
-
-/* Adds up view_active(t) and its derivative by ln t. */
-static double
-active_slope(const BuyerView *view, double t, double *slope)
-{
-	double		sum = 0.0;
-
-	*slope = 0.0;
-	for (int i = 0; i < view->n; i++)
-	{
-		const BuyerClass *c = &view->of[i];
-		double		weight = c->posterior * c->alive;
-		LaterSilence later;
-		double		last;
-
-		if (weight < 1e-18)
-			continue;
-		later = later_silence(c, t);
-		last = later.none;
-		sum += weight * (1.0 - later.ratio);
-		/* the order comes from stage k - 1, at rate Gamma(R + k - 1, now + t) */
-		for (int j = 1; j < c->k; j++)
-			last *= (c->shape + (j - 1)) * reciprocal[j] * later.odds;
-		*slope += weight * last / c->stages * (c->shape + (c->k - 1)) * (t / (c->now + t));
-	}
-	return sum;
 }
 
 /*

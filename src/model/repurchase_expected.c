@@ -267,10 +267,12 @@ integrate_events(const StageFuture *f, const BuyerDropout *dropout, const OrderC
 	static const double weight[PANEL_POINTS / 2] = {
 		0.2955242247147529, 0.2692667193099963, 0.2190863625159820, 0.1494513491505806, 0.0666713443086881
 	};
-	double		root = sqrt(f->shape);
-	double		high = log((f->shape + 10.0 * root + 45.0) / -f->log_q);
-	double		low = fmax(log(first - 0.5), log(f->shape / -f->log_q) - 9.0 / root - 40.0 / f->shape);
-	int			panels = (int) fmin(MAX_PANELS, ceil((high - low) * fmax(1.0, root / 1.5)));
+	double		q = exp(f->log_q);
+	double		log_mean = log(f->shape) + f->log_q + f->log_growth;
+	double		narrow = 1.0 / (f->shape * q);	/* squared relative width */
+	double		high = log_mean + log1p(10.0 * sqrt(narrow) + 50.0 * narrow);
+	double		low = fmax(log(first - 0.5), log_mean - 9.0 * sqrt(narrow) - 40.0 * narrow);
+	int			panels = (int) fmin(MAX_PANELS, ceil((high - low) * fmax(1.0, 0.7 / sqrt(narrow))));
 	double		half = 0.5 * (high - low) / panels;
 	double		sum = 0.0;
 
