@@ -352,8 +352,6 @@ solve_active(const BuyerView *view, double p)
 		double		value;
 		double		step;
 
-		if (!(at > low && at < high))
-			at = 0.5 * (low + high);
 		value = active_slope(view, exp(at), &slope);
 		if (value < p)
 			low = at;
@@ -363,6 +361,8 @@ solve_active(const BuyerView *view, double p)
 		if (fabs(step) < 1e-13 * fmax(1.0, fabs(at)))
 			break;
 		at += step;
+		if (!(at > low && at < high))
+			at = 0.5 * (low + high);
 	}
 	return exp(at);
 }
