@@ -497,8 +497,8 @@ add_priors(const Fit *fit, const double *at, double *gradient)
 	{
 		double		clients = options->pool_weight * options->pool->weight[i];
 
-		value += clients * (log(at[BASE + i]) - at[BASE + i]);
-		gradient[BASE + i] += clients / at[BASE + i] - clients;
+		value += clients * log(at[BASE + i]) - options->pool_weight * at[BASE + i];
+		gradient[BASE + i] += clients / at[BASE + i] - options->pool_weight;
 	}
 	return value;
 }
