@@ -18,7 +18,7 @@
 #include <time.h>
 
 #include "../src/model/model.h"
-#include "../test/unit/unit.h"
+#include "../test/unit/buyers.h"
 
 #define LIFETIMES_FIT 20.2
 #define LIFETIMES_PREDICT 0.92
@@ -48,54 +48,6 @@ bar(const char *name, double figure, double beat, double stretch, bool at_most)
 
 /* ---- customers ---- */
 
-static double
-unit_beta(UnitRandom *random, double a, double b)
-{
-	double		u = unit_gamma(random, a);
-
-	return u / (u + unit_gamma(random, b));
-}
-
-/* Orders at whole days, several on one day merged, until age or departure. */
-static BuyerStats
-simulate(UnitRandom *random, const RepurchaseModel *model, int k, int days)
-{
-	double		rate = k * unit_gamma(random, model->r) / (model->alpha * WEEK);
-	double		leave = unit_beta(random, model->a, model->b);
-	double		clock = 0.0;
-	long		last = 0;
-	BuyerStats	buyer = {0, 0.0, days / WEEK, 0.0};
-
-	if (model->m == 1 && unit_uniform(random) < leave)
-		return buyer;
-	for (;;)
-	{
-		double		gap = unit_gamma(random, k) / rate;
-
-		/* the recipe rounds each gap up to a day */
-		clock += fmax(1.0, ceil(fmin(gap, 1e6)));
-		if (clock > days)
-			return buyer;
-		buyer.x++;
-		buyer.sum_log += log((clock - last) / WEEK);
-		buyer.tx = clock / WEEK;
-		last = (long) clock;
-		if (unit_uniform(random) < leave)
-			return buyer;
-	}
-}
-
-static int
-draw_class(UnitRandom *random, const RepurchaseModel *model)
-{
-	double		u = unit_uniform(random);
-	int			i = 0;
-
-	while (i < model->n_classes - 1 && u >= model->weight[i])
-		u -= model->weight[i++];
-	return model->k[i];
-}
-
 static BuyerGroup *
 simulate_all(const RepurchaseModel *model, int n, int youngest, int oldest, uint64_t seed)
 {
@@ -106,7 +58,7 @@ simulate_all(const RepurchaseModel *model, int n, int youngest, int oldest, uint
 	{
 		int			days = youngest + (int) (unit_uniform(&random) * (oldest - youngest + 1));
 
-		all[i] = (BuyerGroup) {simulate(&random, model, draw_class(&random, model), days), 1.0};
+		all[i] = (BuyerGroup) {simulate_buyer(&random, model, days, WEEK), 1.0};
 	}
 	return all;
 }

@@ -129,6 +129,21 @@ extern double gap_orders_expected(const GapPrior *prior, const GapStats *client,
 extern double gap_alarm_probability(const GapPrior *prior, const GapStats *client,
 									double false_alarms_per_year);
 
+/* ---- another model of repurchase, for comparison (pareto.c) ---- */
+
+typedef struct ParetoModel
+{
+	double		r,
+				alpha,
+				s,
+				beta;
+} ParetoModel;
+
+extern double pareto_log_likelihood(const ParetoModel *model, const BuyerStats *buyer);
+extern double pareto_alive(const ParetoModel *model, const BuyerStats *buyer);
+extern double pareto_expected(const ParetoModel *model, const BuyerStats *buyer, double t);
+extern double pareto_active(const ParetoModel *model, const BuyerStats *buyer, double t);
+
 /* ---- clients who may have gone (alive.c) ---- */
 
 #define ALIVE_DROPOUT 0.05		/* assumed: share of clients who go after an order */

@@ -20,8 +20,8 @@
 #include "repurchase_class.h"
 
 #define EXACT_PRODUCT 16
-#define TOLERANCE 1e-12
-#define NEGLIGIBLE 1e-13
+#define TOLERANCE 1e-11
+#define NEGLIGIBLE 1e-12
 #define MAX_EXPONENT 700.0
 #define LONGEST 1e15			/* times beyond are "never" */
 #define MAX_STEPS 200
@@ -162,8 +162,7 @@ view_class(BuyerClass *c, const RepurchaseModel *model, const ClassConstants *co
 	c->now = constants->alpha + buyer->T;
 	c->odds_past = (buyer->T - buyer->tx) / c->now;
 	c->stages = class_stages(c->k, c->shape, c->odds_past);
-	c->log_silence = -c->shape * log1p((buyer->T - buyer->tx) / (constants->alpha + buyer->tx));
-	log_gone = log_odds - c->log_silence;
+	log_gone = log_odds + c->shape * log1p((buyer->T - buyer->tx) / (constants->alpha + buyer->tx));
 	if (log_gone < MAX_EXPONENT)
 	{
 		double		gone = exp(log_gone);
@@ -178,7 +177,6 @@ view_class(BuyerClass *c, const RepurchaseModel *model, const ClassConstants *co
 		c->alive = living / (1.0 + living);
 		log_both = log_gone + log1p(living);
 	}
-	c->log_silence += log(c->stages);
 	c->log_joint = constants->log_constant + constants->log_orders + log_stay
 		+ (c->k - 1) * buyer->sum_log - c->shape * log(c->now) + log_both;
 }
@@ -191,7 +189,7 @@ weigh_classes(BuyerView *view)
 	double		sum = 0.0;
 
 	for (int i = 0; i < view->n; i++)
-		highest = fmax(highest, view->of[i].log_joint);
+		highest = larger(highest, view->of[i].log_joint);
 	for (int i = 0; i < view->n; i++)
 	{
 		double		below = view->of[i].log_joint - highest;
@@ -245,7 +243,7 @@ view_alive(const BuyerView *view)
 
 	for (int i = 0; i < view->n; i++)
 		sum += view->of[i].posterior * view->of[i].alive;
-	return sum;
+	return smaller(1.0, sum);
 }
 
 /*
@@ -261,23 +259,17 @@ repurchase_alive(const RepurchaseModel *model, const BuyerStats *buyer)
 	return view_client(&view, model, NULL, buyer) ? view_alive(&view) : NAN;
 }
 
-/* Where the silence stands after t more: ln growth of its scale, and S2 there. */
-typedef struct LaterSilence
-{
-	double		log_growth;		/* ln[(alpha/k + T + t) / (alpha/k + T)] */
-	double		odds;			/* z at T + t */
-	double		ratio;			/* P(silent until T + t | alive, silent until T) */
-} LaterSilence;
-
 static LaterSilence
 later_silence(const BuyerClass *c, double t)
 {
 	LaterSilence later;
 	double		more = t / c->now;
 
+	later.t = t;
 	later.log_growth = log1p(more);
+	later.none = exp(-c->shape * later.log_growth);
 	later.odds = (c->odds_past + more) / (1.0 + more);
-	later.ratio = fmin(1.0, exp(-c->shape * later.log_growth) * class_stages(c->k, c->shape, later.odds) / c->stages);
+	later.ratio = smaller(1.0, later.none * class_stages(c->k, c->shape, later.odds) / c->stages);
 	return later;
 }
 
@@ -287,14 +279,40 @@ clamp_time(double t)
 	return fmax(0.0, fmin(LONGEST, t));
 }
 
+/* P(at least one order within t) and its derivative by ln t. */
+static double
+active_slope(const BuyerView *view, double t, double *slope)
+{
+	double		least = NEGLIGIBLE * view_alive(view);
+	double		sum = 0.0;
+
+	*slope = 0.0;
+	for (int i = 0; i < view->n; i++)
+	{
+		const BuyerClass *c = &view->of[i];
+		double		weight = c->posterior * c->alive;
+		LaterSilence later;
+		double		last;
+
+		if (weight <= least)
+			continue;
+		later = later_silence(c, t);
+		last = later.none;
+		sum += weight * (1.0 - later.ratio);
+		/* the order comes from stage k - 1, at rate Gamma(R + k - 1, now + t) */
+		for (int j = 1; j < c->k; j++)
+			last *= (c->shape + (j - 1)) * reciprocal[j] * later.odds;
+		*slope += weight * last / c->stages * (c->shape + (c->k - 1)) * (t / (c->now + t));
+	}
+	return sum;
+}
+
 static double
 view_active(const BuyerView *view, double t)
 {
-	double		sum = 0.0;
+	double		slope;
 
-	for (int i = 0; i < view->n; i++)
-		sum += view->of[i].posterior * view->of[i].alive * (1.0 - later_silence(&view->of[i], t).ratio);
-	return sum;
+	return active_slope(view, t, &slope);
 }
 
 /*
@@ -310,32 +328,6 @@ repurchase_active(const RepurchaseModel *model, const BuyerStats *buyer, double 
 	if (isnan(t) || !view_client(&view, model, NULL, buyer))
 		return NAN;
 	return view_active(&view, clamp_time(t));
-}
-
-/* Adds up view_active(t) and its derivative by ln t. */
-static double
-active_slope(const BuyerView *view, double t, double *slope)
-{
-	double		sum = 0.0;
-
-	*slope = 0.0;
-	for (int i = 0; i < view->n; i++)
-	{
-		const BuyerClass *c = &view->of[i];
-		double		weight = c->posterior * c->alive;
-		LaterSilence later;
-		double		last = exp(-c->shape * log1p(t / c->now));
-
-		if (weight < 1e-18)
-			continue;
-		later = later_silence(c, t);
-		sum += weight * (1.0 - later.ratio);
-		/* the order comes from stage k - 1, at rate Gamma(R + k - 1, now + t) */
-		for (int j = 1; j < c->k; j++)
-			last *= (c->shape + (j - 1)) * reciprocal[j] * later.odds;
-		*slope += weight * last / c->stages * (c->shape + (c->k - 1)) * (t / (c->now + t));
-	}
-	return sum;
 }
 
 /*
@@ -360,8 +352,6 @@ solve_active(const BuyerView *view, double p)
 		double		value;
 		double		step;
 
-		if (!(at > low && at < high))
-			at = 0.5 * (low + high);
 		value = active_slope(view, exp(at), &slope);
 		if (value < p)
 			low = at;
@@ -371,6 +361,8 @@ solve_active(const BuyerView *view, double p)
 		if (fabs(step) < 1e-13 * fmax(1.0, fabs(at)))
 			break;
 		at += step;
+		if (!(at > low && at < high))
+			at = 0.5 * (low + high);
 	}
 	return exp(at);
 }
@@ -472,8 +464,7 @@ score_view(const BuyerView *view, double t, RepurchaseScore *score)
 			continue;
 		later = later_silence(c, t);
 		score->active += weight * (1.0 - later.ratio);
-		score->expected += weight * class_expected(c, &view->dropout, t, later.log_growth,
-														 TOLERANCE * score->alive / weight);
+		score->expected += weight * class_expected(c, &view->dropout, &later, TOLERANCE * score->alive / weight);
 	}
 }
 

@@ -20,11 +20,20 @@ typedef struct BuyerClass
 	double		now;			/* alpha / k + T */
 	double		odds_past;		/* z = (T - tx) / now, share of the silence */
 	double		stages;			/* S2, sum over the stage j the client may be at */
-	double		log_silence;	/* ln P(gap > T - tx | alive at tx) */
 	double		log_joint;		/* ln(weight of the class x likelihood) */
 	double		posterior;		/* of the class */
 	double		alive;			/* P(alive at T | class) */
 } BuyerClass;
+
+/* Where a silence stands t later, now being alpha/k + T. */
+typedef struct LaterSilence
+{
+	double		t;
+	double		log_growth;		/* ln[(now + t)/now] */
+	double		none;			/* ((now + t)/now)^-R, P(no event of the process) */
+	double		odds;			/* z at T + t */
+	double		ratio;			/* P(silent until T + t | alive, silent until T) */
+} LaterSilence;
 
 /* The client's chances of staying: after n more orders Beta(a, stay + n). */
 typedef struct BuyerDropout
@@ -34,7 +43,20 @@ typedef struct BuyerDropout
 } BuyerDropout;
 
 extern double class_stages(int k, double shape, double z);
-extern double class_expected(const BuyerClass *c, const BuyerDropout *dropout, double t,
-							 double log_growth, double tolerance);
+extern double class_expected(const BuyerClass *c, const BuyerDropout *dropout,
+							 const LaterSilence *later, double tolerance);
+
+/* fmin and fmax of numbers, which the compiler can inline. */
+static inline double
+smaller(double u, double v)
+{
+	return u < v ? u : v;
+}
+
+static inline double
+larger(double u, double v)
+{
+	return u > v ? u : v;
+}
 
 #endif							/* AGENTCRM_REPURCHASE_CLASS_H */

@@ -56,10 +56,10 @@ typedef struct ScaledSum
 } ScaledSum;
 
 static ScaledSum
-start_sum(double log_first)
+start_sum(double first, double log_first)
 {
 	if (log_first > LOG_FLOOR)
-		return (ScaledSum) {exp(log_first), 0.0, 0.0};
+		return (ScaledSum) {first, 0.0, 0.0};
 	return (ScaledSum) {1.0, 0.0, log_first};
 }
 
@@ -100,10 +100,11 @@ static const double inverse[STORED_TERMS] = {MANY(1), MANY(257), MANY(513), MANY
  * False where STORED_TERMS do not suffice.
  */
 static bool
-sum_orders(const BuyerClass *c, const BuyerDropout *dropout, double q, double log_growth,
+sum_orders(const BuyerClass *c, const BuyerDropout *dropout, const LaterSilence *later,
 		   double tolerance, double *value)
 {
-	ScaledSum	events = start_sum(-c->shape * log_growth);
+	double		q = later->t / (c->now + later->t);
+	ScaledSum	events = start_sum(later->none, -c->shape * later->log_growth);
 	OrderCount	orders = no_orders(dropout);
 
 	for (int n = 0; n < STORED_TERMS;)
@@ -149,10 +150,11 @@ binomial_below(int k, int n, double past, double edge)
  * suffice or leave a double's range.
  */
 static bool
-sum_events(const BuyerClass *c, const BuyerDropout *dropout, double q, double log_growth,
+sum_events(const BuyerClass *c, const BuyerDropout *dropout, const LaterSilence *later,
 		   double tolerance, double *value)
 {
 	int			k = c->k;
+	double		q = later->t / (c->now + later->t);
 	double		w = c->odds_past * (1.0 - q);
 	double		s = q + w;
 	double		past = w / s;
@@ -160,7 +162,9 @@ sum_events(const BuyerClass *c, const BuyerDropout *dropout, double q, double lo
 	double		edge[STORED_TERMS]; /* P(Bin(N) = k - 1) */
 	double		adds[STORED_TERMS / 2]; /* C(c) - C(c - 1) */
 	OrderCount	orders = no_orders(dropout);
-	double		u = -c->shape * log_growth;
+	double		log_first = -c->shape * later->log_growth;
+	double		scale = log_first > LOG_FLOOR ? 0.0 : log_first - LOG_FLOOR;
+	double		u = scale == 0.0 ? later->none : exp(LOG_FLOOR);
 	double		e = 1.0;
 	double		peak = 0.0;
 	double		below;
@@ -171,9 +175,8 @@ sum_events(const BuyerClass *c, const BuyerDropout *dropout, double q, double lo
 	int			next_check = CHECK_EVERY;
 	bool		complete = false;
 
-	if (u < LOG_FLOOR)
+	if (scale < LOG_FLOOR)
 		return false;
-	u = exp(u);
 	for (; n < k - 1; n++)
 	{
 		u *= (c->shape + n) * s * inverse[n];
@@ -195,11 +198,11 @@ sum_events(const BuyerClass *c, const BuyerDropout *dropout, double q, double lo
 		if (n >= next_check)
 		{
 			double		fall = (1.0 - past) * (n + 1) * inverse[n + 1 - k];
-			double		growth = (c->shape + n) * s * inverse[n] * fmin(1.0, fall);
-			double		most = fall < 1.0 ? fmin(1.0, past * e / (1.0 - fall)) : 1.0;
+			double		growth = (c->shape + n) * s * inverse[n] * smaller(1.0, fall);
+			double		most = fall < 1.0 ? smaller(1.0, past * e / (1.0 - fall)) : 1.0;
 			double		term = u * most * orders.count;
 
-			peak = fmax(peak, term);
+			peak = larger(peak, term);
 			complete = growth < 1.0 && term <= tolerance * (1.0 - growth) * peak;
 			next_check = n + CHECK_EVERY;
 		}
@@ -216,7 +219,7 @@ sum_events(const BuyerClass *c, const BuyerDropout *dropout, double q, double lo
 		}
 		sum += adds[block] * tail;
 	}
-	*value = sum / c->stages;
+	*value = sum / c->stages * (scale == 0.0 ? 1.0 : exp(scale));
 	return true;
 }
 
@@ -264,10 +267,12 @@ integrate_events(const StageFuture *f, const BuyerDropout *dropout, const OrderC
 	static const double weight[PANEL_POINTS / 2] = {
 		0.2955242247147529, 0.2692667193099963, 0.2190863625159820, 0.1494513491505806, 0.0666713443086881
 	};
-	double		root = sqrt(f->shape);
-	double		high = log((f->shape + 10.0 * root + 45.0) / -f->log_q);
-	double		low = fmax(log(first - 0.5), log(f->shape / -f->log_q) - 9.0 / root - 40.0 / f->shape);
-	int			panels = (int) fmin(MAX_PANELS, ceil((high - low) * fmax(1.0, root / 1.5)));
+	double		q = exp(f->log_q);
+	double		log_mean = log(f->shape) + f->log_q + f->log_growth;
+	double		narrow = 1.0 / (f->shape * q);	/* squared relative width */
+	double		high = log_mean + log1p(10.0 * sqrt(narrow) + 50.0 * narrow);
+	double		low = fmax(log(first - 0.5), log_mean - 9.0 * sqrt(narrow) - 40.0 * narrow);
+	int			panels = (int) fmin(MAX_PANELS, ceil((high - low) * fmax(1.0, 0.7 / sqrt(narrow))));
 	double		half = 0.5 * (high - low) / panels;
 	double		sum = 0.0;
 
@@ -291,7 +296,8 @@ static double
 sum_stage(const StageFuture *f, const BuyerDropout *dropout, double tolerance)
 {
 	double		q = exp(f->log_q);
-	ScaledSum	events = start_sum(-f->shape * f->log_growth);
+	double		log_first = -f->shape * f->log_growth;
+	ScaledSum	events = start_sum(exp(log_first), log_first);
 	OrderCount	orders = no_orders(dropout);
 	int			n = 0;
 	int			upto = f->k - f->j; /* the first order, then every k events */
@@ -317,22 +323,22 @@ sum_stage(const StageFuture *f, const BuyerDropout *dropout, double tolerance)
 }
 
 /*
- * Orders expected within t > 0 from a client alive at T, class k; log_growth is
- * ln[(alpha/k + T + t)/(alpha/k + T)].  Never more than a few milliseconds of
- * work; relative error about the tolerance, beyond 20,000 hidden events 1e-6.
+ * Orders expected within t > 0 from a client alive at T, class k.  Never more than
+ * a few milliseconds of work; relative error about the tolerance, beyond 20,000
+ * hidden events 1e-6.
  */
 double
-class_expected(const BuyerClass *c, const BuyerDropout *dropout, double t, double log_growth, double tolerance)
+class_expected(const BuyerClass *c, const BuyerDropout *dropout, const LaterSilence *later, double tolerance)
 {
 	double		total = 0.0;
 	double		share = 1.0;
 	double		value;
 
-	if ((c->k == 1 ? sum_orders : sum_events) (c, dropout, t / (c->now + t), log_growth, tolerance, &value))
+	if ((c->k == 1 ? sum_orders : sum_events) (c, dropout, later, tolerance, &value))
 		return value;
 	for (int j = 0; j < c->k; j++)
 	{
-		StageFuture f = {c->k, j, c->shape + j, -log1p(c->now / t), log_growth};
+		StageFuture f = {c->k, j, c->shape + j, -log1p(c->now / later->t), later->log_growth};
 
 		if (share > 1e-18 * c->stages)
 			total += share * sum_stage(&f, dropout, tolerance);

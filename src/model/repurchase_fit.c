@@ -106,7 +106,7 @@ typedef struct Fit
 	int			stride;			/* 1: all groups; else large ones and every so many */
 	double		large;			/* clients that make a group a large one */
 	double		precision;		/* of the prior on each log parameter */
-	double		center[BASE];
+	double		center[BASE + REPURCHASE_CLASSES];
 } Fit;
 
 /* ---- places ---- */
@@ -497,8 +497,8 @@ add_priors(const Fit *fit, const double *at, double *gradient)
 	{
 		double		clients = options->pool_weight * options->pool->weight[i];
 
-		value += clients * (log(at[BASE + i]) - at[BASE + i]);
-		gradient[BASE + i] += clients / at[BASE + i] - clients;
+		value += clients * log(at[BASE + i]) - options->pool_weight * at[BASE + i];
+		gradient[BASE + i] += clients / at[BASE + i] - options->pool_weight;
 	}
 	return value;
 }

@@ -24,8 +24,8 @@
 #include "profile/outlook.h"
 #include "profile/repurchase_sample.h"
 
-#define NEED_CLIENTS 200		/* known before the window */
-#define NEED_REPEATERS 50		/* of them with orders on two days */
+#define NEED_CLIENTS 100		/* known before the window; see doc/decisions.md */
+#define NEED_REPEATERS 30		/* of them with orders on two days */
 #define SEGMENT_CLIENTS 300		/* a segment's, to be looked at, and at most all but as many */
 #define SEGMENT_WEIGHT 25		/* precision of a segment's log parameters about the pool's */
 #define SEGMENT_EVIDENCE 1.64	/* standard errors by which a segment's own model must be better */

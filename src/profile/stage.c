@@ -7,9 +7,9 @@
  *				days, the first less than two median gaps of the population ago
  *	one_off		one order day, silence alarming, not yet lost
  *	at_risk		silence < alarm_p
- *	dormant		P(alive) < 1/2, at the latest after a year, but never within 30
+ *	dormant		P(alive) < 1/10, at the latest after a year, but never within 30
  *				days of the alarm
- *	lost		P(alive) < 1/10, at the latest after two years, but never
+ *	lost		P(alive) < 1/100, at the latest after two years, but never
  *				within 90 days of the dormant limit
  *	won_back	one of the last two gaps had passed the dormant limit as it
  *				stood then: fewer than three order days since
@@ -36,8 +36,8 @@
 #include "profile/fold.h"
 
 #define MAX_LIMIT_DAYS 36500
-#define DORMANT_ALIVE 0.5
-#define LOST_ALIVE 0.1
+#define DORMANT_ALIVE 0.1
+#define LOST_ALIVE 0.01
 #define DORMANT_SHARE 0.1		/* of alarm_p, until a repurchase model is fitted */
 #define LOST_SHARE 0.01
 #define DORMANT_LATEST 365

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "../../src/model/model.h"
+#include "buyers.h"
 #include "csv.h"
 #include "tap.h"
-#include "unit.h"
 
 #define DAYS_PER_WEEK 7.0
 
@@ -261,10 +261,356 @@ test_vectors(const DataSet *set)
 	free(clients.groups);
 }
 
+/* ---- simulated clients ---- */
+
+static const RepurchaseModel truth = {
+	1, 1.24, 36.0, 0.6, 2.0, REPURCHASE_CLASSES, {1, 2, 3, 4, 6, 8, 12}, {0.2, 0.3, 0.0, 0.3, 0.0, 0.0, 0.2}
+};
+
+/* In days; seed and number choose them. */
+static Clients
+simulated(const RepurchaseModel *model, int n, uint64_t seed)
+{
+	UnitRandom	random = {seed, 0};
+	Clients		clients = {n, malloc(sizeof(BuyerGroup) * n)};
+
+	for (int i = 0; i < n; i++)
+	{
+		int			days = 100 + (int) (unit_uniform(&random) * 600);
+
+		clients.groups[i] = (BuyerGroup) {simulate_buyer(&random, model, days, 1.0), 1.0};
+	}
+	return clients;
+}
+
+/* By the code for one client, which shares no table with the fit. */
+static double
+one_by_one(const RepurchaseModel *model, const Clients *clients)
+{
+	double		sum = 0.0;
+
+	for (int i = 0; i < clients->n; i++)
+		sum += clients->groups[i].n * repurchase_log_likelihood(model, &clients->groups[i].buyer);
+	return sum;
+}
+
+static double
+together(const RepurchaseModel *model, const Clients *clients, double *gradient)
+{
+	void	   *workspace = malloc(repurchase_fit_workspace(clients->n));
+	double		sum = repurchase_log_likelihood_of(model, clients->groups, clients->n, workspace, gradient);
+
+	free(workspace);
+	return sum;
+}
+
+/* ---- gradient ---- */
+
+static double *
+parameter(RepurchaseModel *model, int i)
+{
+	double	   *of[] = {&model->r, &model->alpha, &model->a, &model->b};
+
+	return of[i];
+}
+
+/* Central differences of five points in ln of a parameter. */
+static double
+difference(const RepurchaseModel *model, const Clients *clients, int i)
+{
+	static const double at[4] = {-2, -1, 1, 2};
+	static const double weight[4] = {1, -8, 8, -1};
+	double		h = 2e-3;
+	double		sum = 0.0;
+
+	for (int j = 0; j < 4; j++)
+	{
+		RepurchaseModel moved = *model;
+
+		*parameter(&moved, i) *= exp(at[j] * h);
+		sum += weight[j] * one_by_one(&moved, clients);
+	}
+	return sum / (12.0 * h);
+}
+
+/* Likelihood is linear in the weights: lift of class i = sum of f_i / f. */
+static double
+lift(const RepurchaseModel *model, const Clients *clients, int i)
+{
+	RepurchaseModel alone = *model;
+	double		sum = 0.0;
+
+	alone.n_classes = 1;
+	alone.k[0] = model->k[i];
+	alone.weight[0] = 1.0;
+	for (int j = 0; j < clients->n; j++)
+		sum += clients->groups[j].n * exp(repurchase_log_likelihood(&alone, &clients->groups[j].buyer)
+										  - repurchase_log_likelihood(model, &clients->groups[j].buyer));
+	return sum;
+}
+
+static double
+gradient_error(const RepurchaseModel *model, const Clients *clients)
+{
+	double		gradient[REPURCHASE_PARAMETERS + REPURCHASE_CLASSES];
+	double		error = relative(together(model, clients, gradient), one_by_one(model, clients));
+
+	for (int i = 0; i < REPURCHASE_PARAMETERS; i++)
+		error = fmax(error, relative(gradient[i], difference(model, clients, i)));
+	for (int i = 0; model->n_classes > 1 && i < model->n_classes; i++)
+		if (model->weight[i] > 0.0)
+			error = fmax(error, relative(gradient[REPURCHASE_PARAMETERS + i], lift(model, clients, i)));
+	return error;
+}
+
+static void
+test_gradient(void)
+{
+	Clients		clients = simulated(&truth, 300, 3);
+	RepurchaseModel off = truth;
+	double		error = 0.0;
+
+	off.r = 0.7;
+	off.alpha = 50.0;
+	off.a = 1.4;
+	off.b = 0.8;
+	for (int i = 0; i < 2 * REPURCHASE_CLASSES; i++)
+	{
+		RepurchaseModel model = {i % 2, 0.7, 50.0, 1.4, 0.8, 1, {truth.k[i / 2]}, {1.0}};
+
+		error = fmax(error, gradient_error(&model, &clients));
+	}
+	tap_ok(error <= 1e-7, "gradient of single classes against differences (%.2g)", error);
+	error = gradient_error(&off, &clients);
+	off.m = 0;
+	error = fmax(error, gradient_error(&off, &clients));
+	tap_ok(error <= 1e-7, "gradient of the mixture (%.2g)", error);
+	free(clients.groups);
+}
+
+/* More distinct times than the tables hold, and more distinct x. */
+static void
+test_no_room(void)
+{
+	UnitRandom	random = {5, 0};
+	Clients		clients = simulated(&truth, 12000, 4);
+	double		gradient[REPURCHASE_PARAMETERS + REPURCHASE_CLASSES];
+
+	for (int i = 0; i < clients.n; i++)
+	{
+		BuyerStats *b = &clients.groups[i].buyer;
+
+		b->T += unit_uniform(&random);
+		if (i % 10 == 0)
+			*b = (BuyerStats) {i + 1, 90.0 + unit_uniform(&random), b->T, -5.0 * i};
+	}
+	tap_near(together(&truth, &clients, gradient), one_by_one(&truth, &clients), 1e-11,
+			 "clients beyond the tables' room are counted like the rest");
+	free(clients.groups);
+}
+
+static void
+test_grouping(void)
+{
+	Clients		clients = simulated(&truth, 5000, 6);
+	Clients		by_gaps = copy_grouped(&clients, true);
+	Clients		merged = copy_grouped(&clients, false);
+	RepurchaseModel single = {1, 1.0, 30.0, 0.7, 2.0, 1, {3}, {1.0}};
+	double		n = 0.0;
+
+	for (int i = 0; i < merged.n; i++)
+		n += merged.groups[i].n;
+	tap_ok(n == 5000 && merged.n < by_gaps.n && by_gaps.n < 5000, "5,000 clients are %d groups, %d with their gaps", merged.n, by_gaps.n);
+	tap_near(one_by_one(&single, &merged), one_by_one(&single, &clients), 1e-12, "and as likely under a single k");
+	tap_near(one_by_one(&truth, &by_gaps), one_by_one(&truth, &clients), 1e-12, "with their gaps under the mixture");
+	free(clients.groups);
+	free(by_gaps.groups);
+	free(merged.groups);
+}
+
+/* ---- what a fit owes ---- */
+
+static void
+test_recovery(void)
+{
+	Clients		clients = simulated(&truth, 20000, 7);
+	RepurchaseFitOptions options = all_classes;
+	RepurchaseFit cold,
+				warm;
+	double		at_truth = one_by_one(&truth, &clients);
+
+	fit(clients.groups, clients.n, &options, &cold);
+	tap_ok(cold.converged && cold.evaluations <= 40, "20,000 clients of four classes: %d evaluations and %d on a sample",
+		   cold.evaluations, cold.evaluations_sample);
+	/* twice the gain over the truth is chi-squared with ten degrees of freedom: 29.6 at one in a thousand */
+	tap_ok(cold.log_likelihood > at_truth && cold.log_likelihood < at_truth + 200.0, "as likely as the truth and more (%.1f)",
+		   cold.log_likelihood - at_truth);
+	tap_near(cold.log_likelihood, one_by_one(&cold.model, &clients), 1e-11, "the likelihood reported is that of the model returned");
+	/* gaps rounded up to days make the random look a little regular */
+	tap_ok(fabs(cold.model.weight[0] - 0.2) < 0.08 && fabs(cold.model.weight[6] - 0.2) < 0.05, "the random and the rhythmic are told apart (%.3f, %.3f)", cold.model.weight[0], cold.model.weight[6]);
+	options.start = &cold.model;
+	fit(clients.groups, clients.n, &options, &warm);
+	tap_ok(warm.converged && warm.evaluations <= cold.evaluations, "a warm start: %d evaluations and %d on a sample", warm.evaluations,
+		   warm.evaluations_sample);
+	tap_near(warm.log_likelihood, cold.log_likelihood, 1e-9, "ends in the same place");
+	free(clients.groups);
+}
+
+static bool
+finite_model(const RepurchaseFit *f)
+{
+	return repurchase_model_valid(&f->model) && isfinite(f->log_likelihood);
+}
+
+/* Steady buyers under k = 1: leaving cannot be seen, the likelihood is a ridge. */
+static void
+test_priors(void)
+{
+	RepurchaseModel steady = {1, 5.0, 100.0, 1e-3, 1e3, 1, {12}, {1.0}};
+	Clients		clients = simulated(&steady, 2000, 8);
+	RepurchaseFitOptions options = {.m = 1, .n_classes = 1, .k = {1}, .no_weak_prior = true};
+	RepurchaseFitOptions shrunk = all_classes;
+	RepurchaseFit f,
+				few,
+				pooled;
+
+	fit(clients.groups, clients.n, &options, &f);
+	tap_ok(f.no_defection && !f.weak_prior && finite_model(&f), "at the boundary: no defection visible (%d evaluations)", f.evaluations);
+	options.no_weak_prior = false;
+	fit(clients.groups, clients.n, &options, &f);
+	tap_ok(f.weak_prior && f.converged && fabs(log(f.model.a)) < 8 && fabs(log(f.model.b)) < 8, "where data hold nothing a weak prior does");
+	fit(clients.groups, 50, &options, &few);
+	tap_ok(few.weak_prior && few.n == 50 && few.converged, "50 clients have one");
+	free(clients.groups);
+
+	clients = simulated(&truth, 3000, 9);
+	shrunk.no_weak_prior = true;
+	fit(clients.groups, clients.n, &shrunk, &f);
+	shrunk.pool = &f.model;
+	shrunk.pool_weight = 1e7;
+	fit(clients.groups, 100, &shrunk, &pooled);
+	tap_ok(fabs(pooled.model.r / f.model.r - 1) < 1e-3 && fabs(pooled.model.b / f.model.b - 1) < 1e-3
+		   && fabs(pooled.model.weight[1] - f.model.weight[1]) < 1e-3 && !pooled.weak_prior, "a segment under a heavy pool is the pool");
+	shrunk.pool_weight = 20.0;
+	fit(clients.groups, 100, &shrunk, &pooled);
+	shrunk.pool = NULL;
+	fit(clients.groups, 100, &shrunk, &few);
+	tap_ok(fabs(log(pooled.model.r / f.model.r)) < fabs(log(few.model.r / f.model.r))
+		   && pooled.log_likelihood <= few.log_likelihood && pooled.log_likelihood >= one_by_one(&f.model, &(Clients) {100, clients.groups}),
+		   "under a light one it lies between");
+	free(clients.groups);
+}
+
+static void
+test_odd_data(void)
+{
+	static const BuyerGroup data[][3] = {
+		{{{0, 0.0, 0.0, 0.0}, 1.0}, {{0, 0.0, 0.0, 0.0}, 5.0}, {{0, 0.0, 0.0, 0.0}, 1.0}},	/* all of today */
+		{{{0, 0.0, 100.0, 0.0}, 1000.0}, {{0, 0.0, 30.0, 0.0}, 1.0}, {{0, 0.0, 1.0, 0.0}, 1.0}},	/* nobody came back */
+		{{{1, 3650.0, 3650.0, 8.2}, 1.0}, {{0, 0.0, 1.0, 0.0}, 1.0}, {{9, 9.0, 9.0, 0.0}, 1.0}},	/* a gap of ten years */
+		{{{1000000, 1e6, 1e6, 0.0}, 1.0}, {{1, 1.0, 1e9, 0.0}, 1.0}, {{1, 1e-9, 1e9, -20.7}, 1e6}},
+		{{{2, 4.0, 3.0, 0.0}, 1.0}, {{1, 1.0, 2.0, 0.0}, 1.0}, {{0, 0.0, NAN, 0.0}, 4.0}},	/* two of them none */
+	};
+	RepurchaseFit f;
+	bool		sane = true;
+
+	for (int i = 0; i < (int) (sizeof(data) / sizeof(data[0])); i++)
+		for (int prior = 0; prior < 2; prior++)
+			for (int k = 0; k < 3; k++)
+			{
+				RepurchaseFitOptions options = {.m = 1, .n_classes = 1, .k = {k == 0 ? 1 : 12}};
+
+				if (k == 2)
+					options = all_classes;
+				options.no_weak_prior = prior;
+				if (fit(data[i], 3, &options, &f) && finite_model(&f) && f.evaluations <= 602 && !(prior && f.weak_prior))
+					continue;
+				sane = false;
+				printf("# data %d prior %d k %d: LL %g after %d; r %g alpha %g a %g b %g\n", i, prior, k, f.log_likelihood, f.evaluations,
+					   f.model.r, f.model.alpha, f.model.a, f.model.b);
+			}
+	tap_ok(sane, "whatever the data, a model and a bounded number of evaluations");
+	tap_ok(f.n == 1 && f.n_invalid == 5, "clients that cannot be are left out and counted");
+	tap_ok(!fit(&data[4][2], 1, &all_classes, &f) && !fit(data[0], 0, &all_classes, &f), "no client, no fit");
+	tap_ok(!fit(data[0], 3, &(RepurchaseFitOptions) {.m = 1}, &f)
+		   && !fit(data[0], 3, &(RepurchaseFitOptions) {.n_classes = 1, .k = {13}}, &f)
+		   && !fit(data[0], 3, &(RepurchaseFitOptions) {.n_classes = 1, .k = {1}, .pool = &truth, .pool_weight = 1.0}, &f),
+		   "nor with options that are none");
+}
+
+static jmp_buf way_out;
+
+static void
+leave(void *arg)
+{
+	if (++*(int *) arg == 7)
+		longjmp(way_out, 1);
+}
+
+static void
+test_interrupt(void)
+{
+	Clients		clients = simulated(&truth, 6000, 10);
+	void	   *workspace = malloc(repurchase_fit_workspace(clients.n));
+	static int	calls = 0;
+	RepurchaseFitOptions options = all_classes;
+	RepurchaseFit f;
+
+	options.check = leave;
+	options.check_arg = &calls;
+	if (setjmp(way_out) == 0)
+		repurchase_fit(clients.groups, clients.n, &options, workspace, &f);
+	tap_ok(calls == 7, "a fit can be left in the middle");
+	options.check = NULL;
+	options.max_evaluations = 5;
+	repurchase_fit(clients.groups, clients.n, &options, workspace, &f);
+	tap_ok(f.evaluations <= 6 && f.evaluations_sample <= 5 && !f.converged && finite_model(&f), "and stops where it is told to");
+	free(workspace);
+	free(clients.groups);
+}
+
+/* Rosenbrock's valley, free and with its minimum walled off. */
+static double
+valley(const double *at, double *gradient, void *arg)
+{
+	double		across = at[1] - at[0] * at[0];
+
+	gradient[0] = -400.0 * at[0] * across - 2.0 * (1.0 - at[0]);
+	gradient[1] = 200.0 * across;
+	return 100.0 * across * across + (1.0 - at[0]) * (1.0 - at[0]);
+}
+
+static void
+test_minimise(void)
+{
+	Minimise	problem = {valley, NULL, 2, {-5, -5}, {5, 5}, 1e-10, 200};
+	MinimiseMemory memory = {0};
+	MinimiseResult found;
+	double		at[2] = {-1.2, 1.0};
+
+	model_minimise(&problem, at, &memory, &found);
+	tap_ok(found.converged && fabs(at[0] - 1.0) < 1e-8 && fabs(at[1] - 1.0) < 1e-8, "the end of a curved valley (%d evaluations)", found.evaluations);
+	/* on x <= 1/2 the minimum is x = 1/2, y = 1/4 */
+	problem.high[0] = 0.5;
+	at[0] = -1.2;
+	at[1] = 1.0;
+	memory = (MinimiseMemory) {0};
+	model_minimise(&problem, at, &memory, &found);
+	tap_ok(found.converged && at[0] == 0.5 && fabs(at[1] - 0.25) < 1e-8, "and against a wall (%d evaluations)", found.evaluations);
+}
+
 int
 main(void)
 {
 	for (int i = 0; i < (int) (sizeof(data_sets) / sizeof(data_sets[0])); i++)
 		test_vectors(&data_sets[i]);
+	test_minimise();
+	test_gradient();
+	test_no_room();
+	test_grouping();
+	test_recovery();
+	test_priors();
+	test_odd_data();
+	test_interrupt();
 	return tap_done();
 }
