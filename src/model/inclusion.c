@@ -133,13 +133,19 @@ inclusion_alive(const InclusionModel *model, const PairStats *pair)
  * P(the client's next order holds the product | the pair's history): alive,
  * times the posterior mean (a + x)/(a + b + n) of P, times the probability (d +
  * n)/(c + d + n) not to die before that order (eq 9 for one order ahead).
+ *
+ * Added to the paper: a dead pair is bought again with the probability
+ * otherwise, 0 for BG/BB as it is published.  Pairs do come back, and without
+ * it a long silence would be certain to last for ever.
  */
 double
-inclusion_next(const InclusionModel *model, const PairStats *pair)
+inclusion_next(const InclusionModel *model, const PairStats *pair, double otherwise)
 {
-	return inclusion_alive(model, pair)
-		* (model->a + pair->x) / (model->a + model->b + pair->n)
-		* (model->d + pair->n) / (model->c + model->d + pair->n);
+	double		alive = inclusion_alive(model, pair);
+
+	return alive * (model->a + pair->x) / (model->a + model->b + pair->n)
+		* (model->d + pair->n) / (model->c + model->d + pair->n)
+		+ (1.0 - alive) * fmax(0.0, fmin(1.0, otherwise));
 }
 
 static double

@@ -73,7 +73,7 @@ extern bool inclusion_model_valid(const InclusionModel *model);
 extern bool pair_valid(const PairStats *pair);
 extern double inclusion_log_likelihood(const InclusionModel *model, const PairStats *pair);
 extern double inclusion_alive(const InclusionModel *model, const PairStats *pair);
-extern double inclusion_next(const InclusionModel *model, const PairStats *pair);
+extern double inclusion_next(const InclusionModel *model, const PairStats *pair, double otherwise);
 extern InclusionModel inclusion_tilt(const InclusionModel *model, double rate, double repeats, double orders);
 extern double inclusion_within(double orders_expected, double inclusion);
 extern double inclusion_evaluate(const PairGroup *groups, int n_groups, const InclusionModel *model,

@@ -207,20 +207,24 @@ profile_pair(const ClientProfile *profile, const ClientProduct *product)
 	};
 }
 
-/* Probability that the client's next order holds a product bought before: BG/BB, and level 0 where it is not fitted. */
+/*
+ * Probability that the client's next order holds a product bought before: BG/BB,
+ * a pair that is dead being as likely as the product is in anybody's order; and
+ * level 0 where BG/BB is not fitted.
+ */
 double
 profile_inclusion(const ClientSnapshot *client, const ClientProduct *product)
 {
 	const Population *population = profile_population();
 	const ProductInfo *info = profile_product(product->product_id);
+	double		share = info != NULL ? info->share : 0;
 	double		missed = client->profile.n_orders - product->last_order_no;
 
 	if (population->inclusion_fitted)
 	{
 		PairStats	pair = profile_pair(&client->profile, product);
 
-		return inclusion_next(info != NULL ? &info->inclusion : &population->inclusion, &pair);
+		return inclusion_next(info != NULL ? &info->inclusion : &population->inclusion, &pair, share);
 	}
-	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed),
-					   info != NULL ? info->share : 0, client->profile.n_orders);
+	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed), share, client->profile.n_orders);
 }

@@ -55,7 +55,7 @@ test_published(InclusionWorkspace *work)
 		   fabs(fit.model.d - 2.783) <= 6e-4, "donors: parameters as published (%.4f %.4f %.4f %.4f)", fit.model.a, fit.model.b, fit.model.c, fit.model.d);
 	fitted = inclusion_fit(donors, N_DONORS, &fit.model, work, &again);
 	tap_ok(fitted && again.evaluations <= 4, "donors: a warm start stays where it is (%d evaluations)", again.evaluations);
-	tap_near(inclusion_next(&fit.model, &faithful), 7.204 / 7.954 * 8.783 / 9.440, 1e-3, "donors: the faithful give again");
+	tap_near(inclusion_next(&fit.model, &faithful, 0), 7.204 / 7.954 * 8.783 / 9.440, 1e-3, "donors: the faithful give again");
 }
 
 /* How many histories have these statistics: choose which of the last - 1 orders before the last one. */
@@ -84,7 +84,7 @@ test_laws(void)
 					PairStats	with = {x + 1, n + 1, n + 1};
 					double		ll = inclusion_log_likelihood(&models[i], &now);
 					double		alive = inclusion_alive(&models[i], &now);
-					double		next = inclusion_next(&models[i], &now);
+					double		next = inclusion_next(&models[i], &now, 0);
 
 					sum += histories(x, last) * exp(ll);
 					next_error = worse(next_error, relative(next, exp(inclusion_log_likelihood(&models[i], &with) - ll)));
@@ -193,7 +193,7 @@ test_long_histories(void)
 
 			for (int j = 0; j < 5; j++)
 			{
-				double		next = inclusion_next(&models[i], &extremes[j]);
+				double		next = inclusion_next(&models[i], &extremes[j], 0);
 
 				fine = fine && next >= 0 && next <= 1 && !isnan(inclusion_log_likelihood(&models[i], &extremes[j]));
 			}
@@ -211,9 +211,10 @@ test_domain(void)
 	int			n = 0;
 
 	for (int i = 0; i < 5; i++)
-		n += isnan(inclusion_log_likelihood(m, &bad[i])) && isnan(inclusion_alive(m, &bad[i])) && isnan(inclusion_next(m, &bad[i]));
+		n += isnan(inclusion_log_likelihood(m, &bad[i])) && isnan(inclusion_alive(m, &bad[i])) && isnan(inclusion_next(m, &bad[i], 0));
 	tap_ok(n == 5, "impossible pairs are NaN");
-	tap_ok(isnan(inclusion_next(&broken, &fine)) && isnan(inclusion_log_likelihood(&broken, &fine)), "so is an invalid model");
+	tap_ok(isnan(inclusion_next(&broken, &fine, 0)) && isnan(inclusion_log_likelihood(&broken, &fine)), "so is an invalid model");
+	tap_near(inclusion_next(m, &fine, 0.02), inclusion_next(m, &fine, 0) + 0.02 * (1 - inclusion_alive(m, &fine)), 1e-15, "a dead pair comes back as told");
 	tap_near(inclusion_within(2, 0.3), 1 - exp(-0.6), 1e-15, "two orders expected, inclusion .3");
 	tap_ok(inclusion_within(-1, 0.5) == 0 && inclusion_within(INFINITY, 0.5) == 1 && isnan(inclusion_within(NAN, 0.5)), "stays a probability");
 }
@@ -289,7 +290,7 @@ survives(const PairGroup *groups, int n, InclusionWorkspace *work)
 	bool		fine = inclusion_fit(groups, n, NULL, work, &fit) && fit.evaluations <= 200;
 
 	for (int i = 0; fine && i < n; i++)
-		fine = !pair_valid(&groups[i].pair) || isfinite(inclusion_next(&fit.model, &groups[i].pair));
+		fine = !pair_valid(&groups[i].pair) || isfinite(inclusion_next(&fit.model, &groups[i].pair, 0));
 	return fine;
 }
 
