@@ -79,8 +79,8 @@ order_within(const ClientSnapshot *client, const Population *population, const B
 
 /*
  * p0 of a bid's demand: P(order within the window), times the inclusion of the
- * product it is about, else of its category (MODELS: start values of the
- * repurchase model, defection included, and level 0 of the repeat list).
+ * product it is about, else of its category (the repurchase
+ * model, defection included, and level 0 of the repeat list).
  */
 double
 baseline_p0(const ClientSnapshot *client, const Population *population, const Bid *bid)

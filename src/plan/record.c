@@ -70,6 +70,11 @@ models_of(const Population *population)
 	json_numeric(&state, "gap", int64_to_numeric(population->gap_model_id));
 	json_numeric(&state, "class", int64_to_numeric(population->class_model_id));
 	json_numeric(&state, "popularity", int64_to_numeric(population->popularity_model_id));
+	json_numeric(&state, "spend", int64_to_numeric(population->spend_model_id));
+	json_numeric(&state, "inclusion", int64_to_numeric(population->inclusion_model_id));
+	/* that of all clients; those of segments were fitted with it */
+	if (population->n_repurchase > 0)
+		json_numeric(&state, "repurchase", int64_to_numeric(population->repurchase[0].model_id));
 	return JsonbPGetDatum(json_end(&state));
 }
 

@@ -1,24 +1,82 @@
 /*
  * forecast.c
- *		What is to be expected of a client within so many days, if nothing is done.
+ *		agentcrm.forecast and agentcrm.forecast_items: forecasts as rows.
  *
- * The one place that says which model of repurchase serves.  Asks no table and
- * knows no clock but the snapshot's.
+ * The same figures that agents and baseline get; computes nothing of its own.
  */
 #include "postgres.h"
 
-#include "profile/profile.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/tuplestore.h"
 
-/* P(at least one order within so many days of as_of). */
-double
-profile_order_within(const ClientSnapshot *client, const Population *population, double days)
+#include "profile/assess.h"
+
+#define MOST_DAYS 3650
+
+PG_FUNCTION_INFO_V1(agentcrm_forecast);
+PG_FUNCTION_INFO_V1(agentcrm_forecast_items);
+
+/* The third argument: days of the horizon. */
+static int
+days_argument(FunctionCallInfo fcinfo)
 {
-	return alive_order_within(&population->gap, &client->gaps, client->state.elapsed, days);
+	int			days = PG_ARGISNULL(2) ? agentcrm_value_horizon : PG_GETARG_INT32(2);
+
+	if (days < 1 || days > MOST_DAYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("days must lie between 1 and %d", MOST_DAYS)));
+	return days;
 }
 
-/* Days with an order, expected within so many days of as_of: Assessment.expected_orders is the same within the value horizon. */
-double
-profile_orders_expected(const ClientSnapshot *client, const Population *population, double days)
+/* agentcrm.forecast(client_ids, as_of, days): orders and net amount of each client. */
+Datum
+agentcrm_forecast(PG_FUNCTION_ARGS)
 {
-	return gap_orders_expected(&population->gap, &client->gaps, client->state.elapsed, days);
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Population *population = profile_population();
+	int			days = days_argument(fcinfo);
+	int			n;
+	ClientSnapshot *clients = snapshot_arguments(fcinfo, &n);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+	{
+		double		orders = profile_orders_expected(&clients[i], population, days);
+		Datum		values[4] = {
+			Int64GetDatum(clients[i].client_id), Float8GetDatum(profile_order_within(&clients[i], population, days)),
+			Float8GetDatum(orders), Float8GetDatum(orders * clients[i].state.order_value)
+		};
+		bool		isnull[4] = {false};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, isnull);
+	}
+	return (Datum) 0;
+}
+
+/* agentcrm.forecast_items(client_ids, as_of, days): products that a client has bought before. */
+Datum
+agentcrm_forecast_items(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Population *population = profile_population();
+	int			days = days_argument(fcinfo);
+	int			n;
+	ClientSnapshot *clients = snapshot_arguments(fcinfo, &n);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < clients[i].n_products; j++)
+		{
+			double		inclusion = profile_inclusion(&clients[i], &clients[i].products[j]);
+			Datum		values[4] = {
+				Int64GetDatum(clients[i].client_id), Int64GetDatum(clients[i].products[j].product_id), Float8GetDatum(inclusion),
+				Float8GetDatum(profile_item_within(&clients[i], population, inclusion, days))
+			};
+			bool		isnull[4] = {false};
+
+			tuplestore_putvalues(result->setResult, result->setDesc, values, isnull);
+		}
+	return (Datum) 0;
 }

@@ -3,8 +3,8 @@
  *		The generations in use and facts of products, kept in the backend.
  *
  * Generations are looked up once per transaction and read again when their ids
- * changed; product attributes are kept for a transaction, shares as long as
- * their generation.  Writes nothing.
+ * changed; product attributes are kept for a transaction, shares and rates as
+ * long as their generation.  Writes nothing.
  */
 #include "postgres.h"
 
@@ -27,11 +27,21 @@ static const GapPrior weak_gap_prior = {.k = 1, .r = 2, .alpha = 30, .n_clients 
 /* Look whether sales have grown by a tenth only after so many orders were folded: counting them reads all counters. */
 #define GROWTH_LOOK_EVERY Max(1000, Min(fitted_sales / 200, INT_MAX / 2))
 
+/* Generations of the repurchase model in use: of all clients, and of segments. */
+#define MAX_REPURCHASE (1 + 2 * REPURCHASE_SEGMENTS)
+
 typedef struct ShareEntry
 {
 	int64		product_id;
 	double		share;
 } ShareEntry;
+
+typedef struct RateEntry
+{
+	int64		product_id;
+	double		repeats;
+	double		orders;
+} RateEntry;
 
 typedef struct ProductCacheEntry
 {
@@ -45,7 +55,9 @@ static bool current_checked;	/* in this transaction */
 static TimestampTz fitted_as_of = DT_NOBEGIN;
 static int64 fitted_sales;		/* order x product pairs at the last fit */
 static Oid	model_relid = InvalidOid;	/* numbers of generations begin anew with each CREATE EXTENSION */
+static MemoryContext repurchase_cxt;	/* holds current.repurchase */
 static HTAB *shares;			/* of generation current.popularity_model_id */
+static HTAB *rates;				/* of generation current.inclusion_model_id */
 static MemoryContext product_cxt;	/* this transaction's products */
 static HTAB *products;
 static int	orders_seen = INT_MAX / 2;	/* the first look is at once */
@@ -57,11 +69,15 @@ struct PastPopulation
 	MemoryContext cxt;			/* holds all of it */
 	Population	population;
 	HTAB	   *shares;
+	HTAB	   *rates;
 	TimestampTz fitted_as_of;
 	int64		fitted_sales;
 };
 
 static bool in_past;
+static MemoryContext gathering; /* of the past whose generations are being gathered */
+static Repurchase *past_repurchase;	/* of these */
+static int	past_n_repurchase;
 static LedgerView past_view;
 static PastPopulation present;	/* what is current, while a past is on */
 
@@ -129,21 +145,34 @@ population_orders_seen(int orders)
 		orders_seen += orders;
 }
 
-/* A number of a json object, or of an array in it (index >= 0). */
+/* A number of a json object, or of an array in it (index >= 0); false when it is not there. */
+bool
+population_number(Jsonb *params, const char *name, int index, double *number)
+{
+	JsonbValue	value;
+	JsonbValue *found = JB_ROOT_IS_OBJECT(params) ?
+		getKeyJsonValueFromContainer(&params->root, name, strlen(name), &value) : NULL;
+
+	if (found && index >= 0)
+		found = found->type == jbvBinary && JsonContainerIsArray(found->val.binary.data) ?
+			getIthJsonbValueFromContainer(found->val.binary.data, index) : NULL;
+	if (found == NULL || found->type != jbvNumeric)
+		return false;
+	*number = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(found->val.numeric)));
+	return true;
+}
+
 static double
 param(Jsonb *params, const char *name, int index)
 {
-	JsonbValue	value;
-	JsonbValue *found = getKeyJsonValueFromContainer(&params->root, name, strlen(name), &value);
+	double		number;
 
-	if (found && index >= 0 && found->type == jbvBinary)
-		found = getIthJsonbValueFromContainer(found->val.binary.data, index);
-	if (found == NULL || found->type != jbvNumeric)
+	if (!population_number(params, name, index, &number))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("a row of agentcrm.model lacks parameter \"%s\"", name),
 				 errhint("Call agentcrm.fit() for new generations.")));
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(found->val.numeric)));
+	return number;
 }
 
 static void
@@ -170,12 +199,17 @@ read_class(Jsonb *params)
 	current.mean_order_value = param(params, "mean_order_value", -1);
 }
 
-/* An empty table of shares; that of the present outlives the transaction. */
+/* Tables of the present outlive the transaction. */
+static MemoryContext
+table_context(void)
+{
+	return gathering ? gathering : TopMemoryContext;
+}
+
 static void
 renew_shares(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(ShareEntry),
-	.hcxt = in_past ? CurrentMemoryContext : TopMemoryContext};
+	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(ShareEntry), .hcxt = table_context()};
 
 	if (shares)
 		hash_destroy(shares);
@@ -207,67 +241,216 @@ read_shares(int64 model_id)
 	store_close(store);
 }
 
+static void
+renew_rates(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(RateEntry), .hcxt = table_context()};
+
+	if (rates)
+		hash_destroy(rates);
+	rates = hash_create("agentcrm product rates", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* How often a product was bought again, in the generation being read. */
+void
+population_take_rate(int64 product_id, int64 repeats, int64 orders)
+{
+	RateEntry  *entry = hash_search(rates, &product_id, HASH_ENTER, NULL);
+
+	entry->repeats = (double) repeats;
+	entry->orders = (double) orders;
+}
+
+static void
+read_rates(int64 model_id)
+{
+	Store	   *store = store_open("product_inclusion", AccessShareLock);
+	Datum		key = Int64GetDatum(model_id);
+	StoreScan  *scan = store_scan(store, "product_inclusion_pkey", 1, &key);
+	TupleDesc	desc = store_desc(store);
+	HeapTuple	row;
+	bool		isnull;
+
+	renew_rates();
+	while ((row = store_next(scan)) != NULL)
+		population_take_rate(DatumGetInt64(heap_getattr(row, 2, desc, &isnull)),
+							 DatumGetInt64(heap_getattr(row, 3, desc, &isnull)),
+							 DatumGetInt64(heap_getattr(row, 4, desc, &isnull)));
+	store_scan_end(scan);
+	store_close(store);
+}
+
 /*
- * Shares of the current generation alone are stored.  Those of an older one are
- * counted again from the ledger as it was known when that was fitted, orders
- * dated later in its month included: by the fit's own code they are the same to
- * the bit.
+ * Shares and rates of products are stored of the current generations alone.
+ * Those of an older one are counted again from the ledger as it was known when
+ * that was fitted: by the fit's own code they are the same to the bit.  Those of
+ * a fit for a replay follow from it (population_take_share).
  */
 static void
-take_shares(const Generation *generation)
+take_products(const Generation *generation, void (*renew) (void), void (*read) (int64), HTAB **table,
+			  void (*count) (const LedgerView *))
 {
-	bool		at_once = generation->as_of == generation->fitted_at;
-	LedgerView	then = {at_once ? DT_NOEND : generation->as_of, generation->fitted_at};
+	LedgerView	then = {generation->as_of, generation->fitted_at};
 
 	if (generation->model_id == REPLAY_MODEL_ID)
 	{
-		renew_shares();
+		renew();
 		return;
 	}
-	read_shares(generation->model_id);
-	if (in_past && hash_get_num_entries(shares) == 0)
-		fit_take_shares(&then, generation->as_of);
+	read(generation->model_id);
+	if (in_past && hash_get_num_entries(*table) == 0)
+		count(&then);
 }
 
-/* Take up a generation, if it is another one than before. */
+static void
+read_spend(Jsonb *params)
+{
+	current.spend.p = param(params, "p", -1);
+	current.spend.q = param(params, "q", -1);
+	current.spend.gamma = param(params, "gamma", -1);
+	current.spend_fitted = param(params, "fitted", -1) != 0 && spend_model_valid(&current.spend);
+}
+
+static void
+read_inclusion(Jsonb *params)
+{
+	current.inclusion.a = param(params, "a", -1);
+	current.inclusion.b = param(params, "b", -1);
+	current.inclusion.c = param(params, "c", -1);
+	current.inclusion.d = param(params, "d", -1);
+	current.inclusion_rate = param(params, "rate", -1);
+	current.inclusion_fitted = param(params, "fitted", -1) != 0 && inclusion_model_valid(&current.inclusion);
+}
+
+/* A generation of the repurchase model from its row; false when the row makes no sense. */
+static bool
+read_repurchase(Repurchase *repurchase, int64 model_id, const char *segment, Jsonb *params)
+{
+	memset(repurchase, 0, sizeof(Repurchase));
+	if (strlen(segment) >= sizeof(repurchase->segment) ||
+		!repurchase_from_json(params, &repurchase->model, &repurchase->calibration) ||
+		!population_number(params, "value_class", 0, &repurchase->value_a) ||
+		!population_number(params, "value_class", 1, &repurchase->value_b))
+		return false;
+	repurchase->model_id = model_id;
+	strcpy(repurchase->segment, segment);
+	return true;
+}
+
+/*
+ * Take up the current generations of the repurchase model, unless they are
+ * those that are here already: snapshots point to them.
+ */
+static void
+put_repurchase(const Repurchase *found, int n)
+{
+	bool		same = n == current.n_repurchase;
+
+	for (int i = 0; i < n && same; i++)
+		same = found[i].model_id == current.repurchase[i].model_id;
+	if (same)
+		return;
+	if (repurchase_cxt)
+		MemoryContextDelete(repurchase_cxt);
+	repurchase_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm repurchase models", ALLOCSET_SMALL_SIZES);
+	current.repurchase = memcpy(MemoryContextAlloc(repurchase_cxt, Max(n, 1) * sizeof(Repurchase)), found, n * sizeof(Repurchase));
+	current.n_repurchase = n;
+}
+
+/* That of all clients comes first: without it none counts. */
+static void
+add_repurchase(Repurchase *found, int *n, const Generation *generation)
+{
+	Repurchase	next;
+
+	if (*n == MAX_REPURCHASE ||
+		!read_repurchase(&next, generation->model_id, generation->segment, generation->params))
+		return;
+	found[(*n)++] = next;
+	if (strcmp(next.segment, "*") == 0)
+	{
+		found[*n - 1] = found[0];
+		found[0] = next;
+	}
+}
+
+/* See profile.h. */
+const Repurchase *
+population_repurchase(const Population *population, const char *channel, const char *territory)
+{
+	const char *names[2] = {channel, territory};
+	const char *const kinds[2] = {REPURCHASE_CHANNEL, REPURCHASE_TERRITORY};
+
+	if (population->n_repurchase == 0)
+		return NULL;
+	for (int k = 0; k < 2; k++)
+		for (int i = 1; names[k] != NULL && i < population->n_repurchase; i++)
+		{
+			const char *segment = population->repurchase[i].segment;
+
+			if (strncmp(segment, kinds[k], strlen(kinds[k])) == 0 && strcmp(segment + strlen(kinds[k]), names[k]) == 0)
+				return &population->repurchase[i];
+		}
+	return &population->repurchase[0];
+}
+
+/* Take up a generation, if it is another one than before; those of the repurchase model only where a past is gathered. */
 void
 population_take(const Generation *generation)
 {
-	if (strcmp(generation->kind, "gap") == 0 && generation->model_id != current.gap_model_id)
+	const char *kind = generation->kind;
+	int64		model_id = generation->model_id;
+
+	if (strcmp(kind, "repurchase") == 0)
+		add_repurchase(past_repurchase, &past_n_repurchase, generation);
+	else if (strcmp(generation->segment, "*") != 0)
+		return;
+	else if (strcmp(kind, "gap") == 0 && model_id != current.gap_model_id)
 	{
 		read_gap(generation->params);
-		current.gap_model_id = generation->model_id;
+		current.gap_model_id = model_id;
 	}
-	else if (strcmp(generation->kind, "class") == 0 && generation->model_id != current.class_model_id)
+	else if (strcmp(kind, "class") == 0 && model_id != current.class_model_id)
 	{
 		read_class(generation->params);
 		fitted_as_of = generation->as_of;
-		current.class_model_id = generation->model_id;
+		current.class_model_id = model_id;
 	}
-	else if (strcmp(generation->kind, "popularity") == 0 && generation->model_id != current.popularity_model_id)
+	else if (strcmp(kind, "popularity") == 0 && model_id != current.popularity_model_id)
 	{
-		take_shares(generation);
+		take_products(generation, renew_shares, read_shares, &shares, fit_take_shares);
 		fitted_sales = generation->n;
-		current.popularity_model_id = generation->model_id;
+		current.popularity_model_id = model_id;
+	}
+	else if (strcmp(kind, "spend") == 0 && model_id != current.spend_model_id)
+	{
+		read_spend(generation->params);
+		current.spend_model_id = model_id;
+	}
+	else if (strcmp(kind, "inclusion") == 0 && model_id != current.inclusion_model_id)
+	{
+		read_inclusion(generation->params);
+		take_products(generation, renew_rates, read_rates, &rates, fit_take_rates);
+		current.inclusion_model_id = model_id;
 	}
 }
 
-/* Take up a row of agentcrm.model. */
-static void
+/* A row of agentcrm.model. */
+static Generation
 read_generation(HeapTuple row, TupleDesc desc)
 {
 	bool		isnull;
-	Generation	generation = {
+
+	return (Generation)
+	{
 		.model_id = DatumGetInt64(heap_getattr(row, 1, desc, &isnull)),
 		.kind = TextDatumGetCString(heap_getattr(row, 2, desc, &isnull)),
+		.segment = TextDatumGetCString(heap_getattr(row, 3, desc, &isnull)),
 		.params = DatumGetJsonbPCopy(heap_getattr(row, 4, desc, &isnull)),
 		.n = DatumGetInt64(heap_getattr(row, 5, desc, &isnull)),
 		.as_of = DatumGetTimestampTz(heap_getattr(row, 8, desc, &isnull)),
 		.fitted_at = DatumGetTimestampTz(heap_getattr(row, 9, desc, &isnull))
 	};
-
-	if (strcmp(TextDatumGetCString(heap_getattr(row, 3, desc, &isnull)), "*") == 0)
-		population_take(&generation);
 }
 
 /* Nothing fitted yet. */
@@ -287,6 +470,8 @@ read_generations(void)
 	Store	   *store = store_open("model", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "model_kind_segment_idx", 0, NULL);
 	HeapTuple	row = store_next(scan);
+	Repurchase *found = palloc(MAX_REPURCHASE * sizeof(Repurchase));
+	int			n_found = 0;
 
 	if (row == NULL || RelationGetRelid(store_relation(store)) != model_relid)
 	{
@@ -294,7 +479,15 @@ read_generations(void)
 		model_relid = RelationGetRelid(store_relation(store));
 	}
 	for (; row != NULL; row = store_next(scan))
-		read_generation(row, store_desc(store));
+	{
+		Generation	generation = read_generation(row, store_desc(store));
+
+		if (strcmp(generation.kind, "repurchase") == 0)
+			add_repurchase(found, &n_found, &generation);
+		else
+			population_take(&generation);
+	}
+	put_repurchase(found, n_found > 0 && strcmp(found[0].segment, "*") == 0 ? n_found : 0);
 	store_scan_end(scan);
 	store_close(store);
 	MemoryContextSwitchTo(old);
@@ -321,7 +514,7 @@ generations_in_place(void)
 {
 	return (PastPopulation)
 	{
-		.population = current, .shares = shares, .fitted_as_of = fitted_as_of, .fitted_sales = fitted_sales
+		.population = current, .shares = shares, .rates = rates, .fitted_as_of = fitted_as_of, .fitted_sales = fitted_sales
 	};
 }
 
@@ -330,6 +523,7 @@ put_in_place(const PastPopulation *generations)
 {
 	current = generations->population;
 	shares = generations->shares;
+	rates = generations->rates;
 	fitted_as_of = generations->fitted_as_of;
 	fitted_sales = generations->fitted_sales;
 	drop_products();
@@ -373,24 +567,46 @@ population_past_view(void)
 	return in_past ? &past_view : NULL;
 }
 
-/* Generations that a source hands to population_take, in the current memory context. */
+/* Whether generations are being made for a replay: they are taken up, and nothing is stored. */
+bool
+population_gathering(void)
+{
+	return gathering != NULL;
+}
+
+/* Those of the repurchase model that were taken up. */
+static void
+end_repurchase(PastPopulation *past)
+{
+	if (past_n_repurchase == 0 || strcmp(past_repurchase[0].segment, "*") != 0)
+		return;
+	past->population.repurchase = past_repurchase;
+	past->population.n_repurchase = past_n_repurchase;
+}
+
+/* Generations that a source hands to population_take, in the current memory context; meanwhile a view is on. */
 PastPopulation *
-population_gather(PastSource source, void *arg)
+population_gather(const LedgerView *view, PastSource source, void *arg)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm past population", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	PastPopulation *past = palloc0(sizeof(PastPopulation));
 
-	profile_enter_past(past, &ledger_whole);
+	profile_enter_past(past, view);
+	gathering = cxt;
+	past_repurchase = palloc(MAX_REPURCHASE * sizeof(Repurchase));
+	past_n_repurchase = 0;
 	PG_TRY();
 	{
 		begin_generations();
 		source(arg);
 		*past = generations_in_place();
+		end_repurchase(past);
 		past->cxt = cxt;
 	}
 	PG_FINALLY();
 	{
+		gathering = NULL;
 		profile_leave_past();
 		MemoryContextSwitchTo(old);
 	}
@@ -417,19 +633,15 @@ static void
 take_stored(void *arg)
 {
 	StoredGenerations *stored = arg;
-	MemoryContext cxt = CurrentMemoryContext;
 
 	SPI_connect();
 	if (SPI_execute_with_args(stored->sql, 1, &stored->type, &stored->value, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read agentcrm.model");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		MemoryContext old = MemoryContextSwitchTo(cxt);
+		Generation	generation = read_generation(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
 
-		read_generation(row, desc);
-		MemoryContextSwitchTo(old);
+		population_take(&generation);
 	}
 	SPI_finish();
 }
@@ -444,7 +656,7 @@ profile_population_at(TimestampTz at)
 		"ORDER BY kind, segment, model_id DESC", TIMESTAMPTZOID, TimestampTzGetDatum(at)
 	};
 
-	return population_gather(take_stored, &stored);
+	return population_gather(&ledger_whole, take_stored, &stored);
 }
 
 /* See profile.h. */
@@ -453,11 +665,15 @@ profile_population_of(Jsonb *models)
 {
 	StoredGenerations stored = {
 		"SELECT m.* FROM agentcrm.model m JOIN pg_catalog.jsonb_each_text($1) j "
-		"ON j.key OPERATOR(pg_catalog.=) m.kind AND j.value::int8 OPERATOR(pg_catalog.=) m.model_id",
+		"ON j.key OPERATOR(pg_catalog.=) m.kind AND (j.value::int8 OPERATOR(pg_catalog.=) m.model_id"
+		/* segments are written after the generation of all clients that they belong to */
+		" OR (m.segment OPERATOR(pg_catalog.<>) '*' AND (SELECT pg_catalog.max(a.model_id) FROM agentcrm.model a"
+		" WHERE a.kind OPERATOR(pg_catalog.=) m.kind AND a.segment OPERATOR(pg_catalog.=) '*'"
+		" AND a.model_id OPERATOR(pg_catalog.<) m.model_id) OPERATOR(pg_catalog.=) j.value::int8))",
 		JSONBOID, JsonbPGetDatum(models)
 	};
 
-	return population_gather(take_stored, &stored);
+	return population_gather(&ledger_whole, take_stored, &stored);
 }
 
 static char *
@@ -488,10 +704,13 @@ read_product(ProductInfo *info, int64 product_id)
 	HeapTuple	row = store_next(scan);
 	ShareEntry *share = shares ? hash_search(shares, &product_id, HASH_FIND, NULL) : NULL;
 	bool		isnull;
+	RateEntry  *rate = rates ? hash_search(rates, &product_id, HASH_FIND, NULL) : NULL;
 
 	memset(info, 0, sizeof(ProductInfo));
 	info->product_id = product_id;
 	info->share = share && current.popularity_model_id != 0 ? share->share : 0;
+	info->inclusion = rate && current.inclusion_model_id != 0 ?
+		inclusion_tilt(&current.inclusion, current.inclusion_rate, rate->repeats, rate->orders) : current.inclusion;
 	if (row)
 	{
 		info->name = text_or_null(row, 4, desc);
