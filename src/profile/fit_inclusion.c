@@ -198,7 +198,7 @@ params_of(const Pairs *pairs, const InclusionFit *fit, bool fitted, int n_groups
 }
 
 void
-fit_inclusion(ClientSample *sample, const Population *before, TimestampTz as_of)
+fit_inclusion(const ClientSample *sample, const Population *before, TimestampTz as_of)
 {
 	Pairs		pairs = {0};
 	InclusionWorkspace *workspace = palloc(sizeof(InclusionWorkspace));
@@ -210,7 +210,6 @@ fit_inclusion(ClientSample *sample, const Population *before, TimestampTz as_of)
 
 	pairs.groups = make_table("agentcrm pair groups", sizeof(PairStats), sizeof(PairGroup));
 	pairs.products = make_table("agentcrm product rates", sizeof(int64), sizeof(ProductRate));
-	sample_sort(sample);
 	read_pairs(&pairs, sample, as_of);
 	groups = list_groups(&pairs, &n_groups);
 	fitted = inclusion_fit(groups, n_groups, before->inclusion_fitted ? &before->inclusion : NULL, workspace, &fit);

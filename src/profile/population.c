@@ -199,13 +199,32 @@ read_shares(int64 model_id)
 	store_close(store);
 }
 
+/* Where no generation is current, none serves: that in use may have known more than is asked. */
 static void
-read_spend(Jsonb *params)
+forget_spend_and_inclusion(bool spend_found, bool inclusion_found)
 {
+	if (!spend_found)
+	{
+		current.spend_model_id = 0;
+		current.spend_fitted = false;
+	}
+	if (!inclusion_found)
+	{
+		current.inclusion_model_id = 0;
+		current.inclusion_fitted = false;
+	}
+}
+
+static void
+take_spend(int64 model_id, Jsonb *params)
+{
+	if (model_id == current.spend_model_id)
+		return;
 	current.spend.p = param(params, "p", -1);
 	current.spend.q = param(params, "q", -1);
 	current.spend.gamma = param(params, "gamma", -1);
 	current.spend_fitted = param(params, "fitted", -1) != 0 && spend_model_valid(&current.spend);
+	current.spend_model_id = model_id;
 }
 
 static void
@@ -235,14 +254,18 @@ read_rates(int64 model_id)
 }
 
 static void
-read_inclusion(Jsonb *params)
+take_inclusion(int64 model_id, Jsonb *params)
 {
+	if (model_id == current.inclusion_model_id)
+		return;
 	current.inclusion.a = param(params, "a", -1);
 	current.inclusion.b = param(params, "b", -1);
 	current.inclusion.c = param(params, "c", -1);
 	current.inclusion.d = param(params, "d", -1);
 	current.inclusion_rate = param(params, "rate", -1);
 	current.inclusion_fitted = param(params, "fitted", -1) != 0 && inclusion_model_valid(&current.inclusion);
+	read_rates(model_id);
+	current.inclusion_model_id = model_id;
 }
 
 /* A generation of the repurchase model from its row; false when the row makes no sense. */
@@ -349,17 +372,10 @@ read_generation(HeapTuple row, TupleDesc desc)
 		fitted_sales = DatumGetInt64(heap_getattr(row, 5, desc, &isnull));
 		current.popularity_model_id = model_id;
 	}
-	else if (strcmp(kind, "spend") == 0 && model_id != current.spend_model_id)
-	{
-		read_spend(params);
-		current.spend_model_id = model_id;
-	}
-	else if (strcmp(kind, "inclusion") == 0 && model_id != current.inclusion_model_id)
-	{
-		read_inclusion(params);
-		read_rates(model_id);
-		current.inclusion_model_id = model_id;
-	}
+	else if (strcmp(kind, "spend") == 0)
+		take_spend(model_id, params);
+	else if (strcmp(kind, "inclusion") == 0)
+		take_inclusion(model_id, params);
 }
 
 static void
@@ -372,6 +388,8 @@ read_generations(void)
 	HeapTuple	row = store_next(scan);
 	Repurchase *found = palloc(MAX_REPURCHASE * sizeof(Repurchase));
 	int			n_found = 0;
+	bool		spend = false;
+	bool		inclusion = false;
 	bool		isnull;
 
 	if (row == NULL || RelationGetRelid(store_relation(store)) != model_relid)
@@ -382,10 +400,17 @@ read_generations(void)
 		model_relid = RelationGetRelid(store_relation(store));
 	}
 	for (; row != NULL; row = store_next(scan))
-		if (strcmp(TextDatumGetCString(heap_getattr(row, 2, store_desc(store), &isnull)), "repurchase") == 0)
+	{
+		const char *kind = TextDatumGetCString(heap_getattr(row, 2, store_desc(store), &isnull));
+
+		spend = spend || strcmp(kind, "spend") == 0;
+		inclusion = inclusion || strcmp(kind, "inclusion") == 0;
+		if (strcmp(kind, "repurchase") == 0)
 			add_repurchase(found, &n_found, row, store_desc(store));
 		else
 			read_generation(row, store_desc(store));
+	}
+	forget_spend_and_inclusion(spend, inclusion);
 	take_repurchase(found, n_found > 0 && strcmp(found[0].segment, "*") == 0 ? n_found : 0);
 	store_scan_end(scan);
 	store_close(store);
