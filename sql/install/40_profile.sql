@@ -389,7 +389,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'agentcrm_forecast'
 LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) IS 'What each client will do within so many days after as_of (default agentcrm.value_horizon) if nothing is done: probability of an order, expected days with an order, expected net amount in source currency. Clients in the order given, unknown ones and those merged into others left out; from stored profiles, or from the ledger up to as_of when there are later orders, with the current generations. Errors: a NULL client_ids, id or as_of, an as_of that is not finite, days outside 1..3650';
+COMMENT ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) IS 'What each client will do within so many days after as_of (default agentcrm.value_horizon) if nothing is done: probability of an order, expected days with an order, expected net amount in source currency. Clients in the order given; unknown ones, those merged into others and those without orders by then left out; from stored profiles, or from the ledger up to as_of when there are later orders, with the current generations. Errors: a NULL client_ids, id or as_of, an as_of that is not finite, days outside 1..3650';
 
 CREATE FUNCTION agentcrm.forecast_items(client_ids bigint[], as_of timestamptz, days int DEFAULT NULL,
 	OUT client_id bigint, OUT product_id bigint, OUT p_next_order double precision, OUT p_within double precision)

@@ -169,6 +169,7 @@ read_sample(TimestampTz as_of)
 	table_endscan(scan);
 	store_close(store);
 	fold_at_end(&folds);
+	sample_sort(&sample->clients);
 	return sample;
 }
 
@@ -219,6 +220,7 @@ view_sample(const LedgerView *view)
 	}
 	MemoryContextDelete(fold->cxt);
 	pfree(ids);
+	sample_sort(&viewed.sample->clients);
 	return viewed.sample;
 }
 
@@ -247,10 +249,10 @@ fit_append_number(StringInfo json, const char *before, double value)
 
 /* Four limits between five classes of equal size, best class first. */
 static void
-append_limits(StringInfo json, const char *name, double *values, int64 n, bool more_is_better)
+append_limits(StringInfo json, const char *before, double *values, int64 n, bool more_is_better)
 {
 	qsort(values, n, sizeof(double), compare_doubles);
-	appendStringInfo(json, ", \"%s\": [", name);
+	appendStringInfo(json, "%s: [", before);
 	for (int i = 1; i <= 4; i++)
 		fit_append_number(json, i == 1 ? "" : ", ", quantile(values, n, (more_is_better ? 5 - i : i) / 5.0));
 	appendStringInfoChar(json, ']');
@@ -280,15 +282,16 @@ class_params(Sample *sample)
 	int64		n = sample->n_clients;
 
 	initStringInfo(&json);
+	append_limits(&json, "{\"recency\"", sample->recency, n, false);
+	append_limits(&json, ", \"frequency\"", sample->frequency, n, true);
+	append_limits(&json, ", \"monetary\"", sample->monetary, n, true);
+	/* sorted by now: equal data give equal sums, in whatever order they were read */
 	for (int64 i = 0; i < n; i++)
 	{
 		orders += sample->frequency[i];
 		amount += sample->monetary[i];
 	}
-	fit_append_number(&json, "{\"mean_order_value\": ", orders > 0 ? Max(amount / orders, 0) : 0);
-	append_limits(&json, "recency", sample->recency, n, false);
-	append_limits(&json, "frequency", sample->frequency, n, true);
-	append_limits(&json, "monetary", sample->monetary, n, true);
+	fit_append_number(&json, ", \"mean_order_value\": ", orders > 0 ? Max(amount / orders, 0) : 0);
 	fit_append_number(&json, ", \"abc\": [", pareto_limit(sample->monetary, n, ABC_SHARE_A));
 	fit_append_number(&json, ", ", pareto_limit(sample->monetary, n, ABC_SHARE_B));
 	appendStringInfoString(&json, "]}");
@@ -504,6 +507,7 @@ retire_later(int kinds, TimestampTz as_of)
 								  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 			elog(ERROR, "could not retire generations of \"%s\"", all_kinds[i].name);
 	}
+	store_sync();
 	population_forget();
 }
 
@@ -546,6 +550,8 @@ fit(int kinds, TimestampTz as_of)
 	Sample	   *sample = NULL;
 	GapPrior	prior;
 
+	/* what one fit writes the next one reads, under a snapshot of our own */
+	PushCopiedSnapshot(GetActiveSnapshot());
 	SPI_connect();
 	if (!population_gathering())
 		retire_later(kinds, as_of);
@@ -566,10 +572,12 @@ fit(int kinds, TimestampTz as_of)
 		fit_popularity(sample, as_of);
 	if (kinds & FIT_INCLUSION)
 		fit_inclusion(&sample->clients, before, as_of);
+	store_sync();
 	population_forget();
 	if (kinds & FIT_REPURCHASE)
 		repurchase_generate(as_of);
 	SPI_finish();
+	PopActiveSnapshot();
 	population_forget();
 }
 

@@ -231,7 +231,7 @@ end_pairs(Pairs *pairs)
 
 /* See fit.h. */
 void
-fit_count_rates(ClientSample *sample, const LedgerView *view)
+fit_count_rates(const ClientSample *sample, const LedgerView *view)
 {
 	Pairs		pairs = {.full = true};
 	LedgerView	before = *population_past_view();
@@ -245,7 +245,7 @@ fit_count_rates(ClientSample *sample, const LedgerView *view)
 }
 
 void
-fit_inclusion(ClientSample *sample, const Population *before, TimestampTz as_of)
+fit_inclusion(const ClientSample *sample, const Population *before, TimestampTz as_of)
 {
 	Pairs		pairs = {0};
 	InclusionWorkspace *workspace = palloc(sizeof(InclusionWorkspace));
@@ -256,7 +256,6 @@ fit_inclusion(ClientSample *sample, const Population *before, TimestampTz as_of)
 	bool		fitted;
 
 	begin_pairs(&pairs);
-	sample_sort(sample);
 	read_pairs(&pairs, sample, as_of);
 	groups = list_groups(&pairs, &n_groups);
 	fitted = inclusion_fit(groups, n_groups, before->inclusion_fitted ? &before->inclusion : NULL, workspace, &fit);

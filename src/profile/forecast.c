@@ -43,13 +43,17 @@ agentcrm_forecast(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < n; i++)
 	{
-		double		orders = profile_orders_expected(&clients[i], population, days);
-		Datum		values[4] = {
-			Int64GetDatum(clients[i].client_id), Float8GetDatum(profile_order_within(&clients[i], population, days)),
-			Float8GetDatum(orders), Float8GetDatum(orders * clients[i].state.order_value)
-		};
+		Datum		values[4];
 		bool		isnull[4] = {false};
+		double		orders;
 
+		if (clients[i].profile.n_orders == 0)
+			continue;
+		orders = profile_orders_expected(&clients[i], population, days);
+		values[0] = Int64GetDatum(clients[i].client_id);
+		values[1] = Float8GetDatum(profile_order_within(&clients[i], population, days));
+		values[2] = Float8GetDatum(orders);
+		values[3] = Float8GetDatum(orders * clients[i].state.order_value);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, isnull);
 	}
 	return (Datum) 0;

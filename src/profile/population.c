@@ -302,24 +302,49 @@ take_products(const Generation *generation, void (*renew) (void), void (*read) (
 		count(&then);
 }
 
+/* Where no generation is current, none serves: that in use may have known more than is asked. */
 static void
-read_spend(Jsonb *params)
+forget_spend_and_inclusion(bool spend_found, bool inclusion_found)
 {
+	if (!spend_found)
+	{
+		current.spend_model_id = 0;
+		current.spend_fitted = false;
+	}
+	if (!inclusion_found)
+	{
+		current.inclusion_model_id = 0;
+		current.inclusion_fitted = false;
+	}
+}
+
+static void
+take_spend(int64 model_id, Jsonb *params)
+{
+	if (model_id == current.spend_model_id)
+		return;
 	current.spend.p = param(params, "p", -1);
 	current.spend.q = param(params, "q", -1);
 	current.spend.gamma = param(params, "gamma", -1);
 	current.spend_fitted = param(params, "fitted", -1) != 0 && spend_model_valid(&current.spend);
+	current.spend_model_id = model_id;
 }
 
 static void
-read_inclusion(Jsonb *params)
+take_inclusion(const Generation *generation)
 {
+	Jsonb	   *params = generation->params;
+
+	if (generation->model_id == current.inclusion_model_id)
+		return;
 	current.inclusion.a = param(params, "a", -1);
 	current.inclusion.b = param(params, "b", -1);
 	current.inclusion.c = param(params, "c", -1);
 	current.inclusion.d = param(params, "d", -1);
 	current.inclusion_rate = param(params, "rate", -1);
 	current.inclusion_fitted = param(params, "fitted", -1) != 0 && inclusion_model_valid(&current.inclusion);
+	take_products(generation, renew_rates, read_rates, &rates, fit_take_rates);
+	current.inclusion_model_id = generation->model_id;
 }
 
 /* A generation of the repurchase model from its row; false when the row makes no sense. */
@@ -422,17 +447,10 @@ population_take(const Generation *generation)
 		fitted_sales = generation->n;
 		current.popularity_model_id = model_id;
 	}
-	else if (strcmp(kind, "spend") == 0 && model_id != current.spend_model_id)
-	{
-		read_spend(generation->params);
-		current.spend_model_id = model_id;
-	}
-	else if (strcmp(kind, "inclusion") == 0 && model_id != current.inclusion_model_id)
-	{
-		read_inclusion(generation->params);
-		take_products(generation, renew_rates, read_rates, &rates, fit_take_rates);
-		current.inclusion_model_id = model_id;
-	}
+	else if (strcmp(kind, "spend") == 0)
+		take_spend(model_id, generation->params);
+	else if (strcmp(kind, "inclusion") == 0)
+		take_inclusion(generation);
 }
 
 /* A row of agentcrm.model. */
@@ -472,6 +490,8 @@ read_generations(void)
 	HeapTuple	row = store_next(scan);
 	Repurchase *found = palloc(MAX_REPURCHASE * sizeof(Repurchase));
 	int			n_found = 0;
+	bool		spend = false;
+	bool		inclusion = false;
 
 	if (row == NULL || RelationGetRelid(store_relation(store)) != model_relid)
 	{
@@ -482,11 +502,14 @@ read_generations(void)
 	{
 		Generation	generation = read_generation(row, store_desc(store));
 
+		spend = spend || strcmp(generation.kind, "spend") == 0;
+		inclusion = inclusion || strcmp(generation.kind, "inclusion") == 0;
 		if (strcmp(generation.kind, "repurchase") == 0)
 			add_repurchase(found, &n_found, &generation);
 		else
 			population_take(&generation);
 	}
+	forget_spend_and_inclusion(spend, inclusion);
 	put_repurchase(found, n_found > 0 && strcmp(found[0].segment, "*") == 0 ? n_found : 0);
 	store_scan_end(scan);
 	store_close(store);

@@ -2,8 +2,8 @@
  * sample.c
  *		A bounded sample of clients, the same in whatever order they come.
  *
- * Keeps the clients of the smallest hashes; half of them go whenever the sample
- * is full.  In order of hash any first part of it is again a fair sample.
+ * Keeps the clients of the smallest hashes; about half of them go whenever the
+ * sample is full.  In order of hash any first part of it is again a fair sample.
  */
 #include "postgres.h"
 
@@ -30,6 +30,19 @@ sample_sort(ClientSample *sample)
 	qsort(sample->clients, sample->n, sizeof(SampledClient), compare_clients);
 }
 
+/* About half of the clients go.  The limit is a power of two, whoever was seen before. */
+static void
+lower_limit(ClientSample *sample)
+{
+	int			kept = 0;
+
+	sample->limit = sample->limit == 0 ? UINT64CONST(1) << 63 : sample->limit / 2;
+	for (int i = 0; i < sample->n; i++)
+		if (sample->clients[i].hash < sample->limit)
+			sample->clients[kept++] = sample->clients[i];
+	sample->n = kept;
+}
+
 /* Take a client in, unless its hash is beyond the limit; the caller need not fill in the hash. */
 void
 sample_add(ClientSample *sample, const SampledClient *client)
@@ -38,11 +51,9 @@ sample_add(ClientSample *sample, const SampledClient *client)
 
 	if (sample->limit != 0 && hash >= sample->limit)
 		return;
-	if (sample->n == SAMPLE_MOST)
+	while (sample->n == SAMPLE_MOST)
 	{
-		sample_sort(sample);
-		sample->n /= 2;
-		sample->limit = sample->clients[sample->n].hash;
+		lower_limit(sample);
 		if (hash >= sample->limit)
 			return;
 	}
