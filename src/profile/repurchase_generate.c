@@ -359,6 +359,16 @@ leave_territories(Generator *g, int channel)
 			g->sample->drawn[i].territory = -1;
 }
 
+/* Where a segment's fit begins: at its generation in use, else at the new one of all. */
+static const RepurchaseModel *
+segment_start(const Generator *g, const char *segment)
+{
+	for (int i = 1; i < g->population->n_repurchase; i++)
+		if (strcmp(g->population->repurchase[i].segment, segment) == 0)
+			return &g->population->repurchase[i].model;
+	return &g->pool.fit.model;
+}
+
 /* Fit what deserves a model of its own, channels before territories. */
 static void
 fit_segments(Generator *g)
@@ -372,12 +382,13 @@ fit_segments(Generator *g)
 	for (int i = 0; i < g->segments.n; i++)
 	{
 		Segment    *s = &g->segments.of[i];
+		const RepurchaseModel *start = segment_start(g, s->made.segment);
 		MemoryContext old = MemoryContextSwitchTo(work);
 
 		for (int j = 0; j < g->sample->n; j++)
 			s->clients += belongs(&g->sample->drawn[j], i);
-		if (fit_before(g, i, &g->pool.before.model, &g->pool.before.model, &s->before) && deserves_own(g, i, s) &&
-			fit_now(g, i, &g->pool.fit.model, &g->pool.fit.model, &s->fit))
+		if (fit_before(g, i, start, &g->pool.before.model, &s->before) && deserves_own(g, i, s) &&
+			fit_now(g, i, start, &g->pool.fit.model, &s->fit))
 		{
 			s->used = true;
 			s->made.model = s->fit.model;

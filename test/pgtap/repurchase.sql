@@ -145,6 +145,14 @@ SELECT is_empty($$SELECT FROM past WHERE abs(agentcrm.expected_orders(client_id,
 DELETE FROM sale WHERE amount = 1e12;
 CALL agentcrm.run();
 
+-- a fit may be cut
+\set ON_ERROR_STOP 0
+SET statement_timeout = '1ms';
+SELECT agentcrm.fit('repurchase');
+SET statement_timeout = 0;
+\set ON_ERROR_STOP 1
+SELECT is(:'LAST_ERROR_SQLSTATE'::text, '57014', 'a fit that takes too long is cut');
+
 -- a fit that is worse on the closed window does not replace the one in use: the new clients' daily orders say nothing of the old ones
 SELECT agentcrm.fit('repurchase') \g /dev/null
 TRUNCATE before;
