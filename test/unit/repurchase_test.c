@@ -393,6 +393,14 @@ test_same(void)
 
 	days.alpha *= 7.0;
 	repurchase_table(&mixture, &table);
+	for (int i = 0; i < 5000; i++)
+	{
+		BuyerStats	once = {0, 0.0, i % 2500 * 0.7, 0.0};
+		RepurchaseScore score;
+
+		repurchase_score_by_table(&table, &once, i % 3 * 4.0, &score);
+		by_table = worse(by_table, relative(score.expected, repurchase_expected(&mixture, &once, i % 3 * 4.0)));
+	}
 	for (int i = 0; i < N_CLIENTS; i++)
 	{
 		BuyerStats	b = clients[i];
