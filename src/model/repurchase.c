@@ -77,7 +77,7 @@ repurchase_model_valid(const RepurchaseModel *model)
 }
 
 /* sum_{j<k} (R)_j/j! z^j, S2 of RPS: the stages a silence may have come to. */
-double
+static double
 class_stages(int k, double shape, double z)
 {
 	double		term = 1.0;
@@ -465,7 +465,7 @@ score_view(const BuyerView *view, double t, RepurchaseScore *score)
 			continue;
 		later = later_silence(c, t);
 		score->active += weight * (1.0 - later.ratio);
-		score->expected += weight * class_expected(c, &view->dropout, &later, TOLERANCE * score->alive / weight);
+		score->expected += weight * repurchase_class_expected(c, &view->dropout, &later, TOLERANCE * score->alive / weight);
 	}
 }
 
