@@ -126,8 +126,9 @@ read_sample(DateADT today)
 	return sample;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
+/* Order of doubles for qsort. */
+int
+fit_compare_doubles(const void *a, const void *b)
 {
 	return float8_cmp_internal(*(const double *) a, *(const double *) b);
 }
@@ -152,7 +153,7 @@ append_number(StringInfo json, const char *before, double value)
 static void
 append_limits(StringInfo json, const char *name, double *values, int64 n, bool more_is_better)
 {
-	qsort(values, n, sizeof(double), compare_doubles);
+	qsort(values, n, sizeof(double), fit_compare_doubles);
 	appendStringInfo(json, ", \"%s\": [", name);
 	for (int i = 1; i <= 4; i++)
 		append_number(json, i == 1 ? "" : ", ", quantile(values, n, (more_is_better ? 5 - i : i) / 5.0));
@@ -160,8 +161,8 @@ append_limits(StringInfo json, const char *name, double *values, int64 n, bool m
 }
 
 /* The least amount of those clients that make up the first share of the total; amounts ascend. */
-static double
-pareto_limit(const double *amounts, int64 n, double share)
+double
+fit_pareto_limit(const double *amounts, int64 n, double share)
 {
 	double		total = 0,
 				sum = 0;
@@ -192,8 +193,8 @@ class_params(Sample *sample)
 	append_limits(&json, "recency", sample->recency, n, false);
 	append_limits(&json, "frequency", sample->frequency, n, true);
 	append_limits(&json, "monetary", sample->monetary, n, true);
-	append_number(&json, ", \"abc\": [", pareto_limit(sample->monetary, n, ABC_SHARE_A));
-	append_number(&json, ", ", pareto_limit(sample->monetary, n, ABC_SHARE_B));
+	append_number(&json, ", \"abc\": [", fit_pareto_limit(sample->monetary, n, ABC_SHARE_A));
+	append_number(&json, ", ", fit_pareto_limit(sample->monetary, n, ABC_SHARE_B));
 	appendStringInfoString(&json, "]}");
 	return json.data;
 }
