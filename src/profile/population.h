@@ -41,6 +41,8 @@ typedef struct Generation
 	bool		current;		/* takes the place of the one in use */
 } Generation;
 
+extern int	fit_compare_doubles(const void *a, const void *b);
+extern double fit_pareto_limit(const double *amounts, int64 n, double share);
 extern int64 generation_write(const Generation *generation);
 extern void generation_retire(const char *kind, const char *segment);
 
