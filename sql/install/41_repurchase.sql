@@ -69,3 +69,10 @@ AS 'MODULE_PATHNAME', 'agentcrm_expected_value_of'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 REVOKE ALL ON FUNCTION agentcrm.expected_value(int, double precision, double precision, double precision, jsonb, double precision, double precision) FROM PUBLIC;
 COMMENT ON FUNCTION agentcrm.expected_value(int, double precision, double precision, double precision, jsonb, double precision, double precision) IS 'The same as a pure function of statistics: repeat_orders order days after the first, the last of them last_order days and today age days after the first, sum_log_gaps the sum of the natural logarithms of the gaps in days; and params as in agentcrm.model (r, alpha in days, a, b, arrays k and weight; without them k = 1). order_value is the net amount of an order. NULL for an argument that is NULL. Errors: statistics that no client can have, params that make no model; days that are negative or not finite; an order_value that is not finite';
+
+CREATE FUNCTION agentcrm.repurchase_scores(as_of timestamptz, days double precision DEFAULT 28)
+RETURNS TABLE (client_id bigint, p_alive double precision, p_order double precision, expected_orders double precision)
+AS 'MODULE_PATHNAME', 'agentcrm_repurchase_scores'
+LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION agentcrm.repurchase_scores(timestamptz, double precision) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.repurchase_scores(timestamptz, double precision) IS 'All clients with orders as of a moment, in one scan: what p_alive, p_order_within and expected_orders say of each for so many days. Errors: an argument that is NULL or not finite; days that are negative';

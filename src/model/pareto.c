@@ -19,7 +19,7 @@
 #define PANEL_FALL 4.0
 #define LONGEST 1e15
 
-/* ((alpha + start)/(alpha + u))^p ((beta + start)/(beta + u))^q, to be integrated. */
+/* ((alpha + start)/(alpha + start + u))^p ((beta + start)/(beta + start + u))^q. */
 typedef struct Decay
 {
 	double		alpha,
@@ -32,16 +32,16 @@ typedef struct Decay
 static double
 decay_at(const Decay *d, double u)
 {
-	return exp(-d->p * log1p((u - d->start) / (d->alpha + d->start))
-			   - d->q * log1p((u - d->start) / (d->beta + d->start)));
+	return exp(-d->p * log1p(u / (d->alpha + d->start))
+			   - d->q * log1p(u / (d->beta + d->start)));
 }
 
 /*
- * The integral from start to end, in y = ln(min(alpha, beta) + u) by Gauss and
+ * The integral from 0 to length, in y = ln(min(alpha, beta) + start + u) by Gauss and
  * Legendre's rule on panels over which the integrand falls by a few e-folds.
  */
 static double
-integrate_decay(const Decay *d, double end)
+integrate_decay(const Decay *d, double length)
 {
 	static const double node[PANEL_POINTS / 2] = {
 		0.0950125098376374402, 0.281603550779258913, 0.458016777657227386, 0.617876244402643748,
@@ -52,7 +52,7 @@ integrate_decay(const Decay *d, double end)
 		0.124628971255533872, 0.0951585116824927848, 0.0622535239386478929, 0.0271524594117540949
 	};
 	double		base = fmin(d->alpha, d->beta) + d->start;
-	double		last = log1p((end - d->start) / base);
+	double		last = log1p(length / base);
 	double		y = 0.0;		/* ln of (min + u)/base */
 	double		sum = 0.0;
 
@@ -69,7 +69,7 @@ integrate_decay(const Decay *d, double end)
 			double		at = y + 0.5 * width * (1.0 + (i % 2 ? -1.0 : 1.0) * node[i / 2]);
 
 			gone = base * expm1(at);
-			part += weight[i / 2] * (base + gone) * decay_at(d, d->start + gone);
+			part += weight[i / 2] * (base + gone) * decay_at(d, gone);
 		}
 		sum += 0.5 * width * part;
 		y += width;
@@ -94,7 +94,7 @@ log_odds_dead(const ParetoModel *model, const BuyerStats *buyer)
 	Decay		d = {model->alpha, model->beta, orders, model->s + 1.0, buyer->tx};
 	double		wait = buyer->T - buyer->tx;
 
-	return log(model->s / (model->beta + buyer->tx) * integrate_decay(&d, buyer->T))
+	return log(model->s / (model->beta + buyer->tx) * integrate_decay(&d, wait))
 		+ orders * log1p(wait / (model->alpha + buyer->tx)) + model->s * log1p(wait / (model->beta + buyer->tx));
 }
 
@@ -158,5 +158,5 @@ pareto_active(const ParetoModel *model, const BuyerStats *buyer, double t)
 	if (isnan(t) || !pareto_valid(model, buyer))
 		return NAN;
 	return pareto_alive(model, buyer) * orders / (model->alpha + buyer->T)
-		* integrate_decay(&d, buyer->T + fmax(0.0, fmin(LONGEST, t)));
+		* integrate_decay(&d, fmax(0.0, fmin(LONGEST, t)));
 }

@@ -15,6 +15,7 @@
  */
 #include <limits.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "repurchase_class.h"
@@ -76,7 +77,7 @@ repurchase_model_valid(const RepurchaseModel *model)
 }
 
 /* sum_{j<k} (R)_j/j! z^j, S2 of RPS: the stages a silence may have come to. */
-double
+static double
 class_stages(int k, double shape, double z)
 {
 	double		term = 1.0;
@@ -464,7 +465,7 @@ score_view(const BuyerView *view, double t, RepurchaseScore *score)
 			continue;
 		later = later_silence(c, t);
 		score->active += weight * (1.0 - later.ratio);
-		score->expected += weight * class_expected(c, &view->dropout, &later, TOLERANCE * score->alive / weight);
+		score->expected += weight * repurchase_class_expected(c, &view->dropout, &later, TOLERANCE * score->alive / weight);
 	}
 }
 
@@ -524,12 +525,37 @@ repurchase_table(const RepurchaseModel *model, RepurchaseTable *table)
 		for (int i = 0; i < model->n_classes; i++)
 			table->log_orders[x][i] = log_orders(model, i, x);
 	}
+	for (int i = 0; i < REPURCHASE_TABLE_AGES; i++)
+		table->once[i].t = -1.0;
 	return true;
+}
+
+/* Where a table keeps the clients of one order of this age. */
+static int
+place_of_age(double T)
+{
+	uint64_t	bits;
+
+	memcpy(&bits, &T, sizeof(bits));
+	return (int) ((bits * UINT64_C(0x9E3779B97F4A7C15)) >> 32 & (REPURCHASE_TABLE_AGES - 1));
 }
 
 /* repurchase_score with what a table knows looked up: the same to rounding. */
 bool
-repurchase_score_by_table(const RepurchaseTable *table, const BuyerStats *buyer, double t, RepurchaseScore *score)
+repurchase_score_by_table(RepurchaseTable *table, const BuyerStats *buyer, double t, RepurchaseScore *score)
 {
-	return score_client(&table->model, table, buyer, t, score);
+	int			place = place_of_age(buyer->T);
+
+	if (buyer->x > 0 || !buyer_valid(buyer) || !(t >= 0.0))
+		return score_client(&table->model, table, buyer, t, score);
+	if (table->once[place].t != t || table->once[place].T != buyer->T)
+	{
+		BuyerStats	once = {0, 0.0, buyer->T, 0.0};
+
+		table->once[place].T = buyer->T;
+		table->once[place].t = t;
+		score_client(&table->model, table, &once, t, &table->once[place].score);
+	}
+	*score = table->once[place].score;
+	return true;
 }

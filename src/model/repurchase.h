@@ -82,9 +82,11 @@ extern bool repurchase_score(const RepurchaseModel *model, const BuyerStats *buy
 
 /*
  * The same for many clients of one model: what depends on the model and x alone
- * is looked up.  About 9 kB, in the caller's memory; holds no pointers.
+ * is looked up, and clients of one order are remembered by their age.  About 70
+ * kB, in the caller's memory; holds no pointers.
  */
 #define REPURCHASE_TABLE_X 128
+#define REPURCHASE_TABLE_AGES 1024	/* a power of 2 */
 
 typedef struct RepurchaseTable
 {
@@ -93,10 +95,16 @@ typedef struct RepurchaseTable
 	double		log_stay[REPURCHASE_TABLE_X];
 	double		log_constant[REPURCHASE_CLASSES];
 	double		alpha[REPURCHASE_CLASSES];
+	struct
+	{
+		double		T;
+		double		t;			/* < 0: nothing here yet */
+		RepurchaseScore score;
+	}			once[REPURCHASE_TABLE_AGES];
 } RepurchaseTable;
 
 extern bool repurchase_table(const RepurchaseModel *model, RepurchaseTable *table);
-extern bool repurchase_score_by_table(const RepurchaseTable *table, const BuyerStats *buyer,
+extern bool repurchase_score_by_table(RepurchaseTable *table, const BuyerStats *buyer,
 									  double t, RepurchaseScore *score);
 
 /* ---- many clients (repurchase_fit.c) ---- */

@@ -42,9 +42,8 @@ typedef struct BuyerDropout
 	double		stay;			/* b' = b + x + m */
 } BuyerDropout;
 
-extern double class_stages(int k, double shape, double z);
-extern double class_expected(const BuyerClass *c, const BuyerDropout *dropout,
-							 const LaterSilence *later, double tolerance);
+extern double repurchase_class_expected(const BuyerClass *c, const BuyerDropout *dropout,
+										const LaterSilence *later, double tolerance);
 
 /* fmin and fmax of numbers, which the compiler can inline. */
 static inline double

@@ -328,7 +328,7 @@ sum_stage(const StageFuture *f, const BuyerDropout *dropout, double tolerance)
  * hidden events 1e-6.
  */
 double
-class_expected(const BuyerClass *c, const BuyerDropout *dropout, const LaterSilence *later, double tolerance)
+repurchase_class_expected(const BuyerClass *c, const BuyerDropout *dropout, const LaterSilence *later, double tolerance)
 {
 	double		total = 0.0;
 	double		share = 1.0;

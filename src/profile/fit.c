@@ -224,8 +224,9 @@ view_sample(const LedgerView *view)
 	return viewed.sample;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
+/* Order of doubles for qsort. */
+int
+fit_compare_doubles(const void *a, const void *b)
 {
 	return float8_cmp_internal(*(const double *) a, *(const double *) b);
 }
@@ -251,7 +252,7 @@ fit_append_number(StringInfo json, const char *before, double value)
 static void
 append_limits(StringInfo json, const char *before, double *values, int64 n, bool more_is_better)
 {
-	qsort(values, n, sizeof(double), compare_doubles);
+	qsort(values, n, sizeof(double), fit_compare_doubles);
 	appendStringInfo(json, "%s: [", before);
 	for (int i = 1; i <= 4; i++)
 		fit_append_number(json, i == 1 ? "" : ", ", quantile(values, n, (more_is_better ? 5 - i : i) / 5.0));
@@ -259,8 +260,8 @@ append_limits(StringInfo json, const char *before, double *values, int64 n, bool
 }
 
 /* The least amount of those clients that make up the first share of the total; amounts ascend. */
-static double
-pareto_limit(const double *amounts, int64 n, double share)
+double
+fit_pareto_limit(const double *amounts, int64 n, double share)
 {
 	double		total = 0,
 				sum = 0;
@@ -292,8 +293,8 @@ class_params(Sample *sample)
 		amount += sample->monetary[i];
 	}
 	fit_append_number(&json, ", \"mean_order_value\": ", orders > 0 ? Max(amount / orders, 0) : 0);
-	fit_append_number(&json, ", \"abc\": [", pareto_limit(sample->monetary, n, ABC_SHARE_A));
-	fit_append_number(&json, ", ", pareto_limit(sample->monetary, n, ABC_SHARE_B));
+	fit_append_number(&json, ", \"abc\": [", fit_pareto_limit(sample->monetary, n, ABC_SHARE_A));
+	fit_append_number(&json, ", ", fit_pareto_limit(sample->monetary, n, ABC_SHARE_B));
 	appendStringInfoString(&json, "]}");
 	return json.data;
 }

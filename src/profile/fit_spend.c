@@ -11,17 +11,10 @@
 
 #include <math.h>
 
-#include "utils/float.h"
-
 #include "profile/fit.h"
+#include "profile/population.h"
 
 #define TRIMMED_SHARE 0.99
-
-static int
-compare_doubles(const void *a, const void *b)
-{
-	return float8_cmp_internal(*(const double *) a, *(const double *) b);
-}
 
 /* The mean value that a share of the groups does not exceed. */
 static double
@@ -32,7 +25,7 @@ value_quantile(const SpendGroup *groups, int n, double share)
 
 	for (int i = 0; i < n; i++)
 		values[i] = groups[i].mean;
-	qsort(values, n, sizeof(double), compare_doubles);
+	qsort(values, n, sizeof(double), fit_compare_doubles);
 	result = n == 0 ? 0 : values[Min(n - 1, (int) floor(share * n))];
 	pfree(values);
 	return result;

@@ -128,8 +128,7 @@ refold(FoldReader *reader, int64 client_id, const LedgerView *view, ClientProfil
 int
 fold_at(FoldReader *reader, int64 client_id, TimestampTz as_of, ClientProfile *profile, ClientProduct **products)
 {
-	const LedgerView *past = population_past_view();
-	LedgerView	view = {past ? Min(as_of, past->as_of) : as_of, past ? past->known_at : DT_NOEND};
+	LedgerView	view = population_view(as_of);
 
 	if (products)
 		*products = NULL;

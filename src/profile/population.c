@@ -590,6 +590,15 @@ population_past_view(void)
 	return in_past ? &past_view : NULL;
 }
 
+/* See population.h. */
+LedgerView
+population_view(TimestampTz as_of)
+{
+	if (!in_past)
+		return (LedgerView) {as_of, DT_NOEND};
+	return (LedgerView) {Min(as_of, past_view.as_of), past_view.known_at};
+}
+
 /* Whether generations are being made for a replay: they are taken up, and nothing is stored. */
 bool
 population_gathering(void)

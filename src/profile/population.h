@@ -42,6 +42,7 @@ extern void population_take_share(int64 product_id, double share);
 extern void population_take_rate(int64 product_id, int64 repeats, int64 orders);
 extern bool population_gathering(void); /* what is fitted now is for a replay and not to be stored */
 extern const LedgerView *population_past_view(void);	/* NULL: the present is on */
+extern LedgerView population_view(TimestampTz as_of);	/* what may be seen of the ledger up to as_of */
 
 /* fit.c: what is kept of the current generations alone, as it was when older ones were fitted. */
 extern void fit_take_shares(const LedgerView *view);
@@ -61,6 +62,8 @@ extern Jsonb *repurchase_to_json(const Repurchase *repurchase);
 extern bool repurchase_from_json(Jsonb *params, RepurchaseModel *model, Calibration *calibration);
 
 /* fit.c: rows of agentcrm.model; in a replay generations of it go to population_take, and none is retired */
+extern int	fit_compare_doubles(const void *a, const void *b);
+extern double fit_pareto_limit(const double *amounts, int64 n, double share);
 extern int64 generation_write(const Generation *generation);
 extern void generation_retire(const char *kind, const char *segment);
 

@@ -359,6 +359,16 @@ leave_territories(Generator *g, int channel)
 			g->sample->drawn[i].territory = -1;
 }
 
+/* Where a segment's fit begins: at its generation in use, else at the new one of all. */
+static const RepurchaseModel *
+segment_start(const Generator *g, const char *segment)
+{
+	for (int i = 1; i < g->population->n_repurchase; i++)
+		if (strcmp(g->population->repurchase[i].segment, segment) == 0)
+			return &g->population->repurchase[i].model;
+	return &g->pool.fit.model;
+}
+
 /* Fit what deserves a model of its own, channels before territories. */
 static void
 fit_segments(Generator *g)
@@ -372,12 +382,13 @@ fit_segments(Generator *g)
 	for (int i = 0; i < g->segments.n; i++)
 	{
 		Segment    *s = &g->segments.of[i];
+		const RepurchaseModel *start = segment_start(g, s->made.segment);
 		MemoryContext old = MemoryContextSwitchTo(work);
 
 		for (int j = 0; j < g->sample->n; j++)
 			s->clients += belongs(&g->sample->drawn[j], i);
-		if (fit_before(g, i, &g->pool.before.model, &g->pool.before.model, &s->before) && deserves_own(g, i, s) &&
-			fit_now(g, i, &g->pool.fit.model, &g->pool.fit.model, &s->fit))
+		if (fit_before(g, i, start, &g->pool.before.model, &s->before) && deserves_own(g, i, s) &&
+			fit_now(g, i, start, &g->pool.fit.model, &s->fit))
 		{
 			s->used = true;
 			s->made.model = s->fit.model;
@@ -393,15 +404,6 @@ fit_segments(Generator *g)
 
 /* ---- value classes ---- */
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-	double		l = *(const double *) a;
-	double		r = *(const double *) b;
-
-	return l < r ? -1 : l > r;
-}
-
 static const RepurchaseModel *
 model_of(const Generator *g, const Drawn *drawn)
 {
@@ -412,25 +414,12 @@ model_of(const Generator *g, const Drawn *drawn)
 	return &g->pool.made.model;
 }
 
-/* The least value of the clients that make up the first share of the total; values ascend. */
-static double
-share_limit(const double *values, int n, double total, double share)
-{
-	double		sum = 0;
-	int			i;
-
-	for (i = n; i > 0 && sum < share * total; i--)
-		sum += values[i - 1];
-	return i < n ? values[i] : 0;
-}
-
 /* Limits of the value classes: the clients that bring the first 80 and 95 % of the margin expected. */
 static void
 class_values(Generator *g)
 {
 	int			n = g->sample->n;
 	double	   *values = palloc_extended(Max(n, 1) * sizeof(double), MCXT_ALLOC_HUGE);
-	double		total = 0;
 	double		a,
 				b;
 
@@ -439,12 +428,11 @@ class_values(Generator *g)
 		const Drawn *drawn = &g->sample->drawn[i];
 
 		values[i] = drawn->order_margin * repurchase_expected(model_of(g, drawn), &drawn->buyer, agentcrm_value_horizon);
-		total += values[i];
 		CHECK_FOR_INTERRUPTS();
 	}
-	qsort(values, n, sizeof(double), compare_doubles);
-	a = share_limit(values, n, total, VALUE_SHARE_A);
-	b = share_limit(values, n, total, VALUE_SHARE_B);
+	qsort(values, n, sizeof(double), fit_compare_doubles);
+	a = fit_pareto_limit(values, n, VALUE_SHARE_A);
+	b = fit_pareto_limit(values, n, VALUE_SHARE_B);
 	g->pool.made.value_a = a;
 	g->pool.made.value_b = b;
 	for (int i = 0; i < g->segments.n; i++)

@@ -32,12 +32,11 @@
 #define WINDOW_MOST_DAYS 90
 #define LATER (STRATA - 1)		/* stratum of those whose profile knows more than may be seen, in a replay of all */
 
-/* Columns of agentcrm.client_profile that are looked at before a client is drawn. */
-#define COLUMN_CLIENT_ID 1
-#define COLUMN_N_ORDERS 2
-#define COLUMN_FIRST_ORDER_AT 4
-#define COLUMN_N_GAPS 8
-#define COLUMN_FOLD_AT 14
+/* Columns of agentcrm.client_profile that are looked at before a client is drawn, from 0. */
+enum
+{
+	P_CLIENT_ID, P_N_ORDERS, P_FIRST_ORDER_AT = 3, P_N_GAPS = 7, P_FOLD_AT = 13, P_LOOKED_AT
+};
 
 typedef struct Draw
 {
@@ -103,20 +102,25 @@ set_figures(Drawn *drawn, const ClientProfile *profile, DateADT today)
 }
 
 static void
-draw_row(Draw *draw, HeapTuple row, TupleDesc desc)
+draw_row(Draw *draw, TupleTableSlot *slot, TupleDesc desc)
 {
 	BuyerSample *sample = draw->sample;
-	bool		isnull;
-	int64		client_id = DatumGetInt64(heap_getattr(row, COLUMN_CLIENT_ID, desc, &isnull));
-	bool		later = DatumGetTimestampTz(heap_getattr(row, COLUMN_FOLD_AT, desc, &isnull)) > sample->as_of;
-	int			stratum = later || population_gathering() ? LATER : stratum_of(DatumGetInt32(heap_getattr(row, COLUMN_N_GAPS, desc, &isnull)));
-	uint32		hash = hash_bytes((const unsigned char *) &client_id, sizeof(client_id));
+	const Datum *values = slot->tts_values;
+	int64		client_id;
+	bool		later;
+	int			stratum;
+	uint32		hash;
 	ClientProfile profile;
 	Drawn	   *drawn;
+	bool		free_row;
 
-	if (DatumGetInt32(heap_getattr(row, COLUMN_N_ORDERS, desc, &isnull)) == 0 ||
-		DatumGetTimestampTz(heap_getattr(row, COLUMN_FIRST_ORDER_AT, desc, &isnull)) > sample->as_of)
+	slot_getsomeattrs(slot, P_LOOKED_AT);
+	if (DatumGetInt32(values[P_N_ORDERS]) == 0 || DatumGetTimestampTz(values[P_FIRST_ORDER_AT]) > sample->as_of)
 		return;
+	client_id = DatumGetInt64(values[P_CLIENT_ID]);
+	later = DatumGetTimestampTz(values[P_FOLD_AT]) > sample->as_of;
+	stratum = later || population_gathering() ? LATER : stratum_of(DatumGetInt32(values[P_N_GAPS]));
+	hash = hash_bytes((const unsigned char *) &client_id, sizeof(client_id));
 	draw->totals[stratum]++;
 	if (hash > draw->limit)
 		return;
@@ -131,7 +135,7 @@ draw_row(Draw *draw, HeapTuple row, TupleDesc desc)
 	*drawn = (Drawn) {.client_id = client_id, .hash = hash, .stratum = stratum, .later = later, .channel = -1, .territory = -1};
 	if (later)
 		return;
-	profile_from_row(row, desc, &profile);
+	profile_from_row(ExecFetchSlotHeapTuple(slot, false, &free_row), desc, &profile);
 	set_figures(drawn, &profile, sample->today);
 }
 
@@ -147,9 +151,8 @@ scan_profiles(Draw *draw)
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		MemoryContext old = MemoryContextSwitchTo(row_cxt);
-		bool		free_row;
 
-		draw_row(draw, ExecFetchSlotHeapTuple(slot, false, &free_row), store_desc(store));
+		draw_row(draw, slot, store_desc(store));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_cxt);
 		CHECK_FOR_INTERRUPTS();
@@ -244,15 +247,6 @@ sample_draw(TimestampTz as_of)
 
 /* ---- the last closed window ---- */
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-	double		l = *(const double *) a;
-	double		r = *(const double *) b;
-
-	return l < r ? -1 : l > r;
-}
-
 /* Four weeks or the median of the clients' mean gaps, whichever is longer, at most 90 days. */
 static int
 window_days(const BuyerSample *sample)
@@ -264,7 +258,7 @@ window_days(const BuyerSample *sample)
 	for (int i = 0; i < sample->n; i++)
 		if (sample->drawn[i].buyer.x > 0)
 			gaps[n++] = sample->drawn[i].buyer.tx / sample->drawn[i].buyer.x;
-	qsort(gaps, n, sizeof(double), compare_doubles);
+	qsort(gaps, n, sizeof(double), fit_compare_doubles);
 	median = n > 0 ? gaps[n / 2] : 0;
 	pfree(gaps);
 	return (int) Max(WINDOW_LEAST_DAYS, Min(ceil(median), WINDOW_MOST_DAYS));

@@ -67,9 +67,44 @@ client_args(FunctionCallInfo fcinfo, ClientProfile *profile, Outlook *outlook)
 	return outlook_read(PG_GETARG_INT64(0), as_of, profile, outlook);
 }
 
-/* Statistics and parameters that the first five arguments give; *repurchase is what the outlook points to. */
+/* Parameters as they were given last, for calls over many rows. */
+typedef struct LastParams
+{
+	Repurchase	repurchase;
+	Size		size;
+	char		params[FLEXIBLE_ARRAY_MEMBER];
+} LastParams;
+
+/* The model that a jsonb of parameters makes; valid until the next call. */
+static const Repurchase *
+model_arg(FunctionCallInfo fcinfo, int number)
+{
+	Jsonb	   *params = PG_GETARG_JSONB_P(number);
+	LastParams *last = fcinfo->flinfo->fn_extra;
+	Repurchase	repurchase = {0};
+
+	if (last && last->size == VARSIZE(params) && memcmp(last->params, params, last->size) == 0)
+		return &last->repurchase;
+	if (!repurchase_from_json(params, &repurchase.model, &repurchase.calibration))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("params make no repurchase model"),
+				 errhint("They need positive numbers r, alpha, a, b and, unless k is 1, arrays k of whole numbers from 1 to %d and weight, which sums to 1: see agentcrm.model.",
+						 REPURCHASE_K_MAX)));
+	if (last)
+		pfree(last);
+	fcinfo->flinfo->fn_extra = NULL;
+	last = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, offsetof(LastParams, params) + VARSIZE(params));
+	last->repurchase = repurchase;
+	last->size = VARSIZE(params);
+	memcpy(last->params, params, last->size);
+	fcinfo->flinfo->fn_extra = last;
+	return &last->repurchase;
+}
+
+/* The outlook by the statistics and parameters that the first five arguments give. */
 static Outlook
-pure_args(FunctionCallInfo fcinfo, Repurchase *repurchase)
+pure_args(FunctionCallInfo fcinfo)
 {
 	BuyerStats	buyer = {
 		.x = PG_GETARG_INT32(0), .tx = PG_GETARG_FLOAT8(1), .T = PG_GETARG_FLOAT8(2), .sum_log = PG_GETARG_FLOAT8(3)
@@ -82,16 +117,9 @@ pure_args(FunctionCallInfo fcinfo, Repurchase *repurchase)
 				 errdetail("%d repeat orders, the last %g days and today %g days after the first, logarithms of gaps %g.",
 						   buyer.x, buyer.tx, buyer.T, buyer.sum_log),
 				 errhint("It must be 0 <= last_order <= age, and last_order 0 just where repeat_orders is 0.")));
-	memset(repurchase, 0, sizeof(Repurchase));
-	if (!repurchase_from_json(PG_GETARG_JSONB_P(4), &repurchase->model, &repurchase->calibration))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("params make no repurchase model"),
-				 errhint("They need positive numbers r, alpha, a, b and, unless k is 1, arrays k of whole numbers from 1 to %d and weight, which sums to 1: see agentcrm.model.",
-						 REPURCHASE_K_MAX)));
 	return (Outlook)
 	{
-		.repurchase = repurchase, .gaps = {buyer.x, buyer.tx, buyer.sum_log}, .elapsed = buyer.T - buyer.tx
+		.repurchase = model_arg(fcinfo, 4), .gaps = {buyer.x, buyer.tx, buyer.sum_log}, .elapsed = buyer.T - buyer.tx
 	};
 }
 
@@ -122,8 +150,7 @@ agentcrm_p_alive(PG_FUNCTION_ARGS)
 Datum
 agentcrm_p_alive_of(PG_FUNCTION_ARGS)
 {
-	Repurchase	repurchase;
-	Outlook		outlook = pure_args(fcinfo, &repurchase);
+	Outlook		outlook = pure_args(fcinfo);
 
 	PG_RETURN_FLOAT8(outlook_alive(&outlook));
 }
@@ -145,8 +172,7 @@ agentcrm_p_order_within(PG_FUNCTION_ARGS)
 Datum
 agentcrm_p_order_within_of(PG_FUNCTION_ARGS)
 {
-	Repurchase	repurchase;
-	Outlook		outlook = pure_args(fcinfo, &repurchase);
+	Outlook		outlook = pure_args(fcinfo);
 
 	PG_RETURN_FLOAT8(outlook_order_within(&outlook, days_arg(fcinfo, 5)));
 }
@@ -168,8 +194,7 @@ agentcrm_expected_orders(PG_FUNCTION_ARGS)
 Datum
 agentcrm_expected_orders_of(PG_FUNCTION_ARGS)
 {
-	Repurchase	repurchase;
-	Outlook		outlook = pure_args(fcinfo, &repurchase);
+	Outlook		outlook = pure_args(fcinfo);
 
 	PG_RETURN_FLOAT8(outlook_orders(&outlook, days_arg(fcinfo, 5)));
 }
@@ -191,8 +216,7 @@ agentcrm_next_order_date(PG_FUNCTION_ARGS)
 Datum
 agentcrm_next_order_date_of(PG_FUNCTION_ARGS)
 {
-	Repurchase	repurchase;
-	Outlook		outlook = pure_args(fcinfo, &repurchase);
+	Outlook		outlook = pure_args(fcinfo);
 	DateADT		today = PG_GETARG_DATEADT(5);
 	double		p = quantile_arg(fcinfo, 6);
 
@@ -220,8 +244,7 @@ agentcrm_expected_value(PG_FUNCTION_ARGS)
 Datum
 agentcrm_expected_value_of(PG_FUNCTION_ARGS)
 {
-	Repurchase	repurchase;
-	Outlook		outlook = pure_args(fcinfo, &repurchase);
+	Outlook		outlook = pure_args(fcinfo);
 	double		value = PG_GETARG_FLOAT8(6);
 
 	if (!isfinite(value))

@@ -98,6 +98,9 @@ SELECT ok((SELECT abs(agentcrm.p_alive(0, 0, 0, 0, '{"r": 1, "alpha": 10, "a": 0
 SELECT ok((SELECT abs(agentcrm.p_order_within(0, 0, 0, 0, '{"r": 2, "alpha": 10, "a": 0.3, "b": 0.9}', 10) - .75 * (1 - .25)) < 1e-12),
 	'by hand: and buys within alpha days with that times 1 - (1/2)^r');
 SELECT is((SELECT agentcrm.expected_value(3, 30, 40, 6, params, 90, 20) / agentcrm.expected_orders(3, 30, 40, 6, params, 90) FROM pool), 20::float8, 'expected_value is orders times value');
+SELECT is_empty($$SELECT FROM state s FULL JOIN agentcrm.repurchase_scores('2025-01-01 00:00:01', 28) r USING (client_id)
+	WHERE coalesce(abs(r.p_alive - s.p_alive) > 1e-9 OR abs(r.p_order - s.p_order) > 1e-9 OR abs(r.expected_orders - agentcrm.expected_orders(client_id, s.as_of, 28)) > 1e-9, true)$$,
+	'all clients in one scan: the same');
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
@@ -141,9 +144,19 @@ CALL agentcrm.run();
 SELECT agentcrm.fit('repurchase') \g /dev/null
 SELECT ok((SELECT m.model_id > b.model_id AND abs(m.log_likelihood / b.log_likelihood - 1) < 1e-6 AND m.metrics ->> 'log_loss' = b.loss FROM pool m, before b),
 	'orders after as_of change no fit');
+SELECT is_empty($$SELECT FROM past p FULL JOIN agentcrm.repurchase_scores('2024-06-01', 90) r USING (client_id)
+	WHERE (p.p IS NULL) <> (r.p_alive IS NULL) OR abs(r.expected_orders - agentcrm.expected_orders(client_id, '2024-06-01', 90)) > 1e-9$$, 'all clients in one scan, at a past moment');
 SELECT is_empty($$SELECT FROM past WHERE abs(agentcrm.expected_orders(client_id, '2024-06-01', 90) - orders) > 1e-4 * orders$$, 'nor what a past moment says');
 DELETE FROM sale WHERE amount = 1e12;
 CALL agentcrm.run();
+
+-- a fit may be cut
+\set ON_ERROR_STOP 0
+SET statement_timeout = '1ms';
+SELECT agentcrm.fit('repurchase');
+SET statement_timeout = 0;
+\set ON_ERROR_STOP 1
+SELECT is(:'LAST_ERROR_SQLSTATE'::text, '57014', 'a fit that takes too long is cut');
 
 -- a fit that is worse on the closed window does not replace the one in use: the new clients' daily orders say nothing of the old ones
 SELECT agentcrm.fit('repurchase') \g /dev/null
@@ -185,6 +198,8 @@ SELECT throws_ok($$SELECT agentcrm.p_order_within(11, agentcrm.clock(), -1)$$, '
 SELECT throws_ok($$SELECT agentcrm.expected_orders(11, agentcrm.clock(), 'NaN')$$, '22023', 'days must be finite and not negative');
 SELECT throws_ok($$SELECT agentcrm.expected_value(11, agentcrm.clock(), 'infinity')$$, '22023', 'days must be finite and not negative');
 SELECT throws_ok($$SELECT agentcrm.next_order_date(11, agentcrm.clock(), 1)$$, '22023', 'quantile must lie between 0 and 1, without these');
+SELECT throws_ok($$SELECT * FROM agentcrm.repurchase_scores('infinity')$$, '22023', 'as_of and days must be finite, and days not negative');
+SELECT throws_ok($$SELECT * FROM agentcrm.repurchase_scores(agentcrm.clock(), NULL)$$, '22004', 'days must not be NULL');
 SELECT throws_ok(format('SELECT agentcrm.p_alive(%s, %L)', stats, params), '22023', message, stats || ' ' || params) FROM (VALUES
 	('-1, 0, 0, 0', '{"r": 1, "alpha": 1, "a": 1, "b": 1}', 'no client has such statistics'),
 	('2, 30, 20, 0', '{"r": 1, "alpha": 1, "a": 1, "b": 1}', 'no client has such statistics'),
