@@ -127,6 +127,9 @@ bench: ready	## each of bench/, on clusters with real fsync (BENCH=name for one)
 bench-reliability: ready	## crashes, faults, endurance, at length (BENCH=name for one)
 	@PG_CONFIG='$(PG_CONFIG)' bench/run $(if $(BENCH),bench/reliability/$(BENCH).sh,$(sort $(wildcard bench/reliability/*.sh)))
 
+bench-models: ready	## models against hold-out figures on public data (BENCH=name for one)
+	@PG_CONFIG='$(PG_CONFIG)' bench/run $(if $(BENCH),bench/models/$(BENCH).sh,$(sort $(wildcard bench/models/*.sh)))
+
 # pg_bsd_indent comes with the PostgreSQL 17 packages and later; the types it must
 # know are read from the debugging information of our own objects.
 INDENT = $(firstword $(shell command -v pg_bsd_indent) $(wildcard /usr/lib/postgresql/*/bin/pg_bsd_indent \
@@ -142,4 +145,4 @@ format: all	## pg_bsd_indent over src/, where it is installed
 			{ cmp -s build/indented $$file || cp build/indented $$file; } || exit 1; \
 	done
 
-.PHONY: help deps ready install-ready test $(TEST_PARTS:%=test-%) demo bench bench-reliability format unit-programs bench-programs
+.PHONY: help deps ready install-ready test $(TEST_PARTS:%=test-%) demo bench bench-reliability bench-models format unit-programs bench-programs

@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#include "common/shortest_dec.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -80,6 +81,40 @@ json_number(JsonbParseState **state, const char *name, double value)
 	json_numeric(state, name,
 				 DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
 													 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+}
+
+/* A number as numeric, with all digits that tell it from its neighbours; infinities and NaN have no place in a jsonb. */
+static Numeric
+exact_numeric(double value)
+{
+	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
+
+	double_to_shortest_decimal_buf(isfinite(value) ? value : 0, text);
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/* "name": value, to be read back as it is. */
+void
+json_exact(JsonbParseState **state, const char *name, double value)
+{
+	json_numeric(state, name, exact_numeric(value));
+}
+
+/* "name": [values], to be read back as they are. */
+void
+json_numbers(JsonbParseState **state, const char *name, const double *values, int n)
+{
+	JsonbValue	v = {.type = jbvNumeric};
+
+	json_key(state, name);
+	(void) pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		v.val.numeric = exact_numeric(values[i]);
+		(void) pushJsonbValue(state, WJB_ELEM, &v);
+	}
+	(void) pushJsonbValue(state, WJB_END_ARRAY, NULL);
 }
 
 /* } of the outermost object. */

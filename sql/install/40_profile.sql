@@ -144,20 +144,32 @@ CREATE TABLE agentcrm.model (
 	metrics			jsonb NOT NULL DEFAULT '{}',
 	as_of			timestamptz NOT NULL,
 	fitted_at		timestamptz NOT NULL,
-	current			boolean NOT NULL
+	current			boolean NOT NULL,
+	retired_at		timestamptz
 );
 CREATE UNIQUE INDEX model_kind_segment_idx ON agentcrm.model (kind, segment) WHERE current;
+-- Whoever takes a generation out of use: replays ask which one was in use.
+CREATE FUNCTION agentcrm.retire_model() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	NEW.retired_at := agentcrm.clock();
+	RETURN NEW;
+END $$;
+COMMENT ON FUNCTION agentcrm.retire_model() IS 'Internal: notes when a generation goes out of use';
+CREATE TRIGGER retire BEFORE UPDATE OF current ON agentcrm.model FOR EACH ROW WHEN (OLD.current AND NOT NEW.current)
+	EXECUTE FUNCTION agentcrm.retire_model();
 COMMENT ON TABLE agentcrm.model IS 'Fitted generations of models: one current row per kind and segment, older ones kept';
 COMMENT ON COLUMN agentcrm.model.model_id IS 'Generation';
-COMMENT ON COLUMN agentcrm.model.kind IS 'gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders';
-COMMENT ON COLUMN agentcrm.model.segment IS 'Segment, * for all';
+COMMENT ON COLUMN agentcrm.model.kind IS 'gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders; repurchase: when clients buy again and when they are gone (MBG/CNBD-k, a mixture over the regularity k); spend: order values between and within clients (Gamma-Gamma); inclusion: products bought again (BG/BB)';
+COMMENT ON COLUMN agentcrm.model.segment IS 'Segment: * for all clients; channel:NAME and territory:NAME where a segment''s own parameters foresaw its last closed window better';
 COMMENT ON COLUMN agentcrm.model.params IS 'Parameters by name';
 COMMENT ON COLUMN agentcrm.model.n IS 'Clients (or orders) the fit is based on';
 COMMENT ON COLUMN agentcrm.model.log_likelihood IS 'Log-likelihood, where the fit has one';
-COMMENT ON COLUMN agentcrm.model.metrics IS 'Quality measures by name';
+COMMENT ON COLUMN agentcrm.model.metrics IS 'How the fit went and how good it is, by name. Of kind repurchase: log_loss, brier and ece of P(an order within window_days), mae_orders, on the last closed window by parameters that did not see it (_raw: before recalibration), log_loss_in_use of what served until then, and the reason why a generation is not put in use';
 COMMENT ON COLUMN agentcrm.model.as_of IS 'Moment up to which data were used';
 COMMENT ON COLUMN agentcrm.model.fitted_at IS 'When the fit was made';
 COMMENT ON COLUMN agentcrm.model.current IS 'True for the generation in use';
+COMMENT ON COLUMN agentcrm.model.retired_at IS 'When it went out of use; NULL: in use, or never was';
 
 CREATE TABLE agentcrm.product_popularity (
 	model_id	bigint NOT NULL,
@@ -169,6 +181,19 @@ COMMENT ON TABLE agentcrm.product_popularity IS 'Shares of products in recent or
 COMMENT ON COLUMN agentcrm.product_popularity.model_id IS 'Generation';
 COMMENT ON COLUMN agentcrm.product_popularity.product_id IS 'Product';
 COMMENT ON COLUMN agentcrm.product_popularity.share IS 'Share of orders that hold the product, an order weighing half as much every six months';
+
+CREATE TABLE agentcrm.product_inclusion (
+	model_id	bigint NOT NULL,
+	product_id	bigint NOT NULL,
+	repeats		bigint NOT NULL,
+	orders		bigint NOT NULL,
+	PRIMARY KEY (model_id, product_id)
+);
+COMMENT ON TABLE agentcrm.product_inclusion IS 'How often clients that have bought a product buy it again: the current generation of kind inclusion';
+COMMENT ON COLUMN agentcrm.product_inclusion.model_id IS 'Generation';
+COMMENT ON COLUMN agentcrm.product_inclusion.product_id IS 'Product';
+COMMENT ON COLUMN agentcrm.product_inclusion.repeats IS 'Orders, after a client''s first with the product, that held it again; of the clients that were looked at';
+COMMENT ON COLUMN agentcrm.product_inclusion.orders IS 'All orders of those clients after their first with the product';
 
 CREATE TABLE agentcrm.client_state (
 	client_id		bigint PRIMARY KEY,
@@ -186,7 +211,14 @@ CREATE TABLE agentcrm.client_state (
 	alarm_on		date,
 	expected_orders	double precision,
 	expected_value	double precision,
+	p_alive			double precision,
+	p_order			double precision,
+	due_early		date,
+	due_late		date,
+	lifetime_value	double precision,
+	value_class		text CHECK (value_class IN ('A', 'B', 'C')),
 	model_id		bigint,
+	repurchase_model_id	bigint,
 	next_look_at	timestamptz NOT NULL,
 	answers			jsonb
 ) WITH (fillfactor = 70);
@@ -203,11 +235,18 @@ COMMENT ON COLUMN agentcrm.client_state.abc IS 'A: first 80 % of 12 months'' net
 COMMENT ON COLUMN agentcrm.client_state.xyz IS 'X, Y, Z: steady, variable, erratic order gaps';
 COMMENT ON COLUMN agentcrm.client_state.silence IS 'Probability that a living client of this rhythm stays silent for as long as this one has';
 COMMENT ON COLUMN agentcrm.client_state.alarm_p IS 'Silence below which an alarm is raised';
-COMMENT ON COLUMN agentcrm.client_state.due_on IS 'Day by which the next order has come with probability one half';
+COMMENT ON COLUMN agentcrm.client_state.due_on IS 'Day by which the next order has come with probability one half; NULL: it is never so probable, the client may have gone';
 COMMENT ON COLUMN agentcrm.client_state.alarm_on IS 'Day on which silence passes its alarm limit';
-COMMENT ON COLUMN agentcrm.client_state.expected_orders IS 'Orders expected within the value horizon, given the client is alive';
-COMMENT ON COLUMN agentcrm.client_state.expected_value IS 'Net amount expected within the value horizon, source currency';
+COMMENT ON COLUMN agentcrm.client_state.expected_orders IS 'Orders expected within agentcrm.value_horizon, allowing for the client having gone';
+COMMENT ON COLUMN agentcrm.client_state.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';
+COMMENT ON COLUMN agentcrm.client_state.p_alive IS 'Probability that the client has not gone';
+COMMENT ON COLUMN agentcrm.client_state.p_order IS 'Probability of an order within 28 days if nothing is done';
+COMMENT ON COLUMN agentcrm.client_state.due_early IS 'Day by which the next order has come with probability 20 %; NULL: it is never so probable';
+COMMENT ON COLUMN agentcrm.client_state.due_late IS 'Day by which the next order has come with probability 80 %; NULL: it is never so probable';
+COMMENT ON COLUMN agentcrm.client_state.lifetime_value IS 'Margin expected within agentcrm.value_horizon, source currency: expected_value times the client''s margin share, or agentcrm.margin_rate';
+COMMENT ON COLUMN agentcrm.client_state.value_class IS 'A: clients that bring the first 80 % of the margin expected, B: next 15 %, C: the rest; NULL while no repurchase model is fitted';
 COMMENT ON COLUMN agentcrm.client_state.model_id IS 'Generation of the gap model used';
+COMMENT ON COLUMN agentcrm.client_state.repurchase_model_id IS 'Generation of the repurchase model used, of all clients or of the client''s segment; NULL: too little data for one, the gap model serves';
 COMMENT ON COLUMN agentcrm.client_state.next_look_at IS 'When the client is looked at again, if nothing happens before';
 COMMENT ON COLUMN agentcrm.client_state.answers IS 'What agents that did not bid answered at this assessment: array of {agent, code, reason} for a refusal, {agent, look_on} where an agent only wants to look again, on that day; at most 16. NULL: all bid, or none was called';
 
@@ -247,9 +286,16 @@ CREATE TYPE agentcrm.client_snapshot AS (
 	alarm_on			date,
 	expected_orders		double precision,
 	expected_value		double precision,
+	p_alive				double precision,
+	p_order				double precision,
+	due_early			date,
+	due_late			date,
+	lifetime_value		double precision,
+	value_class			text,
 	order_value			double precision,
 	next_look_at		timestamptz,
 	gap_model_id		bigint,
+	repurchase_model_id	bigint,
 	n_orders			int,
 	n_returns			int,
 	first_order_at		timestamptz,
@@ -288,13 +334,20 @@ COMMENT ON COLUMN agentcrm.client_snapshot.xyz IS 'X, Y, Z: steady, variable, er
 COMMENT ON COLUMN agentcrm.client_snapshot.elapsed IS 'Days since the last order day';
 COMMENT ON COLUMN agentcrm.client_snapshot.silence IS 'Probability that a living client of this rhythm stays silent for as long as this one has';
 COMMENT ON COLUMN agentcrm.client_snapshot.alarm_p IS 'Silence below which an alarm is raised';
-COMMENT ON COLUMN agentcrm.client_snapshot.due_on IS 'Day by which the next order has come with probability one half';
+COMMENT ON COLUMN agentcrm.client_snapshot.due_on IS 'Day by which the next order has come with probability one half; NULL: it is never so probable, the client may have gone';
 COMMENT ON COLUMN agentcrm.client_snapshot.alarm_on IS 'Day on which silence passes its alarm limit';
-COMMENT ON COLUMN agentcrm.client_snapshot.expected_orders IS 'Orders expected within agentcrm.value_horizon, given the client is alive';
+COMMENT ON COLUMN agentcrm.client_snapshot.expected_orders IS 'Orders expected within agentcrm.value_horizon, allowing for the client having gone';
 COMMENT ON COLUMN agentcrm.client_snapshot.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';
-COMMENT ON COLUMN agentcrm.client_snapshot.order_value IS 'Mean net amount of an order in 12 months, else of all; of all clients for a prospect';
+COMMENT ON COLUMN agentcrm.client_snapshot.p_alive IS 'Probability that the client has not gone';
+COMMENT ON COLUMN agentcrm.client_snapshot.p_order IS 'Probability of an order within 28 days if nothing is done';
+COMMENT ON COLUMN agentcrm.client_snapshot.due_early IS 'Day by which the next order has come with probability 20 %; NULL: it is never so probable';
+COMMENT ON COLUMN agentcrm.client_snapshot.due_late IS 'Day by which the next order has come with probability 80 %; NULL: it is never so probable';
+COMMENT ON COLUMN agentcrm.client_snapshot.lifetime_value IS 'Margin expected within agentcrm.value_horizon, source currency';
+COMMENT ON COLUMN agentcrm.client_snapshot.value_class IS 'A: clients that bring the first 80 % of the margin expected, B: next 15 %, C: the rest; NULL while no repurchase model is fitted';
+COMMENT ON COLUMN agentcrm.client_snapshot.order_value IS 'Expected net amount of an order: between the client''s mean in 12 months, else of all, and that of all clients, by the number of its orders; of all clients for a prospect';
 COMMENT ON COLUMN agentcrm.client_snapshot.next_look_at IS 'Next moment at which time alone changes the assessment';
 COMMENT ON COLUMN agentcrm.client_snapshot.gap_model_id IS 'Generation of the gap model used';
+COMMENT ON COLUMN agentcrm.client_snapshot.repurchase_model_id IS 'Generation of the repurchase model used; NULL: the gap model serves';
 COMMENT ON COLUMN agentcrm.client_snapshot.n_orders IS 'Orders up to as_of';
 COMMENT ON COLUMN agentcrm.client_snapshot.n_returns IS 'Documents with return lines only';
 COMMENT ON COLUMN agentcrm.client_snapshot.first_order_at IS 'Time of the first order';
@@ -323,12 +376,28 @@ LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.profile(bigint[], timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION agentcrm.profile(bigint[], timestamptz) IS 'Snapshots of the given clients at as_of, in the order given, unknown clients and those merged into others left out: from stored profiles, or from the ledger up to as_of when there are later orders. Errors: a NULL argument or id, an as_of that is not finite';
 
-CREATE FUNCTION agentcrm.fit(kind text DEFAULT NULL)
+CREATE FUNCTION agentcrm.fit(kind text DEFAULT NULL, as_of timestamptz DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'agentcrm_profile_fit'
 LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp;
-REVOKE ALL ON FUNCTION agentcrm.fit(text) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.fit(text) IS 'New generation of one kind of model (gap, class, popularity), or of all; the worker calls it by itself when orders have grown by a tenth, and daily';
+REVOKE ALL ON FUNCTION agentcrm.fit(text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.fit(text, timestamptz) IS 'New generation of one kind of model (gap, class, popularity, repurchase, spend, inclusion), or of all, from orders up to as_of, by default now; generations that know later orders are in use no more; the worker calls it by itself when orders have grown by a tenth, and daily. Errors: an unknown kind, an as_of that is not finite or lies in the future';
+
+CREATE FUNCTION agentcrm.forecast(client_ids bigint[], as_of timestamptz, days int DEFAULT NULL,
+	OUT client_id bigint, OUT p_order double precision, OUT orders double precision, OUT amount double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'agentcrm_forecast'
+LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) IS 'What each client will do within so many days after as_of (default agentcrm.value_horizon) if nothing is done: probability of an order, expected days with an order, expected net amount in source currency. Clients in the order given; unknown ones, those merged into others and those without orders by then left out; from stored profiles, or from the ledger up to as_of when there are later orders, with the current generations. Errors: a NULL client_ids, id or as_of, an as_of that is not finite, days outside 1..3650';
+
+CREATE FUNCTION agentcrm.forecast_items(client_ids bigint[], as_of timestamptz, days int DEFAULT NULL,
+	OUT client_id bigint, OUT product_id bigint, OUT p_next_order double precision, OUT p_within double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'agentcrm_forecast_items'
+LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION agentcrm.forecast_items(bigint[], timestamptz, int) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.forecast_items(bigint[], timestamptz, int) IS 'The products each client has bought before: probability that its next order holds the product, and that an order within so many days after as_of (default agentcrm.value_horizon) does. Otherwise as forecast()';
 
 CREATE VIEW agentcrm.client_360 AS
 SELECT c.client_id, coalesce(c.name, c.client_key) AS client, coalesce(r.name, r.rep_key) AS rep,
@@ -339,10 +408,14 @@ SELECT c.client_id, coalesce(c.name, c.client_key) AS client, coalesce(r.name, r
 	p.last_order_on,
 	CASE WHEN p.n_orders > 0 THEN greatest((s.as_of AT TIME ZONE 'UTC')::date - p.last_order_on, 0) END AS silent_days,
 	round(s.silence::numeric, 4) AS silence,
-	s.due_on, s.alarm_on,
+	round(s.p_alive::numeric, 4) AS p_alive,
+	round(s.p_order::numeric, 4) AS p_order,
+	s.due_early, s.due_on, s.due_late, s.alarm_on,
 	coalesce(y.amount, 0) AS amount_12m,
 	round(s.expected_orders::numeric, 1) AS expected_orders,
 	round(s.expected_value::numeric, 2) AS expected_value,
+	round(s.lifetime_value::numeric, 2) AS lifetime_value,
+	s.value_class,
 	s.as_of, s.next_look_at
 FROM agentcrm.client c
 	LEFT JOIN agentcrm.client_state s USING (client_id)
@@ -369,16 +442,22 @@ COMMENT ON COLUMN agentcrm.client_360.mean_gap IS 'Mean gap between order days, 
 COMMENT ON COLUMN agentcrm.client_360.last_order_on IS 'Day of the last order';
 COMMENT ON COLUMN agentcrm.client_360.silent_days IS 'Days since then';
 COMMENT ON COLUMN agentcrm.client_360.silence IS 'Probability that a living client of this rhythm stays silent that long';
-COMMENT ON COLUMN agentcrm.client_360.due_on IS 'Day by which the next order has come with probability one half';
+COMMENT ON COLUMN agentcrm.client_360.p_alive IS 'Probability that the client has not gone';
+COMMENT ON COLUMN agentcrm.client_360.p_order IS 'Probability of an order within 28 days if nothing is done';
+COMMENT ON COLUMN agentcrm.client_360.due_early IS 'Day by which the next order has come with probability 20 %';
+COMMENT ON COLUMN agentcrm.client_360.due_on IS 'Day by which the next order has come with probability one half; NULL: it is never so probable';
+COMMENT ON COLUMN agentcrm.client_360.due_late IS 'Day by which the next order has come with probability 80 %; NULL: it is never so probable';
 COMMENT ON COLUMN agentcrm.client_360.alarm_on IS 'Day on which silence becomes an alarm';
 COMMENT ON COLUMN agentcrm.client_360.amount_12m IS 'Net amount of the last 12 calendar months, returns deducted, source currency';
 COMMENT ON COLUMN agentcrm.client_360.expected_orders IS 'Orders expected within agentcrm.value_horizon';
 COMMENT ON COLUMN agentcrm.client_360.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';
+COMMENT ON COLUMN agentcrm.client_360.lifetime_value IS 'Margin expected within agentcrm.value_horizon, source currency';
+COMMENT ON COLUMN agentcrm.client_360.value_class IS 'A: clients that bring the first 80 % of the margin expected, B: next 15 %, C: the rest; NULL while no repurchase model is fitted';
 COMMENT ON COLUMN agentcrm.client_360.as_of IS 'Moment of the assessment';
 COMMENT ON COLUMN agentcrm.client_360.next_look_at IS 'When the client is looked at again, if nothing happens before';
 
 CREATE VIEW agentcrm.at_risk AS
-SELECT v.client_id, v.client, v.rep, v.since, v.orders, v.mean_gap, v.last_order_on, v.silent_days, v.silence, v.alarm_on, v.abc, v.amount_12m
+SELECT v.client_id, v.client, v.rep, v.since, v.orders, v.mean_gap, v.last_order_on, v.silent_days, v.silence, v.p_alive, v.alarm_on, v.abc, v.amount_12m
 FROM agentcrm.client_360 v
 WHERE v.stage = 'at_risk'
 ORDER BY v.amount_12m DESC, v.client_id;
@@ -392,6 +471,7 @@ COMMENT ON COLUMN agentcrm.at_risk.mean_gap IS 'Mean gap between order days, day
 COMMENT ON COLUMN agentcrm.at_risk.last_order_on IS 'Day of the last order';
 COMMENT ON COLUMN agentcrm.at_risk.silent_days IS 'Days since then, at the last assessment';
 COMMENT ON COLUMN agentcrm.at_risk.silence IS 'Probability that a living client of this rhythm stays silent that long';
+COMMENT ON COLUMN agentcrm.at_risk.p_alive IS 'Probability that the client has not gone';
 COMMENT ON COLUMN agentcrm.at_risk.alarm_on IS 'Day on which silence became an alarm';
 COMMENT ON COLUMN agentcrm.at_risk.abc IS 'Class by net amount of 12 months';
 COMMENT ON COLUMN agentcrm.at_risk.amount_12m IS 'Net amount of the last 12 calendar months, returns deducted, source currency';
@@ -399,7 +479,7 @@ COMMENT ON COLUMN agentcrm.at_risk.amount_12m IS 'Net amount of the last 12 cale
 CREATE VIEW agentcrm.portfolio AS
 SELECT v.stage, count(*) AS clients, round(100.0 * count(*) / sum(count(*)) OVER (), 1) AS clients_pct,
 	sum(v.amount_12m) AS amount_12m, round(100 * sum(v.amount_12m) / nullif(sum(sum(v.amount_12m)) OVER (), 0), 1) AS amount_pct,
-	round(sum(v.expected_value), 2) AS expected_value
+	round(sum(v.expected_value), 2) AS expected_value, round(sum(v.lifetime_value), 2) AS lifetime_value
 FROM agentcrm.client_360 v
 GROUP BY v.stage
 ORDER BY array_position('{prospect,new,one_off,growing,regular,won_back,declining,at_risk,dormant,lost}', v.stage);
@@ -410,3 +490,4 @@ COMMENT ON COLUMN agentcrm.portfolio.clients_pct IS 'Share of all clients, %';
 COMMENT ON COLUMN agentcrm.portfolio.amount_12m IS 'Net amount of the last 12 calendar months, returns deducted, source currency';
 COMMENT ON COLUMN agentcrm.portfolio.amount_pct IS 'Share of it, %';
 COMMENT ON COLUMN agentcrm.portfolio.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';
+COMMENT ON COLUMN agentcrm.portfolio.lifetime_value IS 'Margin expected within agentcrm.value_horizon, source currency';

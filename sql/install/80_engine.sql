@@ -229,13 +229,21 @@ CREATE VIEW agentcrm.progress AS
 			THEN l.at + (l.at - l.started_at) * ((l.total - l.done)::float8 / l.done) END AS estimated_end
 	FROM (SELECT DISTINCT ON (source_id, part) * FROM agentcrm.source_load ORDER BY source_id, part, load_no DESC) AS l
 	JOIN agentcrm.source AS s USING (source_id)
-	JOIN agentcrm.source_part AS p USING (source_id, part);
-COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is; or, of one that is being detached, the emptying';
-COMMENT ON COLUMN agentcrm.progress.source IS 'Source';
-COMMENT ON COLUMN agentcrm.progress.part IS 'Part of the source';
-COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, keys, months, ledger, compare, gaps, fold, assess, empty or done: see source_load';
-COMMENT ON COLUMN agentcrm.progress.done IS 'Keys, clients, chunks or lines finished in this phase';
-COMMENT ON COLUMN agentcrm.progress.total IS 'Keys, clients, chunks or lines to do in this phase';
+	JOIN agentcrm.source_part AS p USING (source_id, part)
+	UNION ALL
+	SELECT NULL, 'backtest ' || b.run_id, b.phase, b.done, b.total, CASE WHEN b.total > 0 THEN round(100.0 * b.done / b.total, 1) ELSE 0 END,
+		b.started_at, b.updated_at,
+		CASE WHEN b.done > 0 THEN (b.updated_at - b.started_at) * ((b.total - b.done)::float8 / b.done) END,
+		CASE WHEN b.done > 0 THEN b.updated_at + (b.updated_at - b.started_at) * ((b.total - b.done)::float8 / b.done) END
+	FROM agentcrm.backtest AS b
+	WHERE b.finished_at IS NULL	-- and was not broken off; the rest is NULL for those who may not see it
+		AND EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = b.pid AND coalesce(a.state = 'active' AND a.query_start <= b.started_at, true));
+COMMENT ON VIEW agentcrm.progress IS 'How far the loading of each part of each source is; or, of one that is being detached, the emptying; and how far each backtest that runs';
+COMMENT ON COLUMN agentcrm.progress.source IS 'Source; NULL for a backtest';
+COMMENT ON COLUMN agentcrm.progress.part IS 'Part of the source; or backtest with the number of its run';
+COMMENT ON COLUMN agentcrm.progress.phase IS 'read, sweep, keys, months, ledger, compare, gaps, fold, assess, empty or done: see source_load; of a backtest fit, generations or replay';
+COMMENT ON COLUMN agentcrm.progress.done IS 'Keys, clients, chunks or lines finished in this phase; of a backtest, clients at all origins so far';
+COMMENT ON COLUMN agentcrm.progress.total IS 'Keys, clients, chunks or lines to do in this phase; of a backtest, clients times origins';
 COMMENT ON COLUMN agentcrm.progress.percent IS 'Share done of this phase, per cent';
 COMMENT ON COLUMN agentcrm.progress.started_at IS 'Start of the phase';
 COMMENT ON COLUMN agentcrm.progress.updated_at IS 'Last chunk';

@@ -1,10 +1,10 @@
 -- agent/: what the reorder and retention agents say of products, for all clients; one rule for agents and views
 
-CREATE FUNCTION agentcrm.usual_basket(client_id bigint, as_of timestamptz, OUT product_id bigint, OUT p double precision, OUT quantity numeric)
+CREATE FUNCTION agentcrm.usual_basket(client_id bigint, as_of timestamptz, OUT product_id bigint, OUT p double precision, OUT quantity numeric, OUT p_within double precision)
 	RETURNS SETOF record STABLE ROWS 8 LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_usual_basket';
 COMMENT ON FUNCTION agentcrm.usual_basket(bigint, timestamptz) IS
-'The products that the reorder agent would suggest for a client''s next order, likeliest first, at most 8: probability at least params.basket_floor (.10), quantity in whole packs. None for dormant and lost clients, and those of less than params.min_orders (2) orders. Errors: a NULL argument, an as_of that is not finite.
+'The products that the reorder agent would suggest for a client''s next order, likeliest first, at most 8: probability p of being in it at least params.basket_floor (.10), quantity in whole packs, probability p_within of being ordered within the demand window of 14 days. None for dormant and lost clients, and those of less than params.min_orders (2) orders. Errors: a NULL argument, an as_of that is not finite.
 Example: SELECT * FROM agentcrm.usual_basket(42, ''2026-03-01'')';
 
 CREATE FUNCTION agentcrm.missed_items(client_id bigint, as_of timestamptz, OUT product_id bigint, OUT rate double precision, OUT orders_since int, OUT p_missed double precision)
@@ -16,7 +16,7 @@ Example: SELECT * FROM agentcrm.missed_items(42, ''2026-03-01'')';
 
 CREATE VIEW agentcrm.due_items AS
 SELECT cp.client_id, coalesce(c.name, c.client_key) AS client, cp.product_id, coalesce(g.name, g.product_key) AS product,
-	round(b.p::numeric, 3) AS p_next_order, cp.n AS orders, p.n_orders - cp.last_order_no AS orders_since,
+	round(b.p::numeric, 3) AS p_next_order, round(b.p_within::numeric, 3) AS p_within, cp.n AS orders, p.n_orders - cp.last_order_no AS orders_since,
 	cp.last_order_on, b.quantity, round(cp.last_price, 4) AS last_price, s.due_on
 FROM agentcrm.client_profile p
 	JOIN agentcrm.client_state s USING (client_id)
@@ -29,7 +29,8 @@ COMMENT ON COLUMN agentcrm.due_items.client_id IS 'Client';
 COMMENT ON COLUMN agentcrm.due_items.client IS 'Name of the client, or its key';
 COMMENT ON COLUMN agentcrm.due_items.product_id IS 'Product';
 COMMENT ON COLUMN agentcrm.due_items.product IS 'Name of the product, or its key';
-COMMENT ON COLUMN agentcrm.due_items.p_next_order IS 'Probability that the next order holds the product: decayed counts, with the product''s share of all orders as a weak prior';
+COMMENT ON COLUMN agentcrm.due_items.p_next_order IS 'Probability that the next order holds the product: by how often and how lately the client''s orders held it, and how often clients buy it again';
+COMMENT ON COLUMN agentcrm.due_items.p_within IS 'Probability that an order within the demand window of 14 days holds it';
 COMMENT ON COLUMN agentcrm.due_items.orders IS 'Orders of the client that held it';
 COMMENT ON COLUMN agentcrm.due_items.orders_since IS 'Orders since the last of them';
 COMMENT ON COLUMN agentcrm.due_items.last_order_on IS 'Day of the last of them';

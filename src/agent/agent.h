@@ -94,4 +94,7 @@ typedef void (*AgentFunction) (const ClientSnapshot *clients, int n_clients, con
 extern void agent_call_all(const ClientSnapshot *clients, int n_clients, const Population *population,
 						   const AgentCall *call, BidSink *sink);
 
+/* The products that the client's next order is likeliest to hold, as the reorder agent ranks them: at most so many. */
+extern int	agent_due_items(const ClientSnapshot *client, int most, int64 *product_ids);
+
 #endif

@@ -117,6 +117,19 @@ basket_usual(const ClientSnapshot *client, int most, double floor, BasketLine *l
 	return n;
 }
 
+/* See agent.h. */
+int
+agent_due_items(const ClientSnapshot *client, int most, int64 *product_ids)
+{
+	BasketLine *lines = palloc(sizeof(BasketLine) * most);
+	int			n = basket_usual(client, most, 0, lines);
+
+	for (int i = 0; i < n; i++)
+		product_ids[i] = lines[i].product->product_id;
+	pfree(lines);
+	return n;
+}
+
 /* Array of {product_id, name, quantity, p}. */
 Jsonb *
 basket_json(const BasketLine *lines, int n)

@@ -275,9 +275,11 @@ agentcrm_usual_basket(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < n; i++)
 	{
-		Datum		values[3] = {Int64GetDatum(lines[i].product->product_id), Float8GetDatum(lines[i].p),
-		NumericGetDatum(lines[i].quantity)};
-		bool		isnull[3] = {false};
+		Datum		values[4] = {
+			Int64GetDatum(lines[i].product->product_id), Float8GetDatum(lines[i].p), NumericGetDatum(lines[i].quantity),
+			Float8GetDatum(profile_item_within(client, profile_population(), lines[i].p, DEMAND_DAYS))
+		};
+		bool		isnull[4] = {false};
 
 		tuplestore_putvalues(result->setResult, result->setDesc, values, isnull);
 	}

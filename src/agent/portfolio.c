@@ -3,7 +3,8 @@
  *		The portfolio agent: bids by stage of the relation and value.
  *
  * Welcomes new clients, visits or calls rising ones, wins back dormant and
- * lost ones.  The stages themselves belong to the assessment.
+ * lost ones.  The stages themselves belong to the assessment, as do lifetime
+ * value and value class.
  */
 #include "postgres.h"
 
@@ -25,6 +26,15 @@ static void
 add_offer(Case *c, Offer offer)
 {
 	c->offers[c->n_offers++] = offer;
+}
+
+/* The class by what the client is to bring; by what it brought in 12 months until that can be told. */
+static char
+value_class(const ClientSnapshot *client)
+{
+	if (client->state.value_class != 0)
+		return client->state.value_class;
+	return client->state.abc != 0 ? client->state.abc : 'C';
 }
 
 /* Bids the dearest offer whose expected gain covers its cost twice, else the cheapest if it pays at all. */
@@ -53,8 +63,8 @@ bid_case(const ClientSnapshot *client, int client_index, const Population *popul
 	bid->next_look_at = bid->valid_until;
 	bid->reason_code = c->code;
 	bid->reason = c->reason;
-	evidence_begin(&e, client, "stage, n_orders, first_order_on, last_order_on, elapsed, abc, order_value, expected_value",
-				   "");
+	evidence_begin(&e, client, "stage, n_orders, first_order_on, last_order_on, elapsed, abc, p_alive, order_value, "
+				   "expected_orders, expected_value, lifetime_value, value_class", "");
 	evidence_parameter(&e, "window_days", DEMAND_DAYS);
 	evidence_values(&e);
 	evidence_text(&e, "stage", profile_stage_name(client->state.stage));
@@ -62,8 +72,11 @@ bid_case(const ClientSnapshot *client, int client_index, const Population *popul
 	evidence_text(&e, "last_order_on", say_date(client->profile.last_order_on));
 	evidence_number(&e, "elapsed", client->state.elapsed);
 	evidence_number(&e, "p_order", p);
+	evidence_number(&e, "p_alive", client->state.p_alive);
 	evidence_number(&e, "order_value", client->state.order_value);
 	evidence_number(&e, "expected_value", client->state.expected_value);
+	evidence_number(&e, "lifetime_value", client->state.lifetime_value);
+	evidence_text(&e, "value_class", psprintf("%c", value_class(client)));
 	bid->evidence = evidence_end(&e);
 }
 
@@ -94,7 +107,7 @@ static void
 grow(const ClientSnapshot *client, int client_index, const Population *population, const AgentCall *call,
 	 BidSink *sink)
 {
-	double		half = fmax(1, ceil(gap_quantile(&population->gap, &client->gaps, 0.5) / 2));
+	double		half = fmax(1, ceil(profile_gap_quantile(client, population, 0.5) / 2));
 	Case		c = {.code = "growing", .days = agent_param(call, "valid_days", 7)};
 
 	if (client->state.elapsed < half)
@@ -103,10 +116,10 @@ grow(const ClientSnapshot *client, int client_index, const Population *populatio
 		return;
 	}
 	c.reason = psprintf("Growing client of class %c: %d orders since %s, %s an order, %s expected in the next %.0f days.",
-						client->state.abc ? client->state.abc : 'C', client->profile.n_orders,
+						value_class(client), client->profile.n_orders,
 						say_date(client->profile.first_order_on), say_amount(client->state.order_value),
 						say_amount(client->state.expected_value), call->horizon_days);
-	if (client->state.abc == 'A' && client->has_rep)
+	if (value_class(client) == 'A' && client->has_rep)
 		add_offer(&c, offer_visit(call));
 	add_offer(&c, offer_call(call));
 	add_offer(&c, offer_suggestion(call));
@@ -141,9 +154,9 @@ win_back(const ClientSnapshot *client, int client_index, const Population *popul
 		agent_look(sink, client, client_index, agent_days_later(client, every - phase));
 		return;
 	}
-	c.reason = psprintf("%s client: %d orders, the last on %s, %s ago; orders averaged %s.",
+	c.reason = psprintf("%s client: %d orders, the last on %s, %s ago; %s chance that it is a client still; orders averaged %s.",
 						lost ? "Lost" : "Dormant", client->profile.n_orders,
-						say_date(client->profile.last_order_on), say_days(elapsed),
+						say_date(client->profile.last_order_on), say_days(elapsed), say_percent(client->state.p_alive),
 						say_amount(client->state.order_value));
 	add_offer(&c, offer_call(call));
 	add_offer(&c, offer_message(call));

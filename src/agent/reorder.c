@@ -3,9 +3,9 @@
  *		The reorder agent: when the next order is due, and what is in it.
  *
  * Due is the day from which an order within the demand window is more likely
- * than the threshold, or the median day of the client's rhythm, whichever
- * comes first; never before half a median gap has passed, else clients with a
- * weekly rhythm would be due on the day of their order.
+ * than the threshold, defection allowed for, or the median day of the client's
+ * rhythm, whichever comes first; never before half a median gap has passed,
+ * else clients with a weekly rhythm would be due on the day of their order.
  */
 #include "postgres.h"
 
@@ -25,15 +25,15 @@ typedef struct Due
 static double
 first_day_above(const ClientSnapshot *client, const Population *population, double threshold, double low, double high)
 {
-	if (gap_order_within(&population->gap, &client->gaps, low, DEMAND_DAYS) >= threshold)
+	if (profile_order_within_after(client, population, low, DEMAND_DAYS) >= threshold)
 		return low;
-	if (gap_order_within(&population->gap, &client->gaps, high, DEMAND_DAYS) < threshold)
+	if (profile_order_within_after(client, population, high, DEMAND_DAYS) < threshold)
 		return high;
 	while (high - low > 1)
 	{
 		double		middle = floor((low + high) / 2);
 
-		if (gap_order_within(&population->gap, &client->gaps, middle, DEMAND_DAYS) >= threshold)
+		if (profile_order_within_after(client, population, middle, DEMAND_DAYS) >= threshold)
 			high = middle;
 		else
 			low = middle;
@@ -46,7 +46,7 @@ find_due(const ClientSnapshot *client, const Population *population, double thre
 {
 	Due			d;
 
-	d.median = gap_quantile(&population->gap, &client->gaps, 0.5);
+	d.median = profile_gap_quantile(client, population, 0.5);
 	d.due = first_day_above(client, population, threshold, ceil(d.median / 2), ceil(d.median));
 	return d;
 }
@@ -77,12 +77,14 @@ static const char *
 describe(const ClientSnapshot *client, Due d, double p, const BasketLine *lines, int n_lines)
 {
 	const char *usual = n_lines > 0 ? psprintf("; usually %s", basket_words(lines, n_lines)) : "";
+	const char *by = DATE_NOT_FINITE(client->state.due_late) ? "" :
+		psprintf(", 80 %% by %s", say_date(client->state.due_late));
 
 	return psprintf("Order %s: half of this client's orders come within %s, the last was on %s, %s ago; "
-					"%s chance of an order within %d days%s.",
+					"%s chance of an order within %d days%s%s.",
 					client->state.elapsed > d.median ? "overdue" : "due", say_days(d.median),
 					say_date(client->profile.last_order_on), say_days(client->state.elapsed),
-					say_percent(p), DEMAND_DAYS, usual);
+					say_percent(p), DEMAND_DAYS, by, usual);
 }
 
 static void
@@ -113,7 +115,8 @@ bid_order(const ClientSnapshot *client, int client_index, const Population *popu
 	bid->margin = margin;
 	bid->reason_code = client->state.elapsed > d.median ? "order_overdue" : "order_due";
 	bid->reason = describe(client, d, p, lines, n_lines);
-	evidence_begin(&e, client, "n_orders, last_order_on, n_gaps, mean_gap, elapsed, order_value, products", "");
+	evidence_begin(&e, client, "n_orders, last_order_on, n_gaps, mean_gap, elapsed, p_alive, p_order, due_early, due_on, "
+				   "due_late, order_value, products", "");
 	evidence_parameter(&e, "threshold", agent_param(call, "threshold", 0.5));
 	evidence_parameter(&e, "window_days", DEMAND_DAYS);
 	evidence_values(&e);
@@ -122,6 +125,10 @@ bid_order(const ClientSnapshot *client, int client_index, const Population *popu
 	evidence_number(&e, "elapsed", client->state.elapsed);
 	evidence_number(&e, "median_gap", d.median);
 	evidence_number(&e, "p_order", p);
+	evidence_number(&e, "p_alive", client->state.p_alive);
+	evidence_text(&e, "due_early", say_date(client->state.due_early));
+	evidence_text(&e, "due_on", say_date(client->state.due_on));
+	evidence_text(&e, "due_late", say_date(client->state.due_late));
 	evidence_number(&e, "order_value", client->state.order_value);
 	bid->evidence = evidence_end(&e);
 }
@@ -139,7 +146,7 @@ look_at_client(const ClientSnapshot *client, int client_index, const Population 
 	else if (client->profile.n_orders < least)
 		agent_refuse(sink, client, client_index, "insufficient",
 					 psprintf("insufficient: needs %d orders, has %d", least, client->profile.n_orders));
-	else if (!population->gap_fitted && client->gaps.n < GAP_MIN_GAPS)
+	else if (client->repurchase == NULL && !population->gap_fitted && client->gaps.n < GAP_MIN_GAPS)
 		agent_refuse(sink, client, client_index, "insufficient",
 					 psprintf("insufficient: needs %d gaps between orders or a fitted population, has %d gaps",
 							  GAP_MIN_GAPS, client->gaps.n));

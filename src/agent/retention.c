@@ -162,7 +162,7 @@ bid_item(const ClientSnapshot *client, int client_index, const AgentCall *call, 
 	if (quantity == NULL || item->product->last_price == NULL)
 		return;
 	price = DirectFunctionCall2(numeric_mul, NumericGetDatum(item->product->last_price), NumericGetDatum(quantity));
-	margin = agent_money(DatumGetNumeric(price)) * agent_margin_share(client, call);
+	margin = profile_money(DatumGetNumeric(price)) * agent_margin_share(client, call);
 	bid = agent_bid(sink, client, client_index, call, offer_message(call));
 	bid->demand_category = item_category(item);
 	bid->has_product = true;

@@ -49,29 +49,11 @@ offer_suggestion(const AgentCall *call)
 	return (Offer) {"order_suggestion", "app", agent_param(call, "suggestion_cost", 0.02), 0};
 }
 
-/* Money to reckon with; what no order can be worth counts as the most that one can. */
-double
-agent_money(Numeric amount)
-{
-	double		value = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(amount)));
-
-	return fmax(-PROFILE_MOST_MONEY, fmin(value, PROFILE_MOST_MONEY));
-}
-
-/* Margin as a share of net amount, returns deducted from both: the client's own where the ledger has margins, else the configured rate. */
+/* Margin as a share of net amount: the client's own where the ledger has margins, else the configured rate. */
 double
 agent_margin_share(const ClientSnapshot *client, const AgentCall *call)
 {
-	const ClientProfile *p = &client->profile;
-
-	if (p->n_orders > 0 && p->margin != NULL && p->amount != NULL)
-	{
-		double		amount = agent_money(p->amount) + agent_money(p->returned);
-
-		if (amount > 0)
-			return fmin(1.0, fmax(0.0, agent_money(p->margin) / amount));
-	}
-	return call->margin_rate;
+	return profile_margin_share(&client->profile, call->margin_rate);
 }
 
 /* Margin of one usual order, source currency. */
@@ -96,7 +78,7 @@ agent_gain(double p0, double margin)
 double
 agent_order_within(const ClientSnapshot *client, const Population *population, int days)
 {
-	return alive_order_within(&population->gap, &client->gaps, client->state.elapsed, days);
+	return profile_order_within(client, population, days);
 }
 
 /* as_of plus whole days, at least one. */

@@ -26,7 +26,6 @@ extern Offer offer_visit(const AgentCall *call);
 extern Offer offer_message(const AgentCall *call);
 extern Offer offer_suggestion(const AgentCall *call);
 
-extern double agent_money(Numeric amount);
 extern double agent_margin_share(const ClientSnapshot *client, const AgentCall *call);
 extern double agent_order_margin(const ClientSnapshot *client, const Population *population, const AgentCall *call);
 extern double agent_gain(double p0, double margin);

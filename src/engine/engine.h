@@ -31,4 +31,7 @@ extern void engine_mark_lost(int32 source_id);
 /* The current transaction changed watched rows that were not captured, because agentcrm.capture is off. */
 extern void engine_mark_missed(void);
 
+/* An ERROR unless a procedure that commits as it goes may run here. */
+extern void engine_check_call(FunctionCallInfo fcinfo, const char *name);
+
 #endif

@@ -52,8 +52,9 @@ PG_FUNCTION_INFO_V1(agentcrm_copy_of);
 /* Steps that may fail one after the other before run() gives up. */
 #define MAX_FAILURES 5
 
-static void
-check_standing(FunctionCallInfo fcinfo, const char *name)
+/* See engine.h. */
+void
+engine_check_call(FunctionCallInfo fcinfo, const char *name)
 {
 	CallContext *context = (CallContext *) fcinfo->context;
 
@@ -180,7 +181,7 @@ agentcrm_run(PG_FUNCTION_ARGS)
 	int64		max_steps = PG_ARGISNULL(0) ? PG_INT64_MAX : PG_GETARG_INT32(0);
 	int			failures = 0;
 
-	check_standing(fcinfo, "run");
+	engine_check_call(fcinfo, "run");
 	engine_attach();
 	check_crashes();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
@@ -265,7 +266,7 @@ agentcrm_backfill(PG_FUNCTION_ARGS)
 	TimestampTz told = 0;
 
 	agentcrm_check_argument(fcinfo, 0, "source");
-	check_standing(fcinfo, "backfill");
+	engine_check_call(fcinfo, "backfill");
 	engine_attach();
 	check_crashes();
 	SPI_connect_ext(SPI_OPT_NONATOMIC);

@@ -248,7 +248,7 @@ agentcrm_forget(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
 	n = read_group(client_id, &clients);
-	ledger_scan_clients(clients, n, DT_NOEND, collect_line, &documents);
+	ledger_scan_clients(clients, n, &ledger_whole, collect_line, &documents);
 	PopActiveSnapshot();
 	ids = id_array(clients, n);
 	if (SPI_connect() != SPI_OK_CONNECT)

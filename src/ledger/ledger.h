@@ -205,9 +205,21 @@ extern void ledger_settle_times(LedgerLine *lines, int n);
 extern char *ledger_line_text(const LedgerLine *line);
 extern int	ledger_line_compare(const LedgerLine *a, const LedgerLine *b);
 
-/* Lines of one client up to as_of, ordered by (ordered_at, source, order, line_no). */
+/* Which lines a reader sees: ordered up to as_of, as the ledger held them at known_at. */
+typedef struct LedgerView
+{
+	TimestampTz as_of;
+	TimestampTz known_at;		/* DT_NOEND: as it holds them now */
+} LedgerView;
+
+extern const LedgerView ledger_whole;	/* all lines as they are now */
+
+/* Lines of some clients, ordered by (ordered_at, source, order, line_no). */
 typedef void (*LedgerLineCallback) (const LedgerLine *line, void *arg);
-extern void ledger_scan_clients(const int64 *client_ids, int n_clients, TimestampTz as_of,
+extern void ledger_scan_clients(const int64 *client_ids, int n_clients, const LedgerView *view,
 								LedgerLineCallback callback, void *arg);
+
+/* The next clients after an id, whether or not they have lines or are merged. */
+extern int	ledger_clients_after(int64 after, int limit, int64 *client_ids);
 
 #endif

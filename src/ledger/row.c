@@ -12,12 +12,12 @@
 
 #include "ledger/row.h"
 
-/* Read a ledger row; varlena values are copied into the current context. */
+/* Read a row of the ledger, or of its history, which has one more column; varlena values are copied into the current context. */
 void
 ledger_row_read(HeapTuple tuple, TupleDesc desc, LedgerLine *line)
 {
-	Datum		values[LEDGER_COLUMNS];
-	bool		isnull[LEDGER_COLUMNS];
+	Datum		values[LEDGER_COLUMNS + 1];
+	bool		isnull[LEDGER_COLUMNS + 1];
 
 	heap_deform_tuple(tuple, desc, values, isnull);
 	memset(line, 0, sizeof(*line));

@@ -14,6 +14,7 @@
 
 /* Numbers of columns. */
 #define LEDGER_ORDER 2
+#define LEDGER_RECORDED 4
 #define LEDGER_SOURCE 7
 #define LEDGER_NAMED 16
 

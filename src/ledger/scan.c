@@ -29,51 +29,95 @@ compare_fold_order(const void *a, const void *b)
 	return x->line_no - y->line_no;
 }
 
+const LedgerView ledger_whole = {DT_NOEND, DT_NOEND};
+
+/* Lines of one client being gathered. */
+typedef struct Lines
+{
+	const LedgerView *view;
+	int			n;
+	int			max;
+	LedgerLine *lines;
+} Lines;
+
+/* Take the lines of a scan that the view shows; a row's fourth column says since when it was held. */
+static void
+take_lines(Lines *lines, Store *store, StoreScan *scan)
+{
+	HeapTuple	tuple;
+	bool		isnull;
+
+	while ((tuple = store_next(scan)) != NULL)
+	{
+		if (DatumGetTimestampTz(heap_getattr(tuple, LEDGER_RECORDED, store_desc(store), &isnull)) > lines->view->known_at)
+			continue;
+		if (lines->n == lines->max)
+		{
+			lines->max *= 2;
+			lines->lines = repalloc_huge(lines->lines, sizeof(LedgerLine) * lines->max);
+		}
+		ledger_row_read(tuple, store_desc(store), &lines->lines[lines->n]);
+		if (lines->lines[lines->n].ordered_at <= lines->view->as_of)
+			lines->n++;
+	}
+	store_scan_end(scan);
+}
+
 /*
- * Lines of some clients up to as_of: client by client in the order given, each
- * in the order (ordered_at, source, order, line_no).  A line is valid during
- * the call only.
+ * Lines of some clients that a view shows: client by client in the order given,
+ * each in the order (ordered_at, source, order, line_no).  What was superseded
+ * after known_at comes from the history.  A line is valid during the call only.
  */
 void
-ledger_scan_clients(const int64 *client_ids, int n_clients, TimestampTz as_of,
+ledger_scan_clients(const int64 *client_ids, int n_clients, const LedgerView *view,
 					LedgerLineCallback callback, void *arg)
 {
 	Store	   *store = store_open("ledger", AccessShareLock);
+	Store	   *history = view->known_at == DT_NOEND ? NULL : store_open("ledger_history", AccessShareLock);
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm client's lines",
 											  ALLOCSET_DEFAULT_SIZES);
-	int			max = 256;
-	LedgerLine *lines = palloc(sizeof(LedgerLine) * max);
+	Lines		lines = {.view = view, .max = 256};
 
+	lines.lines = palloc(sizeof(LedgerLine) * lines.max);
 	for (int c = 0; c < n_clients; c++)
 	{
-		Datum		key = Int64GetDatum(client_ids[c]);
-		StoreScan  *scan = store_scan(store, "ledger_pkey", 1, &key);
+		Datum		keys[2] = {Int64GetDatum(client_ids[c]), TimestampTzGetDatum(view->known_at)};
 		MemoryContext old = MemoryContextSwitchTo(cxt);
-		HeapTuple	tuple;
-		int			n = 0;
 
-		while ((tuple = store_next(scan)) != NULL)
-		{
-			if (n == max)
-			{
-				max *= 2;
-				lines = repalloc_huge(lines, sizeof(LedgerLine) * max);
-			}
-			ledger_row_read(tuple, store_desc(store), &lines[n]);
-			if (lines[n].ordered_at <= as_of)
-				n++;
-		}
+		lines.n = 0;
+		take_lines(&lines, store, store_scan(store, "ledger_pkey", 1, keys));
+		if (history)
+			take_lines(&lines, history, store_scan_after(history, "ledger_history_client_id_idx", 2, keys));
 		MemoryContextSwitchTo(old);
-		store_scan_end(scan);
-		qsort(lines, n, sizeof(LedgerLine), compare_fold_order);
-		for (int i = 0; i < n; i++)
-			callback(&lines[i], arg);
+		qsort(lines.lines, lines.n, sizeof(LedgerLine), compare_fold_order);
+		for (int i = 0; i < lines.n; i++)
+			callback(&lines.lines[i], arg);
 		MemoryContextReset(cxt);
 		CHECK_FOR_INTERRUPTS();
 	}
-	pfree(lines);
+	pfree(lines.lines);
 	MemoryContextDelete(cxt);
+	if (history)
+		store_close(history);
 	store_close(store);
+}
+
+/* See ledger.h. */
+int
+ledger_clients_after(int64 after, int limit, int64 *client_ids)
+{
+	Store	   *store = store_open("client", AccessShareLock);
+	Datum		bound = Int64GetDatum(after);
+	StoreScan  *scan = store_scan_after(store, "client_pkey", 1, &bound);
+	HeapTuple	tuple;
+	bool		isnull;
+	int			n = 0;
+
+	while (n < limit && (tuple = store_next(scan)) != NULL)
+		client_ids[n++] = DatumGetInt64(heap_getattr(tuple, 1, store_desc(store), &isnull));
+	store_scan_end(scan);
+	store_close(store);
+	return n;
 }
 
 /* The key of a document: in order_ref where its id is a hash. */

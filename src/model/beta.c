@@ -73,19 +73,6 @@ log1p_less_t(double t)
 }
 
 /*
- * ln Gamma(x) - [(x - 1/2) ln x - x + ln(2 pi)/2] for x >= 10 (Abramowitz and
- * Stegun 6.1.42).
- */
-static double
-stirling_rest(double x)
-{
-	double		y = 1.0 / (x * x);
-
-	return (1.0 / 12 - y * (1.0 / 360 - y * (1.0 / 1260 - y * (1.0 / 1680
-			- y * (1.0 / 1188 - y * (691.0 / 360360 - y / 156)))))) / x;
-}
-
-/*
  * ln[x^a y^b / B(a, b)].  Written so that the large terms of big a and b cancel
  * before rounding, after Didonato and Morris 1992 (TOMS 708), section 4.
  */
@@ -101,12 +88,12 @@ log_power_terms(double a, double b, Point p)
 
 		return 0.5 * (log(small) - log1p(small / big) - log(TWO_PI))
 			+ a * log1p_less_t(-off / a) + b * log1p_less_t(off / b)
-			- (stirling_rest(a) + stirling_rest(b) - stirling_rest(a + b));
+			- (model_stirling_rest(a) + model_stirling_rest(b) - model_stirling_rest(a + b));
 	}
 	if (big >= 10.0)
 	{
 		double		rise = (big - 0.5) * log1p(small / big) + small * (log(a + b) - 1.0)
-			+ stirling_rest(a + b) - stirling_rest(big);
+			+ model_stirling_rest(a + b) - model_stirling_rest(big);
 
 		return a * p.log_x + b * p.log_y + rise - lgamma(small);
 	}

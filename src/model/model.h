@@ -3,18 +3,26 @@
  *		The face of src/model: the mathematics other rooms call.
  *
  * Plain C11 and libm; no PostgreSQL header, no allocation, no clock, no random
- * number.  Times are days, rates are per day, probabilities lie in [0, 1].
+ * number.  Times are days, rates are per day, probabilities lie in [0, 1];
+ * repurchase.h, which belongs to it, takes any unit.
  * Owns formulas only: it must not know where its numbers come from.
  */
 #ifndef AGENTCRM_MODEL_H
 #define AGENTCRM_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+#include "inclusion.h"
+#include "repurchase.h"
+#include "spend.h"
 
 /* ---- special functions (special.c, beta.c) ---- */
 
 extern double model_digamma(double x);
 extern double model_trigamma(double x);
+extern double model_stirling_rest(double x);
+extern double model_log_gamma_ratio(double x, double d);
 
 extern double beta_inc(double a, double b, double x);
 extern double beta_inc_upper(double a, double b, double x);
@@ -22,6 +30,45 @@ extern double beta_inc_inverse(double a, double b, double p);
 extern double beta_inc_log_odds(double a, double b, double odds);
 extern double beta_inc_upper_log_odds(double a, double b, double odds);
 extern double beta_inc_inverse_odds(double a, double b, double p);
+
+/* ---- minimisation (minimise.c) ---- */
+
+#define MINIMISE_MAX 16
+#define MINIMISE_MEMORY 12
+
+/* The value at a point, and the gradient there. */
+typedef double (*MinimiseFunction) (const double *at, double *gradient, void *arg);
+
+/* low[i] <= at[i] <= high[i]; tolerance is of the largest derivative. */
+typedef struct Minimise
+{
+	MinimiseFunction function;
+	void	   *arg;
+	int			n;
+	double		low[MINIMISE_MAX];
+	double		high[MINIMISE_MAX];
+	double		tolerance;
+	int			max_evaluations;
+} Minimise;
+
+typedef struct MinimiseResult
+{
+	double		value;
+	int			evaluations;
+	bool		converged;
+} MinimiseResult;
+
+/* The last steps, and how the gradient changed over each. */
+typedef struct MinimiseMemory
+{
+	double		step[MINIMISE_MEMORY][MINIMISE_MAX];
+	double		turn[MINIMISE_MEMORY][MINIMISE_MAX];
+	int			kept;
+	int			newest;
+} MinimiseMemory;
+
+extern bool model_minimise(const Minimise *problem, double *at, MinimiseMemory *memory,
+						   MinimiseResult *result);
 
 /* ---- gaps between a client's orders (gap_prior.c, gap.c) ---- */
 
@@ -82,6 +129,21 @@ extern double gap_orders_expected(const GapPrior *prior, const GapStats *client,
 extern double gap_alarm_probability(const GapPrior *prior, const GapStats *client,
 									double false_alarms_per_year);
 
+/* ---- another model of repurchase, for comparison (pareto.c) ---- */
+
+typedef struct ParetoModel
+{
+	double		r,
+				alpha,
+				s,
+				beta;
+} ParetoModel;
+
+extern double pareto_log_likelihood(const ParetoModel *model, const BuyerStats *buyer);
+extern double pareto_alive(const ParetoModel *model, const BuyerStats *buyer);
+extern double pareto_expected(const ParetoModel *model, const BuyerStats *buyer, double t);
+extern double pareto_active(const ParetoModel *model, const BuyerStats *buyer, double t);
+
 /* ---- clients who may have gone (alive.c) ---- */
 
 #define ALIVE_DROPOUT 0.05		/* assumed: share of clients who go after an order */
@@ -100,6 +162,31 @@ extern double alive_order_within(const GapPrior *prior, const GapStats *client,
 
 extern double decay_pow(double b, double n);
 extern double repeat_rate(double f1, double q, double n);
+
+/* ---- forecast probabilities against what happened (calibration.c) ---- */
+
+/* logit p' = intercept + slope logit p; the identity is {0, 1}. */
+typedef struct Calibration
+{
+	double		intercept;
+	double		slope;
+} Calibration;
+
+#define CALIBRATION_MIN_CASES 50	/* that came true, and that did not */
+
+typedef struct ForecastScore
+{
+	double		n;
+	double		events;
+	double		log_loss;
+	double		brier;
+	double		ece;			/* expected calibration error, ten bins */
+} ForecastScore;
+
+extern double calibration_apply(const Calibration *c, double p);
+extern double calibration_invert(const Calibration *c, double p);
+extern bool calibration_fit(const double *p, const bool *happened, size_t n, Calibration *c);
+extern void forecast_score(const double *p, const bool *happened, size_t n, ForecastScore *score);
 
 /* ---- what an action changes (effect.c) ---- */
 

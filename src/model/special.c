@@ -1,9 +1,9 @@
 /*
  * special.c
- *		Derivatives of the log gamma function, which libm does not have.
+ *		What libm does not have around the log gamma function.
  *
- * Owns digamma and trigamma for positive arguments; the incomplete beta
- * function lives in beta.c.
+ * Owns digamma, trigamma, the rest of Stirling's series and differences of log
+ * gamma for positive arguments; the incomplete beta function lives in beta.c.
  */
 #include <math.h>
 
@@ -11,6 +11,7 @@
 
 /* Above this the asymptotic series below are exact to the last digits. */
 #define SERIES_START 12.0
+#define STIRLING_START 10.0
 
 /*
  * psi(x) = d ln Gamma(x) / dx for x > 0: recurrence psi(x) = psi(x + 1) - 1/x
@@ -50,4 +51,36 @@ model_trigamma(double x)
 	return shift + 1.0 / x + 0.5 * y
 		+ y / x * (1.0 / 6 - y * (1.0 / 30 - y * (1.0 / 42
 		- y * (1.0 / 30 - y * (5.0 / 66 - y * (691.0 / 2730 - y * 7.0 / 6))))));
+}
+
+/*
+ * ln Gamma(x) - [(x - 1/2) ln x - x + ln(2 pi)/2] for x >= 10 (Abramowitz and
+ * Stegun 6.1.42).
+ */
+double
+model_stirling_rest(double x)
+{
+	double		y = 1.0 / (x * x);
+
+	return (1.0 / 12 - y * (1.0 / 360 - y * (1.0 / 1260 - y * (1.0 / 1680
+			- y * (1.0 / 1188 - y * (691.0 / 360360 - y / 156)))))) / x;
+}
+
+/*
+ * ln Gamma(x + d) - ln Gamma(x) for x > 0 and x + d > 0, else NaN: exact where
+ * d is small against x and the difference of two lgamma() would lose its digits.
+ * Both arguments are raised to 10, then Stirling's series are subtracted by hand.
+ */
+double
+model_log_gamma_ratio(double x, double d)
+{
+	double		raised = 1.0;
+
+	if (!(x > 0.0 && x + d > 0.0 && isfinite(x) && isfinite(d)))
+		return NAN;
+	for (; x < STIRLING_START || x + d < STIRLING_START; x += 1.0)
+		raised *= x / (x + d);
+	return (raised == 1.0 ? 0.0 : log(raised))
+		+ (x - 0.5) * log1p(d / x) + d * (log(x + d) - 1.0)
+		+ model_stirling_rest(x + d) - model_stirling_rest(x);
 }

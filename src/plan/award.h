@@ -10,29 +10,11 @@
 #include "execute/execute.h"
 #include "plan/plan.h"
 
-/* A bid before the coordinator. */
-typedef struct Candidate
-{
-	const Bid  *bid;
-	const ClientSnapshot *client;
-	int64		bid_id;
-	double		p_baseline;
-	double		p_used;
-	double		value;			/* expected incremental margin */
-	double		net;			/* value - cost */
-	bool		accepted;
-	const char *reason;			/* why it was rejected */
-	DateADT		due_on;			/* when accepted */
-	TimestampTz retry_at;		/* 0, or when the obstacle is gone */
-} Candidate;
-
 /* baseline.c */
 extern double baseline_p0(const ClientSnapshot *client, const Population *population, const Bid *bid);
 extern double baseline_theta(const char *action);
 
 /* limits.c */
-typedef struct Limits Limits;
-
 extern Limits *limits_read(const ClientSnapshot *clients, int n_clients, DateADT today);
 extern void limits_read_minutes(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today);
 extern List *limits_standings(Limits *limits, int client_index);	/* of Standing */

@@ -67,21 +67,20 @@ order_within(const ClientSnapshot *client, const Population *population, const B
 {
 	double		from = Max(0, bid->demand_from - client->today);
 	double		to = bid->demand_to - client->today;
-	double		elapsed = client->state.elapsed;
 	double		p;
 
 	if (to <= 0)
 		return 0;
-	p = alive_order_within(&population->gap, &client->gaps, elapsed, to);
+	p = profile_order_within(client, population, to);
 	if (from > 0)
-		p -= alive_order_within(&population->gap, &client->gaps, elapsed, from);
+		p -= profile_order_within(client, population, from);
 	return fmin(1, fmax(0, p));
 }
 
 /*
  * p0 of a bid's demand: P(order within the window), times the inclusion of the
- * product it is about, else of its category (MODELS: start values of the
- * repurchase model, defection included, and level 0 of the repeat list).
+ * product it is about, else of its category (the repurchase
+ * model, defection included, and level 0 of the repeat list).
  */
 double
 baseline_p0(const ClientSnapshot *client, const Population *population, const Bid *bid)
@@ -93,4 +92,13 @@ baseline_p0(const ClientSnapshot *client, const Population *population, const Bi
 	if (strcmp(bid->demand_category, "*") != 0)
 		return p * category_inclusion(client, bid->demand_category);
 	return p;
+}
+
+/* See plan.h. */
+double
+plan_baseline(const ClientSnapshot *client, const Population *population, int days)
+{
+	Bid			bid = {.demand_category = "*", .demand_from = client->today, .demand_to = client->today + days};
+
+	return baseline_p0(client, population, &bid);
 }

@@ -228,6 +228,17 @@ limits_read(const ClientSnapshot *clients, int n_clients, DateADT today)
 	return limits;
 }
 
+/* See plan.h. */
+Limits *
+plan_capacities(void)
+{
+	Limits	   *limits = palloc0(sizeof(Limits));
+
+	limits->capacities = new_hash("agentcrm capacities", sizeof(int64), sizeof(Capacity));
+	read_capacities(limits);
+	return limits;
+}
+
 /* The minutes of the clients' reps, after withdrawals have given theirs back.  Needs SPI. */
 void
 limits_read_minutes(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today)
@@ -369,13 +380,23 @@ limits_contact(Limits *limits, const Candidate *c, DateADT day, DateADT *free_on
 	return NULL;
 }
 
+/* See plan.h. */
+double
+plan_minutes(Limits *limits, const ClientSnapshot *client, int64 *owner_id)
+{
+	Capacity   *own;
+
+	*owner_id = owner_of(client);
+	own = hash_search(limits->capacities, owner_id, HASH_FIND, NULL);
+	return own != NULL ? own->minutes : limits->default_capacity;
+}
+
 /* Has the client's rep the minutes free on that day? */
 bool
 limits_minutes_free(Limits *limits, const Candidate *c, DateADT day)
 {
-	int64		owner = owner_of(c->client);
-	Capacity   *own = hash_search(limits->capacities, &owner, HASH_FIND, NULL);
-	double		capacity = own != NULL ? own->minutes : limits->default_capacity;
+	int64		owner;
+	double		capacity = plan_minutes(limits, c->client, &owner);
 
 	return c->bid->minutes <= 0 || day_use(limits, owner, day)->minutes + c->bid->minutes <= capacity + 1e-9;
 }

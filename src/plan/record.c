@@ -39,17 +39,20 @@ static const Oid bid_types[] = {
 	FLOAT8OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID
 };
 
+/* Bids as rows. */
+#define BID_ROWS \
+"SELECT b.client_id, $28, b.bid_id, $27, b.agent, b.action, b.channel, b.product_id, b.basket, b.quantity, " \
+"b.programme_id, b.category, b.demand_from, b.demand_to, b.p_claim, b.p_baseline, b.p_used, " \
+"pg_catalog.round(b.margin::numeric, 4), b.value, pg_catalog.round(b.cost::numeric, 4), b.net, b.uses, 'assumed', " \
+"b.valid_until, b.status, b.status_reason, b.reason_code, b.reason, b.evidence, $29 " \
+"FROM " COLUMNS " AS b(client_id, bid_id, agent, action, channel, product_id, basket, quantity, " \
+"programme_id, category, demand_from, demand_to, p_claim, p_baseline, p_used, margin, value, cost, net, uses, valid_until, " \
+"status, status_reason, reason_code, reason, evidence)"
+
 static const char bid_insert[] =
 "INSERT INTO agentcrm.bid (client_id, as_of, bid_id, round_id, agent, action, channel, product_id, basket, quantity, "
 "programme_id, demand_category, demand_from, demand_to, p_claim, p_baseline, p_used, margin, value, cost, net_value, uses, effect, "
-"valid_until, status, status_reason, reason_code, reason, evidence, models) "
-"SELECT b.client_id, $28, b.bid_id, $27, b.agent, b.action, b.channel, b.product_id, b.basket, b.quantity, "
-"b.programme_id, b.category, b.demand_from, b.demand_to, b.p_claim, b.p_baseline, b.p_used, "
-"pg_catalog.round(b.margin::numeric, 4), b.value, pg_catalog.round(b.cost::numeric, 4), b.net, b.uses, 'assumed', "
-"b.valid_until, b.status, b.status_reason, b.reason_code, b.reason, b.evidence, $29 "
-"FROM " COLUMNS " AS b(client_id, bid_id, agent, action, channel, product_id, basket, quantity, "
-"programme_id, category, demand_from, demand_to, p_claim, p_baseline, p_used, margin, value, cost, net, uses, valid_until, "
-"status, status_reason, reason_code, reason, evidence)";
+"valid_until, status, status_reason, reason_code, reason, evidence, models) " BID_ROWS;
 
 /* The next round's number. */
 int64
@@ -67,6 +70,11 @@ models_of(const Population *population)
 	json_numeric(&state, "gap", int64_to_numeric(population->gap_model_id));
 	json_numeric(&state, "class", int64_to_numeric(population->class_model_id));
 	json_numeric(&state, "popularity", int64_to_numeric(population->popularity_model_id));
+	json_numeric(&state, "spend", int64_to_numeric(population->spend_model_id));
+	json_numeric(&state, "inclusion", int64_to_numeric(population->inclusion_model_id));
+	/* that of all clients; those of segments were fitted with it */
+	if (population->n_repurchase > 0)
+		json_numeric(&state, "repurchase", int64_to_numeric(population->repurchase[0].model_id));
 	return JsonbPGetDatum(json_end(&state));
 }
 
@@ -107,8 +115,25 @@ set_fate(Columns *c, const Candidate *candidate)
 	columns_set(c, BID_MARGIN, Float8GetDatum(candidate->bid->margin));
 	columns_set(c, BID_VALUE, Float8GetDatum(candidate->value));
 	columns_set(c, BID_NET, Float8GetDatum(candidate->net));
-	columns_set_text(c, BID_STATUS, candidate->accepted ? "accepted" : "rejected");
+	columns_set_text(c, BID_STATUS, candidate->accepted ? "accepted" : candidate->reason ? "rejected" : "proposed");
 	columns_set_text(c, BID_STATUS_REASON, candidate->reason);
+}
+
+static int
+execute_bids(SPIPlanPtr *plan, const char *sql, const Candidate *candidates, int n, int64 round_id, TimestampTz as_of,
+			 const Population *population)
+{
+	Oid			types[3] = {INT8OID, TIMESTAMPTZOID, JSONBOID};
+	Datum		values[3] = {Int64GetDatum(round_id), TimestampTzGetDatum(as_of), models_of(population)};
+	Columns    *c = columns_new(lengthof(bid_types), bid_types, n);
+
+	for (int i = 0; i < n; i++)
+	{
+		columns_row(c);
+		set_offer(c, candidates[i].bid);
+		set_fate(c, &candidates[i]);
+	}
+	return columns_execute(c, plan, sql, 3, types, values);
 }
 
 /* Write the round's bids with their fate.  Needs SPI. */
@@ -116,21 +141,19 @@ void
 record_bids(const Candidate *candidates, int n, int64 round_id, TimestampTz as_of, const Population *population)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[3] = {INT8OID, TIMESTAMPTZOID, JSONBOID};
-	Datum		values[3] = {Int64GetDatum(round_id), TimestampTzGetDatum(as_of), models_of(population)};
-	Columns    *c;
 
-	if (n == 0)
-		return;
-	c = columns_new(lengthof(bid_types), bid_types, n);
-	for (int i = 0; i < n; i++)
-	{
-		columns_row(c);
-		set_offer(c, candidates[i].bid);
-		set_fate(c, &candidates[i]);
-	}
-	if (columns_execute(c, &plan, bid_insert, 3, types, values) != SPI_OK_INSERT)
+	if (n > 0 && execute_bids(&plan, bid_insert, candidates, n, round_id, as_of, population) != SPI_OK_INSERT)
 		elog(ERROR, "could not write bids");
+}
+
+/* See plan.h. */
+void
+plan_show_bids(const Candidate *candidates, int n, int64 round_id, TimestampTz as_of, const Population *population)
+{
+	static SPIPlanPtr plan = NULL;
+
+	if (execute_bids(&plan, BID_ROWS, candidates, n, round_id, as_of, population) != SPI_OK_SELECT)
+		elog(ERROR, "could not show bids");
 }
 
 static void

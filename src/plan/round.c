@@ -54,8 +54,8 @@ price(Candidate *c, const Bid *bid, const ClientSnapshot *client, const Populati
 }
 
 /* Bids become candidates with a baseline and a value; a bid repeated by its agent, wherever in its answer, counts once. */
-static Candidate *
-price_bids(const BidSink *sink, const ClientSnapshot *clients, const Population *population, int64 round_id, int *n)
+Candidate *
+plan_price(const BidSink *sink, const ClientSnapshot *clients, const Population *population, int64 round_id, int *n)
 {
 	Candidate  *candidates = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Candidate) * Max(sink->n, 1));
 	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(int64), .hcxt = CurrentMemoryContext};
@@ -197,12 +197,23 @@ fold_wishes(ClientSnapshot *clients, int n_clients, const BidSink *sink, const C
 			 clients[i].as_of + LOOK_AT_LAST_DAYS * USECS_PER_DAY);
 }
 
+/* See plan.h. */
+AgentCall
+plan_call(int64 round_id, TimestampTz as_of)
+{
+	return (AgentCall)
+	{
+		.round_id = round_id, .seed = round_id, .as_of = as_of, .horizon_days = agentcrm_value_horizon,
+		.margin_rate = agentcrm_margin_rate, .false_alarm_rate = agentcrm_false_alarm_rate
+	};
+}
+
 static void
 negotiate(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as_of, MemoryContext caller)
 {
 	const Population *population = profile_population();
 	MemoryContext cxt = CurrentMemoryContext;
-	AgentCall	call = {0};
+	AgentCall	call;
 	BidSink		sink;
 	Candidate  *candidates;
 	Limits	   *limits;
@@ -211,11 +222,7 @@ negotiate(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as
 	int			n;
 
 	INSTR_TIME_SET_CURRENT(start);
-	call.round_id = call.seed = record_next_round();
-	call.as_of = as_of;
-	call.horizon_days = agentcrm_value_horizon;
-	call.margin_rate = agentcrm_margin_rate;
-	call.false_alarm_rate = agentcrm_false_alarm_rate;
+	call = plan_call(record_next_round(), as_of);
 	bid_sink_init(&sink);
 	agent_call_all(clients, n_clients, population, &call, &sink);
 
@@ -224,7 +231,7 @@ negotiate(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as
 	MemoryContextSwitchTo(cxt);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	candidates = price_bids(&sink, clients, population, call.round_id, &n);
+	candidates = plan_price(&sink, clients, population, call.round_id, &n);
 	limits = limits_read(clients, n_clients, clients[0].today);
 	withdraw_unsupported(candidates, n, n_clients, &sink, limits, as_of);
 	if (n > 0)

@@ -179,7 +179,7 @@ refold_clients(Apply *apply, const int64 *client_ids, int n_clients)
 	if (n_clients == 0)
 		return;
 	apply_begin(apply, NULL, count_loaded_order);
-	fold_clients(apply->fold, client_ids, n_clients, DT_NOEND, store_refolded, apply);
+	fold_clients(apply->fold, client_ids, n_clients, &ledger_whole, store_refolded, apply);
 	apply_end(apply);
 }
 

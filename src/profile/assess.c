@@ -57,30 +57,60 @@ assess_classes(const ClientProfile *profile, const Population *population, const
 		year->amount >= population->abc_b ? 'B' : 'C';
 }
 
-/* Mean net amount of an order: of the last 12 months, else of all, never negative. */
-static double
-mean_order_value(const ClientProfile *profile, const PeriodSums *year)
+/* The orders by which a client's spend is judged, of the last 12 months, else all; *mean is their mean net amount. */
+double
+order_values(const ClientProfile *profile, const PeriodSums *year, double *mean)
 {
-	PeriodSums	all;
+	PeriodSums	sums = year->orders > 0 ? *year : period_sums(profile, DATEVAL_NOBEGIN, DATEVAL_NOEND);
+	double		orders = year->orders > 0 ? year->orders : profile->n_orders;
 
-	if (year->orders > 0)
-		return Max(year->amount / year->orders, 0);
-	all = period_sums(profile, DATEVAL_NOBEGIN, DATEVAL_NOEND);
-	return Max(all.amount / profile->n_orders, 0);
+	*mean = sums.amount / orders;
+	return orders;
+}
+
+/* Expected net amount of an order, never negative: between the client's mean and the population's, by the number of its orders. */
+double
+assess_order_value(const ClientProfile *profile, const Population *population, DateADT today)
+{
+	PeriodSums	year = period_year(profile, today);
+	double		mean;
+	double		orders = order_values(profile, &year, &mean);
+
+	if (mean <= 0 || !population->spend_fitted)
+		return Max(mean, 0);
+	return spend_expected(&population->spend, orders, mean);
+}
+
+/* The day so many days after today; DATEVAL_NOEND when it is too far off to matter. */
+static DateADT
+day_after(DateADT today, double days)
+{
+	return days < MAX_DUE_DAYS ? today + (int) ceil(days) : DATEVAL_NOEND;
 }
 
 static void
-assess_rhythm(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits,
+assess_rhythm(const ClientProfile *profile, const Outlook *outlook, const SilenceLimits *limits,
 			  DateADT today, Assessment *a)
 {
-	GapStats	gaps = profile_gaps(profile);
-	double		due;
-
-	a->silence = gap_survival(prior, &gaps, a->elapsed);
-	due = Min(gap_quantile(prior, &gaps, 1 - a->silence / 2), MAX_DUE_DAYS);
-	a->due_on = Max(today, profile->last_order_on + (int) ceil(due));
+	a->silence = gap_survival(outlook->prior, &outlook->gaps, a->elapsed);
 	a->alarm_on = profile->last_order_on + limits->alarm;
-	a->expected_orders = gap_orders_expected(prior, &gaps, a->elapsed, agentcrm_value_horizon);
+	a->p_alive = outlook_alive(outlook);
+	a->p_order = outlook_order_within(outlook, P_ORDER_DAYS);
+	a->due_early = day_after(today, outlook_days_until(outlook, 0.2));
+	a->due_on = day_after(today, outlook_days_until(outlook, 0.5));
+	a->due_late = day_after(today, outlook_days_until(outlook, 0.8));
+	a->expected_orders = outlook_orders(outlook, agentcrm_value_horizon);
+}
+
+static void
+assess_value(const ClientProfile *profile, const Repurchase *repurchase, Assessment *a)
+{
+	a->expected_value = a->expected_orders * a->order_value;
+	a->lifetime_value = a->expected_value * profile_margin_share(profile, agentcrm_margin_rate);
+	if (repurchase)
+		a->value_class = a->lifetime_value <= 0 ? 'C' :
+			a->lifetime_value >= repurchase->value_a ? 'A' :
+			a->lifetime_value >= repurchase->value_b ? 'B' : 'C';
 }
 
 /* The earlier of two days, of which the second counts only when it is still to come. */
@@ -92,11 +122,11 @@ sooner(DateADT next, DateADT day, DateADT today)
 
 /* The first day after today on which the assessment changes without an order. */
 static DateADT
-next_look_day(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits,
+next_look_day(const ClientProfile *profile, const Outlook *outlook, const SilenceLimits *limits,
 			  DateADT today, Stage stage)
 {
 	DateADT		next = today + (stage == STAGE_LOST ? LOOK_AT_LOST_EVERY : LOOK_AT_LEAST_EVERY);
-	GapStats	gaps = profile_gaps(profile);
+	const GapPrior *prior = outlook->prior;
 	DateADT		last = profile->last_order_on;
 	DateADT		month = fold_month(today);
 	int			trend;
@@ -107,7 +137,7 @@ next_look_day(const ClientProfile *profile, const GapPrior *prior, const Silence
 	if (profile->n_gaps > 0)
 		next = sooner(next, last + limits->dormant, today);
 	next = sooner(next, last + limits->lost, today);
-	next = sooner(next, last + (int) ceil(Min(gap_quantile(prior, &gaps, 0.5), MAX_DUE_DAYS)), today);
+	next = sooner(next, last + (int) ceil(Min(outlook_gap_quantile(outlook, 0.5), MAX_DUE_DAYS)), today);
 	if (stage_is_new(profile))
 		next = sooner(next, profile->first_order_on + stage_new_days(prior), today);
 	trend = stage_trend(profile, prior, month);
@@ -124,41 +154,77 @@ look_time(DateADT day, int64 client_id)
 	return day * USECS_PER_DAY + (int64) (hash_bytes((const unsigned char *) &client_id, sizeof(client_id)) % LOOK_SPREAD) * USECS_PER_SEC;
 }
 
-/* Judge a client at as_of. */
+/* Judge a client at as_of, by the repurchase model given, if any. */
 void
-assess(const ClientProfile *profile, const Population *population, TimestampTz as_of, Assessment *a)
+assess(const ClientProfile *profile, const Population *population, const Repurchase *repurchase, TimestampTz as_of,
+	   Assessment *a)
 {
-	const GapPrior *prior = &population->gap;
-	GapStats	gaps = profile_gaps(profile);
 	DateADT		today = period_day(as_of);
+	Outlook		outlook = outlook_of(profile, population, repurchase, today);
 	SilenceLimits limits = {0};
 
 	memset(a, 0, sizeof(Assessment));
-	a->due_on = a->alarm_on = DATEVAL_NOEND;
+	a->due_early = a->due_on = a->due_late = a->alarm_on = DATEVAL_NOEND;
 	a->order_value = population->mean_order_value;
-	a->alarm_p = gap_alarm_probability(prior, &gaps, agentcrm_false_alarm_rate);
+	a->alarm_p = gap_alarm_probability(outlook.prior, &outlook.gaps, agentcrm_false_alarm_rate);
 	if (profile->n_orders > 0)
 	{
 		PeriodSums	year = period_year(profile, today);
 
-		a->elapsed = Max(today - profile->last_order_on, 0);
-		limits = stage_limits(prior, &gaps, (int) a->elapsed);
-		a->order_value = mean_order_value(profile, &year);
-		assess_rhythm(profile, prior, &limits, today, a);
+		a->elapsed = outlook.elapsed;
+		limits = stage_limits(&outlook);
+		a->order_value = assess_order_value(profile, population, today);
+		assess_rhythm(profile, &outlook, &limits, today, a);
 		assess_classes(profile, population, &year, a);
-		a->expected_value = a->expected_orders * a->order_value;
+		assess_value(profile, repurchase, a);
 	}
-	a->stage = stage_of(profile, prior, &limits, today);
-	a->next_look_at = look_time(next_look_day(profile, prior, &limits, today, a->stage), profile->client_id);
+	a->stage = stage_of(profile, &outlook, &limits, today);
+	a->next_look_at = look_time(next_look_day(profile, &outlook, &limits, today, a->stage), profile->client_id);
 }
 
-/* Probability that the client's next order holds a product bought before: level 0 of the repeat list. */
+/* Margin as a share of net amount, returns deducted from both: the client's own where the ledger has margins. */
+double
+profile_margin_share(const ClientProfile *profile, double otherwise)
+{
+	if (profile->n_orders > 0 && profile->margin != NULL && profile->amount != NULL)
+	{
+		double		amount = profile_money(profile->amount) + profile_money(profile->returned);
+
+		if (amount > 0)
+			return fmin(1.0, fmax(0.0, profile_money(profile->margin) / amount));
+	}
+	return otherwise;
+}
+
+/* A product of a client on the clock of the orders since the first with it. */
+PairStats
+profile_pair(const ClientProfile *profile, const ClientProduct *product)
+{
+	return (PairStats) {
+		.x = product->n - 1,
+		.last = product->last_order_no - product->first_order_no,
+		.n = profile->n_orders - product->first_order_no
+	};
+}
+
+/*
+ * Probability that the client's next order holds a product bought before: BG/BB,
+ * a pair that is dead being as likely as the product is in anybody's order; and
+ * level 0 where BG/BB is not fitted.
+ */
 double
 profile_inclusion(const ClientSnapshot *client, const ClientProduct *product)
 {
+	const Population *population = profile_population();
 	const ProductInfo *info = profile_product(product->product_id);
+	double		share = info != NULL ? info->share : 0;
 	double		missed = client->profile.n_orders - product->last_order_no;
 
-	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed),
-					   info != NULL ? info->share : 0, client->profile.n_orders);
+	if (population->inclusion_fitted)
+	{
+		PairStats	pair = profile_pair(&client->profile, product);
+
+		return inclusion_next(info != NULL ? &info->inclusion : &population->inclusion, &pair, share);
+	}
+	return repeat_rate(product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, missed), share, client->profile.n_orders);
 }

@@ -8,7 +8,9 @@
 #ifndef AGENTCRM_PROFILE_ASSESS_H
 #define AGENTCRM_PROFILE_ASSESS_H
 
-#include "profile/profile.h"
+#include "fmgr.h"
+
+#include "profile/outlook.h"
 
 /* Lengths of silence, in days, at which the stage changes; each the first day of it; those beyond the next are not worked out. */
 typedef struct SilenceLimits
@@ -25,12 +27,17 @@ typedef struct PeriodSums
 	double		amount;
 } PeriodSums;
 
-extern void assess(const ClientProfile *profile, const Population *population, TimestampTz as_of,
-				   Assessment *assessment);
+extern void assess(const ClientProfile *profile, const Population *population, const Repurchase *repurchase,
+				   TimestampTz as_of, Assessment *assessment);
+extern double assess_order_value(const ClientProfile *profile, const Population *population, DateADT today);
+extern double order_values(const ClientProfile *profile, const PeriodSums *year, double *mean);
+
+/* snapshot_sql.c: snapshots as a function's first two arguments, client_ids and as_of, ask for them */
+extern ClientSnapshot *snapshot_arguments(FunctionCallInfo fcinfo, int *n);
 
 /* stage.c */
-extern SilenceLimits stage_limits(const GapPrior *prior, const GapStats *gaps, int elapsed);
-extern Stage stage_of(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits, DateADT today);
+extern SilenceLimits stage_limits(const Outlook *outlook);
+extern Stage stage_of(const ClientProfile *profile, const Outlook *outlook, const SilenceLimits *limits, DateADT today);
 extern int	stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month);
 extern int	stage_new_days(const GapPrior *prior);
 extern bool stage_is_new(const ClientProfile *profile);

@@ -123,8 +123,8 @@ compare_counters(const void *a, const void *b)
 }
 
 /* What was gathered, in order of product and month, without what has cancelled out. */
-static Counter *
-gathered(ProductDeltas *deltas, int *n)
+Counter *
+deltas_gathered(ProductDeltas *deltas, int *n)
 {
 	Counter    *counters = palloc(Max(deltas->hash->members, 1) * sizeof(Counter));
 	delta_iterator iterator;
@@ -184,7 +184,7 @@ add_up(ProductDeltas *deltas)
 	int			n;
 
 	pending_take(take_pending, deltas);
-	counters = gathered(deltas, &n);
+	counters = deltas_gathered(deltas, &n);
 	store = store_open("product_count", RowExclusiveLock);
 	for (int i = 0; i < n; i++)
 		add_to_row(store, &counters[i]);
@@ -197,7 +197,7 @@ void
 deltas_write(ProductDeltas *deltas)
 {
 	int			n;
-	Counter    *counters = gathered(deltas, &n);
+	Counter    *counters = deltas_gathered(deltas, &n);
 
 	if (n > 0 && !pending_append(counters, n))
 		add_up(deltas);

@@ -25,6 +25,8 @@ typedef struct Counter
 	int32		n;
 } Counter;
 
+extern Counter *deltas_gathered(ProductDeltas *deltas, int *n);
+
 /* pending.c */
 typedef void (*PendingTake) (const Counter *counter, void *arg);
 extern bool pending_append(const Counter *counters, int n);

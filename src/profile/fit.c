@@ -1,10 +1,13 @@
 /*
  * fit.c
  *		New generations of the population's parameters: gap prior, class limits,
- *		popularity of products.
+ *		popularity of products; and how a generation is written.
  *
  * One scan of client_profile and one of product_month; results are rows of
- * agentcrm.model, switched in one step.  Changes no profile.
+ * agentcrm.model, switched in one step.  For a past as_of later orders are
+ * taken off again, from the ledger.  For a replay one pass over the ledger as a
+ * view shows it, and nothing is stored.  Other kinds have files of their own
+ * (repurchase_generate.c, fit_spend.c, fit_inclusion.c).  Changes no profile.
  */
 #include "postgres.h"
 
@@ -16,15 +19,17 @@
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "profile/assess.h"
-#include "profile/fold.h"
+#include "profile/delta.h"
+#include "profile/fit.h"
+#include "profile/fold_at.h"
 #include "profile/population.h"
 #include "profile/rows.h"
 
@@ -34,11 +39,25 @@
 #define ABC_SHARE_A 0.80
 #define ABC_SHARE_B 0.95
 
+#define CLIENTS_AT_ONCE 1000
+
 /* Generations that can be fitted. */
 #define FIT_GAP 1
 #define FIT_CLASS 2
 #define FIT_POPULARITY 4
-#define FIT_ALL 7
+#define FIT_REPURCHASE 8
+#define FIT_SPEND 16
+#define FIT_INCLUSION 32
+#define FIT_ALL 63
+
+static const struct
+{
+	const char *name;
+	int			kind;
+}			all_kinds[] = {
+	{"gap", FIT_GAP}, {"class", FIT_CLASS}, {"popularity", FIT_POPULARITY}, {"repurchase", FIT_REPURCHASE},
+	{"spend", FIT_SPEND}, {"inclusion", FIT_INCLUSION}
+};
 
 typedef struct Sample
 {
@@ -49,6 +68,10 @@ typedef struct Sample
 	double	   *frequency;		/* orders of 12 months */
 	double	   *monetary;		/* net amount of 12 months */
 	int64		orders[POPULARITY_MONTHS];	/* of all clients, by age in months */
+	ClientSample clients;
+	ArrayBuildState *late;		/* clients with orders after as_of; NULL: none */
+	int64		sales;			/* orders x products, as the next: of a view only */
+	ProductDeltas *products;	/* orders by product and month */
 } Sample;
 
 static int
@@ -65,7 +88,9 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 	PeriodSums	year = period_year(profile, today);
 	DateADT		month = fold_month(today);
 	int64		i = sample->n_clients++;
+	SampledClient client = {.client_id = profile->client_id};
 
+	client.orders = order_values(profile, &year, &client.order_value);
 	if (sample->n_clients > sample->max_clients)
 	{
 		sample->max_clients *= 2;
@@ -78,6 +103,7 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 	sample->recency[i] = Max(today - profile->last_order_on, 0);
 	sample->frequency[i] = year.orders;
 	sample->monetary[i] = year.amount;
+	sample_add(&sample->clients, &client);
 	for (int m = 0; m < profile->n_months; m++)
 	{
 		int			age = month_age(profile->months[m].month, month);
@@ -87,21 +113,40 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 	}
 }
 
-/* Read all profiles once. */
 static Sample *
-read_sample(DateADT today)
+new_sample(void)
 {
 	Sample	   *sample = palloc0(sizeof(Sample));
-	Store	   *store = store_open("client_profile", AccessShareLock);
-	Relation	rel = store_relation(store);
-	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
-	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm fit", ALLOCSET_DEFAULT_SIZES);
 
 	sample->max_clients = 1024;
 	sample->recency = palloc(sample->max_clients * sizeof(double));
 	sample->frequency = palloc(sample->max_clients * sizeof(double));
 	sample->monetary = palloc(sample->max_clients * sizeof(double));
+	return sample;
+}
+
+/* The profile of a client with later orders, as it was at as_of. */
+static void
+take_late(Sample *sample, FoldReader *folds, TimestampTz as_of, ClientProfile *profile)
+{
+	sample->late = accumArrayResult(sample->late, Int64GetDatum(profile->client_id), false, INT8OID, GetMemoryChunkContext(sample));
+	fold_at(folds, profile->client_id, as_of, profile, NULL);
+}
+
+/* Read all profiles once. */
+static Sample *
+read_sample(TimestampTz as_of)
+{
+	DateADT		today = period_day(as_of);
+	Sample	   *sample = new_sample();
+	Store	   *store = store_open("client_profile", AccessShareLock);
+	Relation	rel = store_relation(store);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm fit", ALLOCSET_DEFAULT_SIZES);
+	FoldReader	folds;
+
+	fold_at_begin(&folds);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		MemoryContext old = MemoryContextSwitchTo(row_cxt);
@@ -109,6 +154,8 @@ read_sample(DateADT today)
 		bool		free_row;
 
 		profile_from_row(ExecFetchSlotHeapTuple(slot, false, &free_row), store_desc(store), &profile);
+		if (profile.fold_at > as_of)
+			take_late(sample, &folds, as_of, &profile);
 		if (profile.n_orders > 0)
 		{
 			MemoryContextSwitchTo(GetMemoryChunkContext(sample));
@@ -121,11 +168,65 @@ read_sample(DateADT today)
 	ExecDropSingleTupleTableSlot(slot);
 	table_endscan(scan);
 	store_close(store);
+	fold_at_end(&folds);
+	sample_sort(&sample->clients);
 	return sample;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
+/* A sample on its way, of the profiles that a view shows. */
+typedef struct Viewed
+{
+	Sample	   *sample;
+	MemoryContext cxt;
+	DateADT		today;
+} Viewed;
+
+static void
+view_order(Fold *fold)
+{
+	Viewed	   *viewed = fold->arg;
+
+	for (int i = 0; i < fold->n_pending; i++)
+		deltas_add_order(viewed->sample->products, fold->pending[i]->product.product_id, fold->ordered_on, 1);
+	viewed->sample->sales += fold->n_pending;
+}
+
+static void
+view_client(Fold *fold, bool has_lines, void *arg)
+{
+	Viewed	   *viewed = arg;
+	MemoryContext old = MemoryContextSwitchTo(viewed->cxt);
+
+	if (fold->profile.n_orders > 0)
+		sample_client(viewed->sample, &fold->profile, viewed->today);
+	MemoryContextSwitchTo(old);
+}
+
+/* The same by folding the ledger, client by client, whatever a table's order is; also orders by product and month. */
+static Sample *
+view_sample(const LedgerView *view)
+{
+	Viewed		viewed = {new_sample(), CurrentMemoryContext, period_day(view->as_of)};
+	Fold	   *fold = fold_create(NULL, view_order, &viewed);
+	int64	   *ids = palloc(sizeof(int64) * CLIENTS_AT_ONCE);
+	int64		after = PG_INT64_MIN;
+	int			n;
+
+	viewed.sample->products = deltas_create();
+	while ((n = ledger_clients_after(after, CLIENTS_AT_ONCE, ids)) > 0)
+	{
+		after = ids[n - 1];
+		fold_clients(fold, ids, n, view, view_client, &viewed);
+	}
+	MemoryContextDelete(fold->cxt);
+	pfree(ids);
+	sample_sort(&viewed.sample->clients);
+	return viewed.sample;
+}
+
+/* Order of doubles for qsort. */
+int
+fit_compare_doubles(const void *a, const void *b)
 {
 	return float8_cmp_internal(*(const double *) a, *(const double *) b);
 }
@@ -137,8 +238,9 @@ quantile(const double *values, int64 n, double share)
 	return n == 0 ? 0 : values[Min(n - 1, (int64) floor(share * n))];
 }
 
-static void
-append_number(StringInfo json, const char *before, double value)
+/* A number of a json object, 0 where it is not finite. */
+void
+fit_append_number(StringInfo json, const char *before, double value)
 {
 	char	   *digits = float8out_internal(isfinite(value) ? value : 0);
 
@@ -148,18 +250,18 @@ append_number(StringInfo json, const char *before, double value)
 
 /* Four limits between five classes of equal size, best class first. */
 static void
-append_limits(StringInfo json, const char *name, double *values, int64 n, bool more_is_better)
+append_limits(StringInfo json, const char *before, double *values, int64 n, bool more_is_better)
 {
-	qsort(values, n, sizeof(double), compare_doubles);
-	appendStringInfo(json, ", \"%s\": [", name);
+	qsort(values, n, sizeof(double), fit_compare_doubles);
+	appendStringInfo(json, "%s: [", before);
 	for (int i = 1; i <= 4; i++)
-		append_number(json, i == 1 ? "" : ", ", quantile(values, n, (more_is_better ? 5 - i : i) / 5.0));
+		fit_append_number(json, i == 1 ? "" : ", ", quantile(values, n, (more_is_better ? 5 - i : i) / 5.0));
 	appendStringInfoChar(json, ']');
 }
 
 /* The least amount of those clients that make up the first share of the total; amounts ascend. */
-static double
-pareto_limit(const double *amounts, int64 n, double share)
+double
+fit_pareto_limit(const double *amounts, int64 n, double share)
 {
 	double		total = 0,
 				sum = 0;
@@ -181,17 +283,18 @@ class_params(Sample *sample)
 	int64		n = sample->n_clients;
 
 	initStringInfo(&json);
+	append_limits(&json, "{\"recency\"", sample->recency, n, false);
+	append_limits(&json, ", \"frequency\"", sample->frequency, n, true);
+	append_limits(&json, ", \"monetary\"", sample->monetary, n, true);
+	/* sorted by now: equal data give equal sums, in whatever order they were read */
 	for (int64 i = 0; i < n; i++)
 	{
 		orders += sample->frequency[i];
 		amount += sample->monetary[i];
 	}
-	append_number(&json, "{\"mean_order_value\": ", orders > 0 ? Max(amount / orders, 0) : 0);
-	append_limits(&json, "recency", sample->recency, n, false);
-	append_limits(&json, "frequency", sample->frequency, n, true);
-	append_limits(&json, "monetary", sample->monetary, n, true);
-	append_number(&json, ", \"abc\": [", pareto_limit(sample->monetary, n, ABC_SHARE_A));
-	append_number(&json, ", ", pareto_limit(sample->monetary, n, ABC_SHARE_B));
+	fit_append_number(&json, ", \"mean_order_value\": ", orders > 0 ? Max(amount / orders, 0) : 0);
+	fit_append_number(&json, ", \"abc\": [", fit_pareto_limit(sample->monetary, n, ABC_SHARE_A));
+	fit_append_number(&json, ", ", fit_pareto_limit(sample->monetary, n, ABC_SHARE_B));
 	appendStringInfoString(&json, "]}");
 	return json.data;
 }
@@ -205,37 +308,75 @@ gap_params(Sample *sample, GapPrior *prior)
 	if (!fitted)
 		*prior = *population_weak_gap_prior();
 	initStringInfo(&json);
-	append_number(&json, "{\"k\": ", prior->k);
-	append_number(&json, ", \"r\": ", prior->r);
-	append_number(&json, ", \"alpha\": ", prior->alpha);
-	append_number(&json, ", \"clients\": ", prior->n_clients);
-	append_number(&json, ", \"fitted\": ", fitted);
+	fit_append_number(&json, "{\"k\": ", prior->k);
+	fit_append_number(&json, ", \"r\": ", prior->r);
+	fit_append_number(&json, ", \"alpha\": ", prior->alpha);
+	fit_append_number(&json, ", \"clients\": ", prior->n_clients);
+	fit_append_number(&json, ", \"fitted\": ", fitted);
 	appendStringInfoChar(&json, '}');
 	return json.data;
 }
 
-/* Put a new generation in place of the current one; returns its id. */
-static int64
-write_generation(const char *kind, char *params, int64 n, TimestampTz as_of)
+/* The generation in use is in use no more. */
+void
+generation_retire(const char *kind, const char *segment)
 {
-	Oid			types[4] = {TEXTOID, JSONBOID, INT8OID, TIMESTAMPTZOID};
-	Datum		values[4] = {
-		CStringGetTextDatum(kind), DirectFunctionCall1(jsonb_in, CStringGetDatum(params)),
-		Int64GetDatum(n), TimestampTzGetDatum(as_of)
-	};
-	bool		isnull;
-	int64		model_id;
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2] = {CStringGetTextDatum(kind), CStringGetTextDatum(segment)};
 
-	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false "
-							  "WHERE current AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) '*'",
-							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current"
+							  " AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) $2",
+							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not retire the generation of \"%s\"", kind);
-	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, params, n, as_of, fitted_at, current) "
-							  "VALUES ($1, $2, $3, $4, $4, true) RETURNING model_id",
-							  4, types, values, NULL, false, 0) != SPI_OK_INSERT_RETURNING)
-		elog(ERROR, "could not write a generation of \"%s\"", kind);
-	model_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	return model_id;
+}
+
+/* A generation made for a replay: in use there at once, and stored nowhere. */
+static int64
+generation_hand_over(const Generation *g)
+{
+	Generation	made = *g;
+
+	made.model_id = REPLAY_MODEL_ID;
+	if (g->current)
+		population_take(&made);
+	return REPLAY_MODEL_ID;
+}
+
+/* Write a generation, a current one in place of that in use; returns its id.  Needs SPI. */
+int64
+generation_write(const Generation *g)
+{
+	Oid			types[8] = {TEXTOID, TEXTOID, JSONBOID, INT8OID, FLOAT8OID, JSONBOID, TIMESTAMPTZOID, BOOLOID};
+	Datum		values[8] = {
+		CStringGetTextDatum(g->kind), CStringGetTextDatum(g->segment), JsonbPGetDatum(g->params), Int64GetDatum(g->n),
+		Float8GetDatum(g->log_likelihood), PointerGetDatum(g->metrics), TimestampTzGetDatum(g->as_of), BoolGetDatum(g->current)
+	};
+	char		nulls[9] = "        ";
+	bool		isnull;
+
+	if (population_gathering())
+		return generation_hand_over(g);
+	if (!g->has_log_likelihood)
+		nulls[4] = 'n';
+	if (g->metrics == NULL)
+		nulls[5] = 'n';
+	if (g->current)
+		generation_retire(g->kind, g->segment);
+	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, segment, params, n, log_likelihood, metrics, as_of, fitted_at, current) "
+							  "VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'), $7, $7, $8) RETURNING model_id",
+							  8, types, values, nulls, false, 0) != SPI_OK_INSERT_RETURNING)
+		elog(ERROR, "could not write a generation of \"%s\"", g->kind);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* A generation for all clients, in use from now on; log_likelihood may be NaN. */
+int64
+fit_write_generation(const char *kind, const char *params, int64 n, double log_likelihood, TimestampTz as_of)
+{
+	return generation_write(&(Generation) {
+		.kind = kind, .segment = "*", .params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(params))),
+		.n = n, .has_log_likelihood = isfinite(log_likelihood), .log_likelihood = log_likelihood, .as_of = as_of, .current = true
+	});
 }
 
 /* Shares of older generations are not read any more. */
@@ -246,88 +387,198 @@ delete_shares(void)
 		elog(ERROR, "could not delete old shares of products");
 }
 
+/* Shares of products in all orders, in the making: orders come by product and month. */
+typedef struct Shares
+{
+	Store	   *store;			/* where they go; NULL: population_take_share */
+	int64		model_id;
+	DateADT		month;			/* the present one */
+	double		weights[POPULARITY_MONTHS];
+	double		total;
+	int64		product_id;
+	double		weight;
+} Shares;
+
+/* An order weighs half as much every six months. */
 static void
-insert_share(Store *store, int64 model_id, int64 product_id, double weight, double total)
+begin_shares(Shares *shares, const Sample *sample, DateADT month)
+{
+	memset(shares, 0, sizeof(Shares));
+	shares->month = month;
+	for (int age = 0; age < POPULARITY_MONTHS; age++)
+	{
+		shares->weights[age] = exp2(-age / HALF_LIFE_MONTHS);
+		shares->total += shares->weights[age] * sample->orders[age];
+	}
+}
+
+static void
+end_product(Shares *shares)
 {
 	Datum		values[3] = {
-		Int64GetDatum(model_id), Int64GetDatum(product_id), Float8GetDatum(Min(weight / total, 1))
+		Int64GetDatum(shares->model_id), Int64GetDatum(shares->product_id),
+		Float8GetDatum(Min(shares->weight / shares->total, 1))
 	};
 	bool		isnull[3] = {false, false, false};
 
-	if (weight > 0)
-		store_insert(store, values, isnull);
+	if (shares->weight > 0 && shares->store)
+		store_insert(shares->store, values, isnull);
+	else if (shares->weight > 0)
+		population_take_share(shares->product_id, DatumGetFloat8(values[2]));
+	shares->weight = 0;
 }
 
-/* Shares of products in all orders, an order weighing half as much every six months. */
 static void
-write_shares(const Sample *sample, int64 model_id, DateADT month)
+add_month(Shares *shares, int64 product_id, DateADT month, int32 orders)
 {
-	Portal		portal = SPI_cursor_open_with_args(NULL, "SELECT product_id, month, orders FROM agentcrm.product_month ORDER BY 1, 2",
-												   0, NULL, NULL, NULL, true, 0);
-	Store	   *store = store_open("product_popularity", RowExclusiveLock);
-	double		weights[POPULARITY_MONTHS];
-	double		total = 0,
-				weight = 0;
-	int64		product_id = 0;
+	int			age = month_age(month, shares->month);
+
+	if (product_id != shares->product_id)
+		end_product(shares);
+	shares->product_id = product_id;
+	if (age >= 0 && age < POPULARITY_MONTHS)
+		shares->weight += shares->weights[age] * orders;
+}
+
+/* Orders that held a product, per month, without those after as_of. */
+static Portal
+open_months(const Sample *sample, TimestampTz as_of)
+{
+	Oid			types[2] = {INT8ARRAYOID, TIMESTAMPTZOID};
+	Datum		values[2] = {0, TimestampTzGetDatum(as_of)};
+
+	if (sample->late == NULL)
+		return SPI_cursor_open_with_args(NULL, "SELECT product_id, month, orders FROM agentcrm.product_month ORDER BY 1, 2",
+										 0, NULL, NULL, NULL, true, 0);
+	values[0] = makeArrayResult(sample->late, CurrentMemoryContext);
+	return SPI_cursor_open_with_args(NULL, "SELECT product_id, month, pg_catalog.sum(orders)::pg_catalog.int4 "
+									 "FROM (SELECT product_id, month, orders FROM agentcrm.product_month UNION ALL "
+									 "SELECT product_id, pg_catalog.date_trunc('month', ordered_on)::pg_catalog.date, "
+									 "(0 OPERATOR(pg_catalog.-) pg_catalog.count(DISTINCT ROW(client_id, source_id, order_id)))::pg_catalog.int4 "
+									 "FROM agentcrm.ledger WHERE client_id OPERATOR(pg_catalog.=) ANY ($1) AND ordered_at OPERATOR(pg_catalog.>) $2 "
+									 "AND kind OPERATOR(pg_catalog.=) 'sale' AND product_id IS NOT NULL GROUP BY 1, 2) m "
+									 "GROUP BY 1, 2 ORDER BY 1, 2",
+									 2, types, values, NULL, true, 0);
+}
+
+static void
+write_shares(const Sample *sample, int64 model_id, TimestampTz as_of)
+{
+	Portal		portal = open_months(sample, as_of);
+	Shares		shares;
 	bool		isnull;
 
-	for (int age = 0; age < POPULARITY_MONTHS; age++)
-	{
-		weights[age] = exp2(-age / HALF_LIFE_MONTHS);
-		total += weights[age] * sample->orders[age];
-	}
+	begin_shares(&shares, sample, fold_month(period_day(as_of)));
+	shares.store = store_open("product_popularity", RowExclusiveLock);
+	shares.model_id = model_id;
 	while (SPI_cursor_fetch(portal, true, ROWS_AT_ONCE), SPI_processed > 0)
 	{
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
 			HeapTuple	row = SPI_tuptable->vals[i];
 			TupleDesc	desc = SPI_tuptable->tupdesc;
-			int64		next = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-			int			age = month_age(DatumGetDateADT(SPI_getbinval(row, desc, 2, &isnull)), month);
 
-			if (next != product_id)
-			{
-				insert_share(store, model_id, product_id, weight, total);
-				product_id = next;
-				weight = 0;
-			}
-			if (age >= 0 && age < POPULARITY_MONTHS)
-				weight += weights[age] * DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull));
+			add_month(&shares, DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull)),
+					  DatumGetDateADT(SPI_getbinval(row, desc, 2, &isnull)),
+					  DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull)));
 		}
 		SPI_freetuptable(SPI_tuptable);
 		CHECK_FOR_INTERRUPTS();
 	}
-	insert_share(store, model_id, product_id, weight, total);
+	end_product(&shares);
 	SPI_cursor_close(portal);
-	store_close(store);
+	store_close(shares.store);
+}
+
+/*
+ * Generations that know orders after as_of are in use no more: neither a start
+ * nor a standard for those of as_of.
+ */
+static void
+retire_later(int kinds, TimestampTz as_of)
+{
+	for (int i = 0; i < (int) lengthof(all_kinds); i++)
+	{
+		Oid			types[2] = {TEXTOID, TIMESTAMPTZOID};
+		Datum		values[2] = {CStringGetTextDatum(all_kinds[i].name), TimestampTzGetDatum(as_of)};
+
+		if ((kinds & all_kinds[i].kind) &&
+			SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current"
+								  " AND kind OPERATOR(pg_catalog.=) $1 AND as_of OPERATOR(pg_catalog.>) $2",
+								  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+			elog(ERROR, "could not retire generations of \"%s\"", all_kinds[i].name);
+	}
+	store_sync();
+	population_forget();
+}
+
+/* Shares of products from the orders of a view. */
+static void
+take_shares(const Sample *sample, DateADT month)
+{
+	Shares		shares;
+	int			n;
+	Counter    *counters = deltas_gathered(sample->products, &n);
+
+	begin_shares(&shares, sample, month);
+	for (int i = 0; i < n; i++)
+		add_month(&shares, counters[i].product_id, counters[i].month, counters[i].n);
+	end_product(&shares);
+	pfree(counters);
 }
 
 static void
+fit_popularity(const Sample *sample, TimestampTz as_of)
+{
+	bool		stored = !population_gathering();
+	int64		model_id = fit_write_generation("popularity", "{\"half_life_months\": 6}",
+												stored ? population_count_sales() : sample->sales, NAN, as_of);
+
+	if (!stored)
+	{
+		take_shares(sample, fold_month(period_day(as_of)));
+		return;
+	}
+	delete_shares();
+	write_shares(sample, model_id, as_of);
+}
+
+/* In a replay what the past shows, and nothing is stored. */
+static void
 fit(int kinds, TimestampTz as_of)
 {
-	DateADT		today = period_day(as_of);
-	Sample	   *sample;
+	const Population *before;
+	Sample	   *sample = NULL;
 	GapPrior	prior;
 
+	/* what one fit writes the next one reads, under a snapshot of our own */
+	PushCopiedSnapshot(GetActiveSnapshot());
 	SPI_connect();
-	sample = read_sample(today);
+	if (!population_gathering())
+		retire_later(kinds, as_of);
+	before = profile_population();
+	if (kinds != FIT_REPURCHASE)
+		sample = population_gathering() ? view_sample(population_past_view()) : read_sample(as_of);
 	if (kinds & FIT_GAP)
 	{
 		char	   *params = gap_params(sample, &prior);
 
-		write_generation("gap", params, (int64) prior.n_clients, as_of);
+		fit_write_generation("gap", params, (int64) prior.n_clients, NAN, as_of);
 	}
 	if (kinds & FIT_CLASS)
-		write_generation("class", class_params(sample), sample->n_clients, as_of);
+		fit_write_generation("class", class_params(sample), sample->n_clients, NAN, as_of);
+	if (kinds & FIT_SPEND)
+		fit_spend(&sample->clients, before, as_of);
 	if (kinds & FIT_POPULARITY)
-	{
-		int64		model_id = write_generation("popularity", "{\"half_life_months\": 6}",
-												population_count_sales(), as_of);
-
-		delete_shares();
-		write_shares(sample, model_id, fold_month(today));
-	}
+		fit_popularity(sample, as_of);
+	if (kinds & FIT_INCLUSION)
+		fit_inclusion(&sample->clients, before, as_of);
+	store_sync();
+	population_forget();
+	if (kinds & FIT_REPURCHASE)
+		repurchase_generate(as_of);
 	SPI_finish();
+	PopActiveSnapshot();
 	population_forget();
 }
 
@@ -338,27 +589,65 @@ profile_fit(TimestampTz as_of)
 	fit(FIT_ALL, as_of);
 }
 
+/* ---- for a replay ---- */
+
+/* See population.h. */
+void
+fit_take_shares(const LedgerView *view)
+{
+	take_shares(view_sample(view), fold_month(period_day(view->as_of)));
+}
+
+/* See population.h. */
+void
+fit_take_rates(const LedgerView *view)
+{
+	fit_count_rates(&view_sample(view)->clients, view);
+}
+
+static void
+take_fitted(void *arg)
+{
+	fit(FIT_ALL, *(TimestampTz *) arg);
+}
+
+/* See profile.h. */
+PastPopulation *
+profile_population_fit(const LedgerView *view)
+{
+	TimestampTz as_of = view->as_of;
+
+	return population_gather(view, take_fitted, &as_of);
+}
+
 PG_FUNCTION_INFO_V1(agentcrm_profile_fit);
 
-/* agentcrm.fit(kind text DEFAULT NULL): new generations of one kind, or of all. */
+/* The kinds that a name stands for; all of them for NULL. */
+static int
+kinds_named(const char *name)
+{
+	if (name == NULL)
+		return FIT_ALL;
+	for (int i = 0; i < (int) lengthof(all_kinds); i++)
+		if (strcmp(all_kinds[i].name, name) == 0)
+			return all_kinds[i].kind;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown kind of model: \"%s\"", name),
+			 errhint("Kinds are gap, class, popularity, repurchase, spend and inclusion.")));
+}
+
+/* agentcrm.fit(kind text DEFAULT NULL, as_of timestamptz DEFAULT NULL): new generations of one kind, or of all. */
 Datum
 agentcrm_profile_fit(PG_FUNCTION_ARGS)
 {
-	int			kinds = FIT_ALL;
+	TimestampTz now = engine_now();
+	TimestampTz as_of = PG_ARGISNULL(1) ? now : PG_GETARG_TIMESTAMPTZ(1);
 
-	if (!PG_ARGISNULL(0))
-	{
-		char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
-
-		kinds = strcmp(kind, "gap") == 0 ? FIT_GAP :
-			strcmp(kind, "class") == 0 ? FIT_CLASS :
-			strcmp(kind, "popularity") == 0 ? FIT_POPULARITY : 0;
-		if (kinds == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unknown kind of model: \"%s\"", kind),
-					 errhint("Kinds are gap, class and popularity.")));
-	}
-	fit(kinds, engine_now());
+	if (TIMESTAMP_NOT_FINITE(as_of) || as_of > now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("as_of must be finite and not in the future")));
+	fit(kinds_named(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0))), as_of);
 	PG_RETURN_VOID();
 }

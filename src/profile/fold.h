@@ -73,7 +73,7 @@ extern DateADT fold_month(DateADT day);
 /* A client's fold is finished, products sorted; without lines it is empty. */
 typedef void (*FoldDone) (Fold *fold, bool has_lines, void *arg);
 
-extern void fold_clients(Fold *fold, const int64 *client_ids, int n_clients, TimestampTz as_of,
+extern void fold_clients(Fold *fold, const int64 *client_ids, int n_clients, const LedgerView *view,
 						 FoldDone done, void *arg);
 
 #endif

@@ -75,6 +75,15 @@ period_orders(const ClientProfile *profile, DateADT from, DateADT until)
 	return orders;
 }
 
+/* Money to reckon with; what no order can be worth counts as the most that one can. */
+double
+profile_money(Numeric amount)
+{
+	double		value = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(amount)));
+
+	return Max(-PROFILE_MOST_MONEY, Min(value, PROFILE_MOST_MONEY));
+}
+
 /* Both, the amount as a double. */
 PeriodSums
 period_sums(const ClientProfile *profile, DateADT from, DateADT until)
@@ -83,11 +92,7 @@ period_sums(const ClientProfile *profile, DateADT from, DateADT until)
 	Numeric		amount = period_amount(profile, from, until);
 
 	if (amount)
-	{
-		double		value = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(amount)));
-
-		sums.amount = Max(-PROFILE_MOST_MONEY, Min(value, PROFILE_MOST_MONEY));
-	}
+		sums.amount = profile_money(amount);
 	return sums;
 }
 

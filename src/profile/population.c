@@ -3,8 +3,8 @@
  *		The generations in use and facts of products, kept in the backend.
  *
  * Generations are looked up once per transaction and read again when their ids
- * changed; product attributes are kept for a transaction, shares as long as
- * their generation.  Writes nothing.
+ * changed; product attributes are kept for a transaction, shares and rates as
+ * long as their generation.  Writes nothing.
  */
 #include "postgres.h"
 
@@ -27,11 +27,21 @@ static const GapPrior weak_gap_prior = {.k = 1, .r = 2, .alpha = 30, .n_clients 
 /* Look whether sales have grown by a tenth only after so many orders were folded: counting them reads all counters. */
 #define GROWTH_LOOK_EVERY Max(1000, Min(fitted_sales / 200, INT_MAX / 2))
 
+/* Generations of the repurchase model in use: of all clients, and of segments. */
+#define MAX_REPURCHASE (1 + 2 * REPURCHASE_SEGMENTS)
+
 typedef struct ShareEntry
 {
 	int64		product_id;
 	double		share;
 } ShareEntry;
+
+typedef struct RateEntry
+{
+	int64		product_id;
+	double		repeats;
+	double		orders;
+} RateEntry;
 
 typedef struct ProductCacheEntry
 {
@@ -45,20 +55,47 @@ static bool current_checked;	/* in this transaction */
 static TimestampTz fitted_as_of = DT_NOBEGIN;
 static int64 fitted_sales;		/* order x product pairs at the last fit */
 static Oid	model_relid = InvalidOid;	/* numbers of generations begin anew with each CREATE EXTENSION */
+static MemoryContext repurchase_cxt;	/* holds current.repurchase */
 static HTAB *shares;			/* of generation current.popularity_model_id */
+static HTAB *rates;				/* of generation current.inclusion_model_id */
 static MemoryContext product_cxt;	/* this transaction's products */
 static HTAB *products;
 static int	orders_seen = INT_MAX / 2;	/* the first look is at once */
 static bool callbacks_registered;
 
-static void
-forget_transaction(void)
+/* The generations of another time, put in place of the current ones while a past is on. */
+struct PastPopulation
 {
-	current_checked = false;
+	MemoryContext cxt;			/* holds all of it */
+	Population	population;
+	HTAB	   *shares;
+	HTAB	   *rates;
+	TimestampTz fitted_as_of;
+	int64		fitted_sales;
+};
+
+static bool in_past;
+static MemoryContext gathering; /* of the past whose generations are being gathered */
+static Repurchase *past_repurchase;	/* of these */
+static int	past_n_repurchase;
+static LedgerView past_view;
+static PastPopulation present;	/* what is current, while a past is on */
+
+static void
+drop_products(void)
+{
 	if (product_cxt)
 		MemoryContextDelete(product_cxt);
 	product_cxt = NULL;
 	products = NULL;
+}
+
+static void
+forget_transaction(void)
+{
+	current_checked = false;
+	profile_leave_past();
+	drop_products();
 }
 
 static void
@@ -108,21 +145,34 @@ population_orders_seen(int orders)
 		orders_seen += orders;
 }
 
-/* A number of a json object, or of an array in it (index >= 0). */
+/* A number of a json object, or of an array in it (index >= 0); false when it is not there. */
+bool
+population_number(Jsonb *params, const char *name, int index, double *number)
+{
+	JsonbValue	value;
+	JsonbValue *found = JB_ROOT_IS_OBJECT(params) ?
+		getKeyJsonValueFromContainer(&params->root, name, strlen(name), &value) : NULL;
+
+	if (found && index >= 0)
+		found = found->type == jbvBinary && JsonContainerIsArray(found->val.binary.data) ?
+			getIthJsonbValueFromContainer(found->val.binary.data, index) : NULL;
+	if (found == NULL || found->type != jbvNumeric)
+		return false;
+	*number = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(found->val.numeric)));
+	return true;
+}
+
 static double
 param(Jsonb *params, const char *name, int index)
 {
-	JsonbValue	value;
-	JsonbValue *found = getKeyJsonValueFromContainer(&params->root, name, strlen(name), &value);
+	double		number;
 
-	if (found && index >= 0 && found->type == jbvBinary)
-		found = getIthJsonbValueFromContainer(found->val.binary.data, index);
-	if (found == NULL || found->type != jbvNumeric)
+	if (!population_number(params, name, index, &number))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("a row of agentcrm.model lacks parameter \"%s\"", name),
 				 errhint("Call agentcrm.fit() for new generations.")));
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(found->val.numeric)));
+	return number;
 }
 
 static void
@@ -149,10 +199,33 @@ read_class(Jsonb *params)
 	current.mean_order_value = param(params, "mean_order_value", -1);
 }
 
+/* Tables of the present outlive the transaction. */
+static MemoryContext
+table_context(void)
+{
+	return gathering ? gathering : TopMemoryContext;
+}
+
+static void
+renew_shares(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(ShareEntry), .hcxt = table_context()};
+
+	if (shares)
+		hash_destroy(shares);
+	shares = hash_create("agentcrm popularity", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* The share of a product in the generation being read. */
+void
+population_take_share(int64 product_id, double share)
+{
+	((ShareEntry *) hash_search(shares, &product_id, HASH_ENTER, NULL))->share = share;
+}
+
 static void
 read_shares(int64 model_id)
 {
-	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(ShareEntry)};
 	Store	   *store = store_open("product_popularity", AccessShareLock);
 	Datum		key = Int64GetDatum(model_id);
 	StoreScan  *scan = store_scan(store, "product_popularity_pkey", 1, &key);
@@ -160,49 +233,251 @@ read_shares(int64 model_id)
 	HeapTuple	row;
 	bool		isnull;
 
-	if (shares)
-		hash_destroy(shares);
-	shares = hash_create("agentcrm popularity", 1024, &ctl, HASH_ELEM | HASH_BLOBS);
+	renew_shares();
 	while ((row = store_next(scan)) != NULL)
-	{
-		int64		product_id = DatumGetInt64(heap_getattr(row, 2, desc, &isnull));
-		ShareEntry *entry = hash_search(shares, &product_id, HASH_ENTER, NULL);
-
-		entry->share = DatumGetFloat8(heap_getattr(row, 3, desc, &isnull));
-	}
+		population_take_share(DatumGetInt64(heap_getattr(row, 2, desc, &isnull)),
+							  DatumGetFloat8(heap_getattr(row, 3, desc, &isnull)));
 	store_scan_end(scan);
 	store_close(store);
 }
 
-/* Take up a current row of agentcrm.model, if it is another one than before. */
 static void
-read_generation(HeapTuple row, TupleDesc desc)
+renew_rates(void)
 {
-	bool		isnull;
-	int64		model_id = DatumGetInt64(heap_getattr(row, 1, desc, &isnull));
-	char	   *kind = TextDatumGetCString(heap_getattr(row, 2, desc, &isnull));
-	char	   *segment = TextDatumGetCString(heap_getattr(row, 3, desc, &isnull));
-	Jsonb	   *params = DatumGetJsonbPCopy(heap_getattr(row, 4, desc, &isnull));
+	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(RateEntry), .hcxt = table_context()};
 
-	if (strcmp(segment, "*") != 0)
-		return;
-	if (strcmp(kind, "gap") == 0 && model_id != current.gap_model_id)
+	if (rates)
+		hash_destroy(rates);
+	rates = hash_create("agentcrm product rates", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* How often a product was bought again, in the generation being read. */
+void
+population_take_rate(int64 product_id, int64 repeats, int64 orders)
+{
+	RateEntry  *entry = hash_search(rates, &product_id, HASH_ENTER, NULL);
+
+	entry->repeats = (double) repeats;
+	entry->orders = (double) orders;
+}
+
+static void
+read_rates(int64 model_id)
+{
+	Store	   *store = store_open("product_inclusion", AccessShareLock);
+	Datum		key = Int64GetDatum(model_id);
+	StoreScan  *scan = store_scan(store, "product_inclusion_pkey", 1, &key);
+	TupleDesc	desc = store_desc(store);
+	HeapTuple	row;
+	bool		isnull;
+
+	renew_rates();
+	while ((row = store_next(scan)) != NULL)
+		population_take_rate(DatumGetInt64(heap_getattr(row, 2, desc, &isnull)),
+							 DatumGetInt64(heap_getattr(row, 3, desc, &isnull)),
+							 DatumGetInt64(heap_getattr(row, 4, desc, &isnull)));
+	store_scan_end(scan);
+	store_close(store);
+}
+
+/*
+ * Shares and rates of products are stored of the current generations alone.
+ * Those of an older one are counted again from the ledger as it was known when
+ * that was fitted: by the fit's own code they are the same to the bit.  Those of
+ * a fit for a replay follow from it (population_take_share).
+ */
+static void
+take_products(const Generation *generation, void (*renew) (void), void (*read) (int64), HTAB **table,
+			  void (*count) (const LedgerView *))
+{
+	LedgerView	then = {generation->as_of, generation->fitted_at};
+
+	if (generation->model_id == REPLAY_MODEL_ID)
 	{
-		read_gap(params);
+		renew();
+		return;
+	}
+	read(generation->model_id);
+	if (in_past && hash_get_num_entries(*table) == 0)
+		count(&then);
+}
+
+/* Where no generation is current, none serves: that in use may have known more than is asked. */
+static void
+forget_spend_and_inclusion(bool spend_found, bool inclusion_found)
+{
+	if (!spend_found)
+	{
+		current.spend_model_id = 0;
+		current.spend_fitted = false;
+	}
+	if (!inclusion_found)
+	{
+		current.inclusion_model_id = 0;
+		current.inclusion_fitted = false;
+	}
+}
+
+static void
+take_spend(int64 model_id, Jsonb *params)
+{
+	if (model_id == current.spend_model_id)
+		return;
+	current.spend.p = param(params, "p", -1);
+	current.spend.q = param(params, "q", -1);
+	current.spend.gamma = param(params, "gamma", -1);
+	current.spend_fitted = param(params, "fitted", -1) != 0 && spend_model_valid(&current.spend);
+	current.spend_model_id = model_id;
+}
+
+static void
+take_inclusion(const Generation *generation)
+{
+	Jsonb	   *params = generation->params;
+
+	if (generation->model_id == current.inclusion_model_id)
+		return;
+	current.inclusion.a = param(params, "a", -1);
+	current.inclusion.b = param(params, "b", -1);
+	current.inclusion.c = param(params, "c", -1);
+	current.inclusion.d = param(params, "d", -1);
+	current.inclusion_rate = param(params, "rate", -1);
+	current.inclusion_fitted = param(params, "fitted", -1) != 0 && inclusion_model_valid(&current.inclusion);
+	take_products(generation, renew_rates, read_rates, &rates, fit_take_rates);
+	current.inclusion_model_id = generation->model_id;
+}
+
+/* A generation of the repurchase model from its row; false when the row makes no sense. */
+static bool
+read_repurchase(Repurchase *repurchase, int64 model_id, const char *segment, Jsonb *params)
+{
+	memset(repurchase, 0, sizeof(Repurchase));
+	if (strlen(segment) >= sizeof(repurchase->segment) ||
+		!repurchase_from_json(params, &repurchase->model, &repurchase->calibration) ||
+		!population_number(params, "value_class", 0, &repurchase->value_a) ||
+		!population_number(params, "value_class", 1, &repurchase->value_b))
+		return false;
+	repurchase->model_id = model_id;
+	strcpy(repurchase->segment, segment);
+	return true;
+}
+
+/*
+ * Take up the current generations of the repurchase model, unless they are
+ * those that are here already: snapshots point to them.
+ */
+static void
+put_repurchase(const Repurchase *found, int n)
+{
+	bool		same = n == current.n_repurchase;
+
+	for (int i = 0; i < n && same; i++)
+		same = found[i].model_id == current.repurchase[i].model_id;
+	if (same)
+		return;
+	if (repurchase_cxt)
+		MemoryContextDelete(repurchase_cxt);
+	repurchase_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm repurchase models", ALLOCSET_SMALL_SIZES);
+	current.repurchase = memcpy(MemoryContextAlloc(repurchase_cxt, Max(n, 1) * sizeof(Repurchase)), found, n * sizeof(Repurchase));
+	current.n_repurchase = n;
+}
+
+/* That of all clients comes first: without it none counts. */
+static void
+add_repurchase(Repurchase *found, int *n, const Generation *generation)
+{
+	Repurchase	next;
+
+	if (*n == MAX_REPURCHASE ||
+		!read_repurchase(&next, generation->model_id, generation->segment, generation->params))
+		return;
+	found[(*n)++] = next;
+	if (strcmp(next.segment, "*") == 0)
+	{
+		found[*n - 1] = found[0];
+		found[0] = next;
+	}
+}
+
+/* See profile.h. */
+const Repurchase *
+population_repurchase(const Population *population, const char *channel, const char *territory)
+{
+	const char *names[2] = {channel, territory};
+	const char *const kinds[2] = {REPURCHASE_CHANNEL, REPURCHASE_TERRITORY};
+
+	if (population->n_repurchase == 0)
+		return NULL;
+	for (int k = 0; k < 2; k++)
+		for (int i = 1; names[k] != NULL && i < population->n_repurchase; i++)
+		{
+			const char *segment = population->repurchase[i].segment;
+
+			if (strncmp(segment, kinds[k], strlen(kinds[k])) == 0 && strcmp(segment + strlen(kinds[k]), names[k]) == 0)
+				return &population->repurchase[i];
+		}
+	return &population->repurchase[0];
+}
+
+/* Take up a generation, if it is another one than before; those of the repurchase model only where a past is gathered. */
+void
+population_take(const Generation *generation)
+{
+	const char *kind = generation->kind;
+	int64		model_id = generation->model_id;
+
+	if (strcmp(kind, "repurchase") == 0)
+		add_repurchase(past_repurchase, &past_n_repurchase, generation);
+	else if (strcmp(generation->segment, "*") != 0)
+		return;
+	else if (strcmp(kind, "gap") == 0 && model_id != current.gap_model_id)
+	{
+		read_gap(generation->params);
 		current.gap_model_id = model_id;
 	}
 	else if (strcmp(kind, "class") == 0 && model_id != current.class_model_id)
 	{
-		read_class(params);
-		fitted_as_of = DatumGetTimestampTz(heap_getattr(row, 8, desc, &isnull));
+		read_class(generation->params);
+		fitted_as_of = generation->as_of;
 		current.class_model_id = model_id;
 	}
 	else if (strcmp(kind, "popularity") == 0 && model_id != current.popularity_model_id)
 	{
-		read_shares(model_id);
-		fitted_sales = DatumGetInt64(heap_getattr(row, 5, desc, &isnull));
+		take_products(generation, renew_shares, read_shares, &shares, fit_take_shares);
+		fitted_sales = generation->n;
 		current.popularity_model_id = model_id;
 	}
+	else if (strcmp(kind, "spend") == 0)
+		take_spend(model_id, generation->params);
+	else if (strcmp(kind, "inclusion") == 0)
+		take_inclusion(generation);
+}
+
+/* A row of agentcrm.model. */
+static Generation
+read_generation(HeapTuple row, TupleDesc desc)
+{
+	bool		isnull;
+
+	return (Generation)
+	{
+		.model_id = DatumGetInt64(heap_getattr(row, 1, desc, &isnull)),
+		.kind = TextDatumGetCString(heap_getattr(row, 2, desc, &isnull)),
+		.segment = TextDatumGetCString(heap_getattr(row, 3, desc, &isnull)),
+		.params = DatumGetJsonbPCopy(heap_getattr(row, 4, desc, &isnull)),
+		.n = DatumGetInt64(heap_getattr(row, 5, desc, &isnull)),
+		.as_of = DatumGetTimestampTz(heap_getattr(row, 8, desc, &isnull)),
+		.fitted_at = DatumGetTimestampTz(heap_getattr(row, 9, desc, &isnull))
+	};
+}
+
+/* Nothing fitted yet. */
+static void
+begin_generations(void)
+{
+	memset(&current, 0, sizeof(current));
+	current.gap = weak_gap_prior;
+	fitted_as_of = DT_NOBEGIN;
 }
 
 static void
@@ -213,33 +488,224 @@ read_generations(void)
 	Store	   *store = store_open("model", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "model_kind_segment_idx", 0, NULL);
 	HeapTuple	row = store_next(scan);
+	Repurchase *found = palloc(MAX_REPURCHASE * sizeof(Repurchase));
+	int			n_found = 0;
+	bool		spend = false;
+	bool		inclusion = false;
 
 	if (row == NULL || RelationGetRelid(store_relation(store)) != model_relid)
 	{
-		memset(&current, 0, sizeof(current));
-		current.gap = weak_gap_prior;
-		fitted_as_of = DT_NOBEGIN;
+		begin_generations();
 		model_relid = RelationGetRelid(store_relation(store));
 	}
 	for (; row != NULL; row = store_next(scan))
-		read_generation(row, store_desc(store));
+	{
+		Generation	generation = read_generation(row, store_desc(store));
+
+		spend = spend || strcmp(generation.kind, "spend") == 0;
+		inclusion = inclusion || strcmp(generation.kind, "inclusion") == 0;
+		if (strcmp(generation.kind, "repurchase") == 0)
+			add_repurchase(found, &n_found, &generation);
+		else
+			population_take(&generation);
+	}
+	forget_spend_and_inclusion(spend, inclusion);
+	put_repurchase(found, n_found > 0 && strcmp(found[0].segment, "*") == 0 ? n_found : 0);
 	store_scan_end(scan);
 	store_close(store);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);
 }
 
-/* The generations in use; valid for the transaction. */
+/* The generations in use; valid for the transaction, or until a past begins or ends. */
 const Population *
 profile_population(void)
 {
-	if (!current_checked)
+	if (!current_checked && !in_past)
 	{
 		register_callbacks();
 		read_generations();
 		current_checked = true;
 	}
 	return &current;
+}
+
+/* ---- the past ---- */
+
+static PastPopulation
+generations_in_place(void)
+{
+	return (PastPopulation)
+	{
+		.population = current, .shares = shares, .rates = rates, .fitted_as_of = fitted_as_of, .fitted_sales = fitted_sales
+	};
+}
+
+static void
+put_in_place(const PastPopulation *generations)
+{
+	current = generations->population;
+	shares = generations->shares;
+	rates = generations->rates;
+	fitted_as_of = generations->fitted_as_of;
+	fitted_sales = generations->fitted_sales;
+	drop_products();
+}
+
+/* See profile.h. */
+void
+profile_enter_past(const PastPopulation *past, const LedgerView *view)
+{
+	Assert(!in_past);
+	register_callbacks();
+	present = generations_in_place();
+	in_past = true;
+	past_view = *view;
+	put_in_place(past);
+}
+
+/* See profile.h. */
+void
+profile_move_past(const LedgerView *view)
+{
+	Assert(in_past);
+	past_view = *view;
+}
+
+/* See profile.h; nothing where no past is on. */
+void
+profile_leave_past(void)
+{
+	if (!in_past)
+		return;
+	put_in_place(&present);
+	in_past = false;
+	current_checked = false;
+}
+
+/* What of the ledger may be seen; NULL: all of it, the present is on. */
+const LedgerView *
+population_past_view(void)
+{
+	return in_past ? &past_view : NULL;
+}
+
+/* See population.h. */
+LedgerView
+population_view(TimestampTz as_of)
+{
+	if (!in_past)
+		return (LedgerView) {as_of, DT_NOEND};
+	return (LedgerView) {Min(as_of, past_view.as_of), past_view.known_at};
+}
+
+/* Whether generations are being made for a replay: they are taken up, and nothing is stored. */
+bool
+population_gathering(void)
+{
+	return gathering != NULL;
+}
+
+/* Those of the repurchase model that were taken up. */
+static void
+end_repurchase(PastPopulation *past)
+{
+	if (past_n_repurchase == 0 || strcmp(past_repurchase[0].segment, "*") != 0)
+		return;
+	past->population.repurchase = past_repurchase;
+	past->population.n_repurchase = past_n_repurchase;
+}
+
+/* Generations that a source hands to population_take, in the current memory context; meanwhile a view is on. */
+PastPopulation *
+population_gather(const LedgerView *view, PastSource source, void *arg)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm past population", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	PastPopulation *past = palloc0(sizeof(PastPopulation));
+
+	profile_enter_past(past, view);
+	gathering = cxt;
+	past_repurchase = palloc(MAX_REPURCHASE * sizeof(Repurchase));
+	past_n_repurchase = 0;
+	PG_TRY();
+	{
+		begin_generations();
+		source(arg);
+		*past = generations_in_place();
+		end_repurchase(past);
+		past->cxt = cxt;
+	}
+	PG_FINALLY();
+	{
+		gathering = NULL;
+		profile_leave_past();
+		MemoryContextSwitchTo(old);
+	}
+	PG_END_TRY();
+	return past;
+}
+
+/* Give back its memory. */
+void
+profile_free_past(PastPopulation *past)
+{
+	MemoryContextDelete(past->cxt);
+}
+
+/* Rows of agentcrm.model that a query finds. */
+typedef struct StoredGenerations
+{
+	const char *sql;
+	Oid			type;
+	Datum		value;
+} StoredGenerations;
+
+static void
+take_stored(void *arg)
+{
+	StoredGenerations *stored = arg;
+
+	SPI_connect();
+	if (SPI_execute_with_args(stored->sql, 1, &stored->type, &stored->value, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read agentcrm.model");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Generation	generation = read_generation(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+
+		population_take(&generation);
+	}
+	SPI_finish();
+}
+
+/* A step fits when all else in it is done: what it fitted serves the next one. */
+PastPopulation *
+profile_population_at(TimestampTz at)
+{
+	StoredGenerations stored = {
+		"SELECT DISTINCT ON (kind, segment) * FROM agentcrm.model "
+		"WHERE fitted_at OPERATOR(pg_catalog.<) $1 AND (current OR retired_at OPERATOR(pg_catalog.>=) $1) "
+		"ORDER BY kind, segment, model_id DESC", TIMESTAMPTZOID, TimestampTzGetDatum(at)
+	};
+
+	return population_gather(&ledger_whole, take_stored, &stored);
+}
+
+/* See profile.h. */
+PastPopulation *
+profile_population_of(Jsonb *models)
+{
+	StoredGenerations stored = {
+		"SELECT m.* FROM agentcrm.model m JOIN pg_catalog.jsonb_each_text($1) j "
+		"ON j.key OPERATOR(pg_catalog.=) m.kind AND (j.value::int8 OPERATOR(pg_catalog.=) m.model_id"
+		/* segments are written after the generation of all clients that they belong to */
+		" OR (m.segment OPERATOR(pg_catalog.<>) '*' AND (SELECT pg_catalog.max(a.model_id) FROM agentcrm.model a"
+		" WHERE a.kind OPERATOR(pg_catalog.=) m.kind AND a.segment OPERATOR(pg_catalog.=) '*'"
+		" AND a.model_id OPERATOR(pg_catalog.<) m.model_id) OPERATOR(pg_catalog.=) j.value::int8))",
+		JSONBOID, JsonbPGetDatum(models)
+	};
+
+	return population_gather(&ledger_whole, take_stored, &stored);
 }
 
 static char *
@@ -270,10 +736,13 @@ read_product(ProductInfo *info, int64 product_id)
 	HeapTuple	row = store_next(scan);
 	ShareEntry *share = shares ? hash_search(shares, &product_id, HASH_FIND, NULL) : NULL;
 	bool		isnull;
+	RateEntry  *rate = rates ? hash_search(rates, &product_id, HASH_FIND, NULL) : NULL;
 
 	memset(info, 0, sizeof(ProductInfo));
 	info->product_id = product_id;
 	info->share = share && current.popularity_model_id != 0 ? share->share : 0;
+	info->inclusion = rate && current.inclusion_model_id != 0 ?
+		inclusion_tilt(&current.inclusion, current.inclusion_rate, rate->repeats, rate->orders) : current.inclusion;
 	if (row)
 	{
 		info->name = text_or_null(row, 4, desc);

@@ -101,13 +101,32 @@ typedef struct Assessment
 	DateADT		alarm_on;		/* day on which silence passes alarm_p */
 	double		expected_orders;	/* within the value horizon */
 	double		expected_value; /* net amount within the value horizon */
-	double		order_value;	/* mean net amount of an order, last 12 months, else all */
+	double		order_value;	/* expected net amount of an order */
+	double		p_alive;		/* not gone */
+	double		p_order;		/* an order within P_ORDER_DAYS */
+	DateADT		due_early;		/* the next order has come by then with probability .2 ... */
+	DateADT		due_late;		/* ... and .8; DATEVAL_NOEND: never so probable, as due_on */
+	double		lifetime_value; /* margin within the value horizon */
+	char		value_class;	/* 'A', 'B', 'C' by lifetime_value, or 0 */
 	TimestampTz next_look_at;	/* the stages' own wish: next boundary in time */
 	Jsonb	   *answers;		/* of agents without a bid; NULL: none */
 } Assessment;
 
 /* Number of a column of agentcrm.client_state. */
-#define STATE_NEXT_LOOK_AT 17
+#define STATE_NEXT_LOOK_AT 24
+
+/* Days that p_order looks ahead. */
+#define P_ORDER_DAYS 28
+
+/* A generation of the repurchase model: of all clients, or of those of a segment. */
+typedef struct Repurchase
+{
+	int64		model_id;
+	char		segment[64];	/* "*", "channel:..." or "territory:..." */
+	RepurchaseModel model;
+	Calibration calibration;	/* of P(an order within some days) */
+	double		value_a, value_b;	/* least margin within the value horizon of classes A and B */
+} Repurchase;
 
 /* All that an agent may know of a client at an as_of. */
 typedef struct ClientSnapshot
@@ -116,6 +135,7 @@ typedef struct ClientSnapshot
 	TimestampTz as_of;
 	DateADT		today;			/* as_of's day */
 	char	   *name;			/* NULL when unknown */
+	char	   *channel;		/* NULL when unknown */
 	TimestampTz first_seen;
 	bool		active;
 	bool		do_not_contact;
@@ -124,6 +144,7 @@ typedef struct ClientSnapshot
 	int64		rep_id;			/* the feed's, else the last order's */
 	ClientProfile profile;
 	GapStats	gaps;
+	const Repurchase *repurchase;	/* that of its segment, else of all; NULL: none is fitted, the gap model serves */
 	int			n_products;
 	ClientProduct *products;	/* ordered by product_id */
 	Assessment	state;
@@ -135,13 +156,22 @@ typedef struct Population
 	int64		gap_model_id;
 	int64		class_model_id;
 	int64		popularity_model_id;
+	int64		spend_model_id;
+	int64		inclusion_model_id;
 	GapPrior	gap;
 	bool		gap_fitted;		/* false: too little data, a weak default serves */
+	int			n_repurchase;	/* 0: too little data, the gap model serves */
+	const Repurchase *repurchase;	/* the first is that of all clients */
 	double		abc_a, abc_b;	/* least 12-month net amount of classes A and B */
 	double		recency[4];		/* days: upper limits of classes 5, 4, 3, 2 */
 	double		frequency[4];	/* orders in 12 months: least of classes 5, 4, 3, 2 */
 	double		monetary[4];	/* 12-month net amount: least of classes 5, 4, 3, 2 */
 	double		mean_order_value;
+	SpendModel	spend;
+	bool		spend_fitted;	/* false: too little data, a client's own mean serves */
+	InclusionModel inclusion;
+	double		inclusion_rate; /* share of orders after a client's first with a product that held it again */
+	bool		inclusion_fitted;	/* false: too little data, level 0 serves */
 } Population;
 
 /* What agents need of a product. */
@@ -154,6 +184,7 @@ typedef struct ProductInfo
 	Numeric		pack_qty;		/* NULL when unknown */
 	Numeric		min_order_qty;
 	double		share;			/* share of recent orders holding it: generation popularity */
+	InclusionModel inclusion;	/* generation inclusion, tilted to the product's rate */
 } ProductInfo;
 
 /*
@@ -196,9 +227,38 @@ extern void profile_recount(void);
 
 extern const Population *profile_population(void);
 extern const ProductInfo *profile_product(int64 product_id);	/* NULL when unknown; valid until the next transaction */
-extern void profile_fit(TimestampTz as_of); /* new generations of gap, class and popularity */
+extern void profile_fit(TimestampTz as_of); /* new generations of all kinds */
 extern bool profile_fit_due(TimestampTz as_of); /* none yet, orders grown by a tenth, or a day gone by */
+
+/* outlook.c: what is to come, at the snapshot's moment, by the repurchase model where it is fitted, else by the gap model */
+extern double profile_order_within(const ClientSnapshot *client, const Population *population, double days);	/* P(an order) */
+extern double profile_order_within_after(const ClientSnapshot *client, const Population *population,
+										 double elapsed, double days);	/* the same once the silence has lasted so long */
+extern double profile_orders_expected(const ClientSnapshot *client, const Population *population, double days);
+extern double profile_days_until(const ClientSnapshot *client, const Population *population, double p);	/* P(an order within them) = p; may be infinite */
+extern double profile_gap_quantile(const ClientSnapshot *client, const Population *population, double p);	/* of a living client's gap, days */
+extern double profile_margin_share(const ClientProfile *profile, double otherwise);	/* margin / net amount, returns deducted */
+extern double profile_money(Numeric amount);	/* to reckon with */
+
 extern double profile_inclusion(const ClientSnapshot *client, const ClientProduct *product);	/* P(the next order holds it) */
+extern double profile_item_within(const ClientSnapshot *client, const Population *population, double inclusion, double days);	/* P(an order with a product of that inclusion) */
+extern PairStats profile_pair(const ClientProfile *profile, const ClientProduct *product);
+
+/*
+ * Replay.  Between enter and leave this process sees a past: profile_read shows
+ * no line that the view does not, and population and products are of the
+ * generations handed in, whoever asks.  leave belongs into PG_FINALLY; the end
+ * of the transaction leaves, too.  What is made here is never stored.
+ */
+typedef struct PastPopulation PastPopulation;
+
+extern PastPopulation *profile_population_at(TimestampTz at);	/* the generations in use then */
+extern PastPopulation *profile_population_of(Jsonb *models);	/* those named: kind -> model_id */
+extern PastPopulation *profile_population_fit(const LedgerView *view);	/* fitted on what a view shows, up to its as_of */
+extern void profile_free_past(PastPopulation *past);
+extern void profile_enter_past(const PastPopulation *past, const LedgerView *view);
+extern void profile_move_past(const LedgerView *view);	/* another view, the same generations */
+extern void profile_leave_past(void);
 extern const char *profile_stage_name(Stage stage);
 extern DateADT period_day(TimestampTz at);	/* the UTC day of a moment */
 

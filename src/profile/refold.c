@@ -62,9 +62,9 @@ add_line(const LedgerLine *line, void *arg)
 	fold_add(refold->fold, line);
 }
 
-/* Fold distinct clients from scratch, up to as_of; done is called in their order, in the fold's memory context. */
+/* Fold distinct clients from scratch, by the lines that a view shows; done is called in their order, in the fold's memory context. */
 void
-fold_clients(Fold *fold, const int64 *client_ids, int n_clients, TimestampTz as_of,
+fold_clients(Fold *fold, const int64 *client_ids, int n_clients, const LedgerView *view,
 			 FoldDone done, void *arg)
 {
 	Refold		refold = {
@@ -73,6 +73,6 @@ fold_clients(Fold *fold, const int64 *client_ids, int n_clients, TimestampTz as_
 
 	if (n_clients == 0)
 		return;
-	ledger_scan_clients(client_ids, n_clients, as_of, add_line, &refold);
+	ledger_scan_clients(client_ids, n_clients, view, add_line, &refold);
 	advance_to(&refold, n_clients);
 }

@@ -2,8 +2,7 @@
  * snapshot.c
  *		What may be known of clients at a moment: attributes, fold, assessment.
  *
- * Reads stored rows when they hold nothing after as_of, else refolds the
- * ledger up to it.  Writes nothing.
+ * Writes nothing.
  */
 #include "postgres.h"
 
@@ -13,7 +12,8 @@
 #include "utils/memutils.h"
 
 #include "profile/assess.h"
-#include "profile/fold.h"
+#include "profile/fold_at.h"
+#include "profile/population.h"
 #include "profile/rows.h"
 #include "store.h"
 
@@ -27,13 +27,11 @@ typedef struct LiveSource
 typedef struct Reader
 {
 	Store	   *clients;
-	Store	   *profiles;
-	Store	   *products;
 	Store	   *ledger;
 	int			n_live;
 	LiveSource *live;
 	const Population *population;
-	Fold	   *fold;			/* made when first needed */
+	FoldReader	folds;
 } Reader;
 
 static void
@@ -129,104 +127,19 @@ read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 		client->name = isnull[3] ? NULL : TextDatumGetCString(values[3]);
 		client->has_rep = !isnull[8];
 		client->rep_id = isnull[8] ? 0 : DatumGetInt64(values[8]);
-		client->active = DatumGetBool(values[9]);
+		/* who is gone by now was there before; what else has changed of a client is not known */
+		client->active = DatumGetBool(values[9]) ||
+			(population_past_view() != NULL && !isnull[14] && DatumGetTimestampTz(values[14]) > client->as_of);
+		client->channel = isnull[6] ? NULL : TextDatumGetCString(values[6]);
 		client->do_not_contact = DatumGetBool(values[10]) || any_merged_keeps_quiet(reader, client->client_id);
 		client->first_seen = DatumGetTimestampTz(values[11]);
 		known = isnull[13];
+		client->repurchase = population_repurchase(reader->population,
+												   isnull[6] ? NULL : TextDatumGetCString(values[6]),
+												   isnull[7] ? NULL : TextDatumGetCString(values[7]));
 	}
 	store_scan_end(scan);
 	return known;
-}
-
-static void
-read_products(Reader *reader, ClientSnapshot *client)
-{
-	Datum		key = Int64GetDatum(client->client_id);
-	TupleDesc	desc = store_desc(reader->products);
-	StoreScan  *scan = store_scan(reader->products, "client_product_pkey", 1, &key);
-	HeapTuple	row;
-	int			max = 32;
-
-	client->products = palloc(max * sizeof(ClientProduct));
-	while ((row = store_next(scan)) != NULL)
-	{
-		if (client->n_products == max)
-			client->products = repalloc_huge(client->products, (Size) (max *= 2) * sizeof(ClientProduct));
-		product_from_row(row, desc, &client->products[client->n_products++]);
-	}
-	store_scan_end(scan);
-}
-
-static void
-add_line(const LedgerLine *line, void *arg)
-{
-	fold_add((Fold *) arg, line);
-}
-
-static Numeric
-copy_numeric(Numeric value)
-{
-	return value ? DatumGetNumericCopy(NumericGetDatum(value)) : NULL;
-}
-
-/* Copy a finished fold into the caller's memory. */
-static void
-copy_fold(const Fold *fold, ClientSnapshot *client)
-{
-	ClientProfile *profile = &client->profile;
-
-	*profile = fold->profile;
-	profile->amount = copy_numeric(profile->amount);
-	profile->margin = copy_numeric(profile->margin);
-	profile->returned = copy_numeric(profile->returned);
-	profile->months = palloc(Max(profile->n_months, 1) * sizeof(ClientMonth));
-	for (int i = 0; i < profile->n_months; i++)
-	{
-		profile->months[i] = fold->profile.months[i];
-		profile->months[i].amount = copy_numeric(profile->months[i].amount);
-		profile->months[i].margin = copy_numeric(profile->months[i].margin);
-		profile->months[i].returned = copy_numeric(profile->months[i].returned);
-	}
-	client->n_products = fold->n_products;
-	client->products = palloc(Max(fold->n_products, 1) * sizeof(ClientProduct));
-	for (int i = 0; i < fold->n_products; i++)
-	{
-		ClientProduct *product = &client->products[i];
-
-		*product = fold->products[i]->product;
-		product->last_price = copy_numeric(product->last_price);
-		for (int q = 0; q < product->n_quantities; q++)
-			product->quantities[q] = copy_numeric(product->quantities[q]);
-	}
-}
-
-/* The fold as it was at as_of, from the ledger. */
-static void
-refold(Reader *reader, ClientSnapshot *client)
-{
-	if (reader->fold == NULL)
-		reader->fold = fold_create(NULL, NULL, NULL);
-	fold_begin(reader->fold, client->client_id);
-	ledger_scan_clients(&client->client_id, 1, client->as_of, add_line, reader->fold);
-	fold_finish(reader->fold);
-	fold_sort_products(reader->fold);
-	copy_fold(reader->fold, client);
-}
-
-static void
-read_fold(Reader *reader, ClientSnapshot *client)
-{
-	if (!profile_find(reader->profiles, client->client_id, &client->profile, NULL))
-	{
-		client->profile.client_id = client->client_id;
-		client->profile.fold_at = DT_NOBEGIN;
-		client->profile.amount = int64_to_numeric(0);
-		client->profile.returned = int64_to_numeric(0);
-	}
-	else if (client->profile.fold_at <= client->as_of)
-		read_products(reader, client);
-	else
-		refold(reader, client);
 }
 
 /* Fill in everything of a client; false when it is unknown. */
@@ -241,7 +154,7 @@ read_client(Reader *reader, ClientSnapshot *client, int64 client_id, TimestampTz
 	client->today = period_day(as_of);
 	if (!read_attributes(reader, client, &namespace))
 		return false;
-	read_fold(reader, client);
+	client->n_products = fold_at(&reader->folds, client_id, as_of, &client->profile, &client->products);
 	client->deliver = may_deliver(reader, client, namespace);
 	client->gaps = profile_gaps(&client->profile);
 	if (!client->has_rep && client->profile.has_rep)
@@ -249,7 +162,30 @@ read_client(Reader *reader, ClientSnapshot *client, int64 client_id, TimestampTz
 		client->has_rep = true;
 		client->rep_id = client->profile.rep_id;
 	}
-	assess(&client->profile, reader->population, as_of, &client->state);
+	assess(&client->profile, reader->population, client->repurchase, as_of, &client->state);
+	return true;
+}
+
+/* See outlook.h. */
+bool
+outlook_read(int64 client_id, TimestampTz as_of, ClientProfile *profile, Outlook *outlook)
+{
+	Reader		reader = {.population = profile_population()};
+	ClientSnapshot client = {.client_id = client_id, .as_of = as_of};
+	int32		namespace;
+	bool		known;
+
+	reader.clients = store_open("client", AccessShareLock);
+	fold_at_begin(&reader.folds);
+	known = read_attributes(&reader, &client, &namespace);
+	if (known)
+		fold_at(&reader.folds, client_id, as_of, &client.profile, NULL);
+	fold_at_end(&reader.folds);
+	store_close(reader.clients);
+	if (!known || client.profile.n_orders == 0)
+		return false;
+	*profile = client.profile;
+	*outlook = outlook_of(profile, reader.population, client.repurchase, period_day(as_of));
 	return true;
 }
 
@@ -261,8 +197,7 @@ profile_read(const int64 *client_ids, int n_clients, TimestampTz as_of, int *n)
 	ClientSnapshot *clients = palloc_extended(Max(n_clients, 1) * sizeof(ClientSnapshot), MCXT_ALLOC_HUGE);
 
 	reader.clients = store_open("client", AccessShareLock);
-	reader.profiles = store_open("client_profile", AccessShareLock);
-	reader.products = store_open("client_product", AccessShareLock);
+	fold_at_begin(&reader.folds);
 	reader.ledger = store_open("ledger", AccessShareLock);
 	read_live_sources(&reader);
 	*n = 0;
@@ -273,10 +208,7 @@ profile_read(const int64 *client_ids, int n_clients, TimestampTz as_of, int *n)
 		CHECK_FOR_INTERRUPTS();
 	}
 	store_close(reader.ledger);
-	store_close(reader.products);
-	store_close(reader.profiles);
+	fold_at_end(&reader.folds);
 	store_close(reader.clients);
-	if (reader.fold)
-		MemoryContextDelete(reader.fold->cxt);
 	return clients;
 }

@@ -21,7 +21,7 @@
 #include "profile/fold.h"
 #include "profile/rows.h"
 
-#define SNAPSHOT_COLUMNS 43
+#define SNAPSHOT_COLUMNS 50
 
 /* A row being filled from left to right. */
 typedef struct RowMaker
@@ -124,13 +124,20 @@ put_assessment(RowMaker *row, const ClientSnapshot *client)
 	put(row, Float8GetDatum(state->elapsed), ordered);
 	put(row, Float8GetDatum(state->silence), ordered);
 	put(row, Float8GetDatum(state->alarm_p), ordered);
-	put(row, DateADTGetDatum(state->due_on), ordered);
+	put(row, DateADTGetDatum(state->due_on), !DATE_NOT_FINITE(state->due_on));
 	put(row, DateADTGetDatum(state->alarm_on), ordered);
 	put(row, Float8GetDatum(state->expected_orders), ordered);
 	put(row, Float8GetDatum(state->expected_value), ordered);
+	put(row, Float8GetDatum(state->p_alive), ordered);
+	put(row, Float8GetDatum(state->p_order), ordered);
+	put(row, DateADTGetDatum(state->due_early), !DATE_NOT_FINITE(state->due_early));
+	put(row, DateADTGetDatum(state->due_late), !DATE_NOT_FINITE(state->due_late));
+	put(row, Float8GetDatum(state->lifetime_value), ordered);
+	put(row, letter_text(state->value_class), state->value_class != 0);
 	put(row, Float8GetDatum(state->order_value), true);
 	put(row, TimestampTzGetDatum(state->next_look_at), true);
 	put(row, Int64GetDatum(profile_population()->gap_model_id), profile_population()->gap_model_id != 0);
+	put(row, Int64GetDatum(client->repurchase ? client->repurchase->model_id : 0), client->repurchase && ordered);
 }
 
 /* The month arrays are those of client_profile. */
@@ -162,19 +169,12 @@ id_array(ArrayType *array, int *n)
 	return ids;
 }
 
-PG_FUNCTION_INFO_V1(agentcrm_profile_read);
-
-/* agentcrm.profile(client_ids bigint[], as_of timestamptz) RETURNS SETOF client_snapshot. */
-Datum
-agentcrm_profile_read(PG_FUNCTION_ARGS)
+/* See assess.h. */
+ClientSnapshot *
+snapshot_arguments(FunctionCallInfo fcinfo, int *n)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	TimestampTz as_of;
-	Oid			type = get_rel_type_id(store_relid("client_product"));
-	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
 	int64	   *ids;
-	ClientSnapshot *clients;
-	int			n;
 
 	agentcrm_check_argument(fcinfo, 0, "client_ids");
 	agentcrm_check_argument(fcinfo, 1, "as_of");
@@ -183,11 +183,26 @@ agentcrm_profile_read(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("as_of must be finite")));
+	ids = id_array(PG_GETARG_ARRAYTYPE_P(0), n);
+	return profile_read(ids, *n, as_of, n);
+}
+
+PG_FUNCTION_INFO_V1(agentcrm_profile_read);
+
+/* agentcrm.profile(client_ids bigint[], as_of timestamptz) RETURNS SETOF client_snapshot. */
+Datum
+agentcrm_profile_read(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid			type = get_rel_type_id(store_relid("client_product"));
+	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
+	ClientSnapshot *clients;
+	int			n;
+
 	InitMaterializedSRF(fcinfo, 0);
 	if (result->setDesc->natts != SNAPSHOT_COLUMNS)
 		elog(ERROR, "agentcrm.client_snapshot has %d columns instead of %d", result->setDesc->natts, SNAPSHOT_COLUMNS);
-	ids = id_array(PG_GETARG_ARRAYTYPE_P(0), &n);
-	clients = profile_read(ids, n, as_of, &n);
+	clients = snapshot_arguments(fcinfo, &n);
 	for (int i = 0; i < n; i++)
 	{
 		RowMaker	row = {0};

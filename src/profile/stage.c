@@ -7,10 +7,10 @@
  *				days, the first less than two median gaps of the population ago
  *	one_off		one order day, silence alarming, not yet lost
  *	at_risk		silence < alarm_p
- *	dormant		silence < alarm_p / 10, at the latest after a year, but never
- *				within 30 days of the alarm
- *	lost		silence < alarm_p / 100, at the latest after two years, but
- *				never within 90 days of the dormant limit
+ *	dormant		P(alive) < 1/10, at the latest after a year, but never within 30
+ *				days of the alarm
+ *	lost		P(alive) < 1/100, at the latest after two years, but never
+ *				within 90 days of the dormant limit
  *	won_back	one of the last two gaps had passed the dormant limit as it
  *				stood then: fewer than three order days since
  *	growing, declining
@@ -19,7 +19,14 @@
  *				rate moved the same way
  *	regular		the rest
  *
- * Silence means P(gap >= elapsed | alive).
+ * Silence means P(gap >= elapsed | alive), by the gap model.  P(alive) is the
+ * repurchase model's; until one is fitted, silence < alarm_p / 10 stands for
+ * "dormant" and alarm_p / 100 for "lost".
+ *
+ * Nothing flaps: without an order silence and P(alive) only fall, so that a
+ * client only goes on from alarm to dormant to lost, with the distances above
+ * between them (a new generation may move a limit by some days); trends are
+ * judged by whole months.
  */
 #include "postgres.h"
 
@@ -29,7 +36,9 @@
 #include "profile/fold.h"
 
 #define MAX_LIMIT_DAYS 36500
-#define DORMANT_SHARE 0.1
+#define DORMANT_ALIVE 0.1
+#define LOST_ALIVE 0.01
+#define DORMANT_SHARE 0.1		/* of alarm_p, until a repurchase model is fitted */
 #define LOST_SHARE 0.01
 #define DORMANT_LATEST 365
 #define DORMANT_AFTER_ALARM 30
@@ -63,50 +72,86 @@ first_day_below(const GapPrior *prior, const GapStats *gaps, double p)
 	return days < MAX_LIMIT_DAYS ? (int) floor(days) + 1 : MAX_LIMIT_DAYS;
 }
 
+/* The first whole day from `from` to `latest` on which P(alive) is below p; latest when it is not until then. */
+static int
+first_day_gone(const Outlook *outlook, double p, int from, int latest)
+{
+	Outlook		then = *outlook;
+	int			low = from - 1;
+	int			high = latest;
+
+	/* P(alive) falls with every day of silence */
+	while (high - low > 1)
+	{
+		int			middle = low + (high - low) / 2;
+
+		then.elapsed = middle;
+		if (outlook_alive(&then) < p)
+			high = middle;
+		else
+			low = middle;
+	}
+	return high;
+}
+
+/* Dormant and lost by P(alive), or by silence where no repurchase model is fitted. */
+static void
+gone_limits(const Outlook *outlook, double alarm_p, SilenceLimits *limits)
+{
+	int			earliest = limits->alarm + DORMANT_AFTER_ALARM;
+
+	if (outlook->repurchase)
+	{
+		limits->dormant = first_day_gone(outlook, DORMANT_ALIVE, earliest, Max(earliest, DORMANT_LATEST));
+		earliest = limits->dormant + LOST_AFTER_DORMANT;
+		limits->lost = first_day_gone(outlook, LOST_ALIVE, earliest, Max(earliest, LOST_LATEST));
+		return;
+	}
+	limits->dormant = Max(earliest, Min(first_day_below(outlook->prior, &outlook->gaps, alarm_p * DORMANT_SHARE), DORMANT_LATEST));
+	limits->lost = Max(limits->dormant + LOST_AFTER_DORMANT,
+					   Min(first_day_below(outlook->prior, &outlook->gaps, alarm_p * LOST_SHARE), LOST_LATEST));
+}
+
 /*
- * The lengths of silence at which a client with these gaps is at risk, dormant
- * and lost.  The later limits cost as much as the first and are worked out only
- * once the silence has passed it.
+ * The lengths of silence at which a client is at risk, dormant and lost.  The
+ * later limits are worked out only once the silence has passed the first.
  */
 SilenceLimits
-stage_limits(const GapPrior *prior, const GapStats *gaps, int elapsed)
+stage_limits(const Outlook *outlook)
 {
-	double		p = gap_alarm_probability(prior, gaps, agentcrm_false_alarm_rate);
+	double		p = gap_alarm_probability(outlook->prior, &outlook->gaps, agentcrm_false_alarm_rate);
 	SilenceLimits limits = {.dormant = MAX_LIMIT_DAYS, .lost = MAX_LIMIT_DAYS};
 
-	limits.alarm = first_day_below(prior, gaps, p);
-	if (elapsed < limits.alarm)
-		return limits;
-	limits.dormant = Max(limits.alarm + DORMANT_AFTER_ALARM,
-						 Min(first_day_below(prior, gaps, p * DORMANT_SHARE), DORMANT_LATEST));
-	limits.lost = Max(limits.dormant + LOST_AFTER_DORMANT,
-					  Min(first_day_below(prior, gaps, p * LOST_SHARE), LOST_LATEST));
+	limits.alarm = first_day_below(outlook->prior, &outlook->gaps, p);
+	if (outlook->elapsed >= limits.alarm)
+		gone_limits(outlook, p, &limits);
 	return limits;
 }
 
 /* Whether a gap had passed the dormant limit of the gaps before it. */
 static bool
-was_dormant(const GapPrior *prior, const GapStats *before, int gap)
+was_dormant(const Outlook *before)
 {
-	double		p = gap_alarm_probability(prior, before, agentcrm_false_alarm_rate);
+	double		p = gap_alarm_probability(before->prior, &before->gaps, agentcrm_false_alarm_rate);
 
-	if (gap_survival(prior, before, gap) >= p)
+	if (gap_survival(before->prior, &before->gaps, before->elapsed) >= p)
 		return false;
-	return gap >= stage_limits(prior, before, gap).dormant;
+	return before->elapsed >= stage_limits(before).dormant;
 }
 
 static bool
-was_won_back(const ClientProfile *profile, const GapPrior *prior)
+was_won_back(const ClientProfile *profile, const Outlook *outlook)
 {
-	GapStats	gaps = {profile->n_gaps, profile->gap_sum, profile->gap_sum_log};
+	Outlook		before = *outlook;
 	int			last[2] = {profile->gap_last, profile->gap_before};
 
-	for (int i = 0; i < 2 && gaps.n > 0; i++)
+	for (int i = 0; i < 2 && before.gaps.n > 0; i++)
 	{
-		gaps.n--;
-		gaps.sum -= last[i];
-		gaps.sum_log = gaps.n == 0 ? 0 : gaps.sum_log - log(last[i]);
-		if (was_dormant(prior, &gaps, last[i]))
+		before.gaps.n--;
+		before.gaps.sum -= last[i];
+		before.gaps.sum_log = before.gaps.n == 0 ? 0 : before.gaps.sum_log - log(last[i]);
+		before.elapsed = last[i];
+		if (was_dormant(&before))
 			return true;
 	}
 	return false;
@@ -173,11 +218,12 @@ stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month)
 }
 
 static Stage
-stage_of_living(const ClientProfile *profile, const GapPrior *prior, DateADT today)
+stage_of_living(const ClientProfile *profile, const Outlook *outlook, DateADT today)
 {
+	const GapPrior *prior = outlook->prior;
 	int			trend;
 
-	if (was_won_back(profile, prior))
+	if (was_won_back(profile, outlook))
 		return STAGE_WON_BACK;
 	if (stage_is_new(profile) && today - profile->first_order_on < stage_new_days(prior))
 		return STAGE_NEW;
@@ -187,13 +233,12 @@ stage_of_living(const ClientProfile *profile, const GapPrior *prior, DateADT tod
 
 /* The stage of a client on a day. */
 Stage
-stage_of(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits, DateADT today)
+stage_of(const ClientProfile *profile, const Outlook *outlook, const SilenceLimits *limits, DateADT today)
 {
-	int			elapsed;
+	int			elapsed = (int) outlook->elapsed;
 
 	if (profile->n_orders == 0)
 		return STAGE_PROSPECT;
-	elapsed = Max(today - profile->last_order_on, 0);
 	if (elapsed >= limits->lost)
 		return STAGE_LOST;
 	if (profile->n_gaps == 0)
@@ -202,5 +247,5 @@ stage_of(const ClientProfile *profile, const GapPrior *prior, const SilenceLimit
 		return STAGE_DORMANT;
 	if (elapsed >= limits->alarm)
 		return STAGE_AT_RISK;
-	return stage_of_living(profile, prior, today);
+	return stage_of_living(profile, outlook, today);
 }

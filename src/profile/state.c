@@ -19,7 +19,8 @@ enum
 {
 	S_CLIENT_ID, S_AS_OF, S_STAGE, S_STAGE_SINCE, S_RECENCY_CLASS, S_FREQUENCY_CLASS, S_MONETARY_CLASS,
 	S_ABC, S_XYZ, S_SILENCE, S_ALARM_P, S_DUE_ON, S_ALARM_ON, S_EXPECTED_ORDERS, S_EXPECTED_VALUE,
-	S_MODEL_ID, S_NEXT_LOOK_AT, S_ANSWERS, S_COLUMNS
+	S_P_ALIVE, S_P_ORDER, S_DUE_EARLY, S_DUE_LATE, S_LIFETIME_VALUE, S_VALUE_CLASS,
+	S_MODEL_ID, S_REPURCHASE_MODEL_ID, S_NEXT_LOOK_AT, S_ANSWERS, S_COLUMNS
 };
 
 StaticAssertDecl(S_NEXT_LOOK_AT + 1 == STATE_NEXT_LOOK_AT, "client_state.next_look_at");
@@ -57,10 +58,23 @@ state_to_row(const ClientSnapshot *client, TimestampTz stage_since, int64 model_
 	values[S_ALARM_ON] = DateADTGetDatum(state->alarm_on);
 	values[S_EXPECTED_ORDERS] = Float8GetDatum(state->expected_orders);
 	values[S_EXPECTED_VALUE] = Float8GetDatum(state->expected_value);
-	isnull[S_SILENCE] = isnull[S_ALARM_P] = isnull[S_DUE_ON] = isnull[S_ALARM_ON] = no_order;
-	isnull[S_EXPECTED_ORDERS] = isnull[S_EXPECTED_VALUE] = no_order;
+	values[S_P_ALIVE] = Float8GetDatum(state->p_alive);
+	values[S_P_ORDER] = Float8GetDatum(state->p_order);
+	values[S_DUE_EARLY] = DateADTGetDatum(state->due_early);
+	values[S_DUE_LATE] = DateADTGetDatum(state->due_late);
+	values[S_LIFETIME_VALUE] = Float8GetDatum(state->lifetime_value);
+	values[S_VALUE_CLASS] = letter_datum(state->value_class);
+	isnull[S_SILENCE] = isnull[S_ALARM_P] = isnull[S_ALARM_ON] = no_order;
+	isnull[S_EXPECTED_ORDERS] = isnull[S_EXPECTED_VALUE] = isnull[S_LIFETIME_VALUE] = no_order;
+	isnull[S_P_ALIVE] = isnull[S_P_ORDER] = no_order;
+	isnull[S_DUE_EARLY] = DATE_NOT_FINITE(state->due_early);
+	isnull[S_DUE_ON] = DATE_NOT_FINITE(state->due_on);
+	isnull[S_DUE_LATE] = DATE_NOT_FINITE(state->due_late);
+	isnull[S_VALUE_CLASS] = state->value_class == 0;
 	values[S_MODEL_ID] = Int64GetDatum(model_id);
 	isnull[S_MODEL_ID] = model_id == 0;
+	isnull[S_REPURCHASE_MODEL_ID] = client->repurchase == NULL || no_order;
+	values[S_REPURCHASE_MODEL_ID] = Int64GetDatum(client->repurchase ? client->repurchase->model_id : 0);
 	values[S_NEXT_LOOK_AT] = TimestampTzGetDatum(state->next_look_at);
 	values[S_ANSWERS] = PointerGetDatum(state->answers);
 	isnull[S_ANSWERS] = state->answers == NULL;

@@ -187,7 +187,7 @@ compare_clients(Verify *verify, bool (*skip) (int64 client_id, void *arg), void 
 				ids[n++] = client_id;
 		}
 		SPI_freetuptable(SPI_tuptable);
-		fold_clients(fold, ids, n, DT_NOEND, compare_client, verify);
+		fold_clients(fold, ids, n, &ledger_whole, compare_client, verify);
 	}
 	SPI_cursor_close(portal);
 	MemoryContextDelete(fold->cxt);
@@ -202,7 +202,7 @@ profile_verify_clients(DifferenceSink *sink, const int64 *client_ids, int n_clie
 
 	verify.profiles = store_open("client_profile", AccessShareLock);
 	verify.products = store_open("client_product", AccessShareLock);
-	fold_clients(fold, client_ids, n_clients, DT_NOEND, compare_client, &verify);
+	fold_clients(fold, client_ids, n_clients, &ledger_whole, compare_client, &verify);
 	store_close(verify.products);
 	store_close(verify.profiles);
 	MemoryContextDelete(fold->cxt);

@@ -89,6 +89,7 @@ my $state = q{
 	UNION ALL SELECT 'bid', (to_jsonb(b) - ARRAY['bid_id', 'round_id', 'models'])::text FROM agentcrm.bid b
 	UNION ALL SELECT 'model', kind || params::text FROM agentcrm.model WHERE current
 	UNION ALL SELECT 'popularity', to_jsonb(p)::text FROM agentcrm.product_popularity p
+	UNION ALL SELECT 'inclusion', (to_jsonb(i) - 'model_id')::text FROM agentcrm.product_inclusion i
 	ORDER BY 1, 2};
 
 # Told by the lines that only one of them has.

@@ -1,0 +1,123 @@
+/*
+ * score.c
+ *		How good a forecast was: log loss, Brier score, calibration error, area
+ *		under the curve, continuous ranked probability score.
+ *
+ * Knows neither clients nor models.
+ */
+#include <math.h>
+
+#include "score.h"
+
+static double
+probability(double p)
+{
+	return fmax(0.0, fmin(1.0, p));
+}
+
+/* Add a case: it was put at p, and happened or not.  A forecast that is no number counts as one half. */
+void
+scores_add(Scores *s, double p, bool happened)
+{
+	double		q = isnan(p) ? 0.5 : probability(p);
+	double		clipped = fmax(SCORE_CLIP, fmin(1.0 - SCORE_CLIP, q));
+	int			bin = q >= 1.0 ? SCORE_BINS - 1 : (int) (q * SCORE_BINS);
+
+	s->n++;
+	s->log_loss -= log(happened ? clipped : 1.0 - clipped);
+	s->brier += (q - happened) * (q - happened);
+	s->bin[bin].n++;
+	s->bin[bin].p += q;
+	s->bin[bin].happened += happened;
+}
+
+/* Mean of -ln P(what happened) (Good 1952, J. R. Stat. Soc. B 14, 107-114), nats a case. */
+double
+scores_log_loss(const Scores *s)
+{
+	return s->n > 0 ? s->log_loss / s->n : NAN;
+}
+
+/* Mean squared difference (Brier 1950, Mon. Weather Rev. 78, 1-3). */
+double
+scores_brier(const Scores *s)
+{
+	return s->n > 0 ? s->brier / s->n : NAN;
+}
+
+/* Expected calibration error: mean |forecast - share that happened| over the bins, each by its cases (Naeini et al. 2015, AAAI). */
+double
+scores_ece(const Scores *s)
+{
+	double		sum = 0.0;
+
+	for (int i = 0; i < SCORE_BINS; i++)
+		sum += fabs(s->bin[i].p - s->bin[i].happened);
+	return s->n > 0 ? sum / s->n : NAN;
+}
+
+/* Place of a probability on a scale of log odds from -16 to 16, 1/128 apart: as fine among the rare as among the likely. */
+int
+rank_of_probability(double p)
+{
+	double		odds = isnan(p) ? 0.0 : log(probability(p)) - log1p(-probability(p));
+
+	return (int) fmax(0.0, fmin(RANKS - 1, floor((odds + 16.0) * (RANKS / 32.0))));
+}
+
+/* Place of an age in whole days; all beyond eleven years share the last. */
+int
+rank_of_days(double days)
+{
+	return RANKS - 1 - (int) fmax(0.0, fmin(RANKS - 1, isnan(days) ? RANKS : days));
+}
+
+/* Add a case of that rank. */
+void
+ranks_add(Ranks *r, int rank, bool happened)
+{
+	r->n[happened]++;
+	r->at[happened][rank]++;
+}
+
+/*
+ * P(a case that happened ranks above one that did not), ties counting half: the
+ * area under the receiver operating characteristic (Hanley & McNeil 1982,
+ * Radiology 143, 29-36).
+ */
+double
+ranks_auc(const Ranks *r)
+{
+	double		below = 0.0;
+	double		above = 0.0;
+
+	if (!(r->n[0] > 0 && r->n[1] > 0))
+		return NAN;
+	for (int i = 0; i < RANKS; i++)
+	{
+		above += r->at[1][i] * (below + 0.5 * r->at[0][i]);
+		below += r->at[0][i];
+	}
+	return above / (r->n[0] * r->n[1]);
+}
+
+/*
+ * Continuous ranked probability score of a date up to a horizon of n steps of
+ * width days: sum of (F(t) - [day <= t])^2 width at t = width, 2 width, ...
+ * (Matheson & Winkler 1976, Manage. Sci. 22, 1087-1096; cut at the horizon it
+ * stays proper, Gneiting & Ranjan 2011).  cdf[i] = F((i + 1) width); a day
+ * beyond the horizon, or infinite, means that it did not happen within.
+ */
+double
+score_crps(const double *cdf, int n, double width, double day)
+{
+	double		sum = 0.0;
+
+	for (int i = 0; i < n; i++)
+	{
+		double		d = probability(cdf[i]) - (day <= (i + 1) * width + 1e-9);
+
+		sum += d * d * width;
+	}
+	return sum;
+}
