@@ -23,7 +23,7 @@ extern double beta_inc_log_odds(double a, double b, double odds);
 extern double beta_inc_upper_log_odds(double a, double b, double odds);
 extern double beta_inc_inverse_odds(double a, double b, double p);
 
-/* ---- gaps between a client's orders (gap_prior.c, gap.c) ---- */
+/* ---- gaps between a client's orders (gap_prior.c, gap_shape.c, gap.c) ---- */
 
 /* Closed inter-purchase gaps of one client, in days, each >= 1. */
 typedef struct GapStats
@@ -33,9 +33,14 @@ typedef struct GapStats
 	double		sum_log;
 } GapStats;
 
+/* Regularities are told apart in classes a factor sqrt(2) apart, from 1/2 to 32. */
+#define GAP_SHAPES 13
+
 /*
  * gap ~ Gamma(shape k, rate lambda), lambda ~ Gamma(shape r, rate alpha) over
  * the population.  n_clients says how many clients it was estimated from.
+ * shape_weight is the share of clients of each regularity; all zero: not
+ * known, and a client's own k is taken at its estimate.
  */
 typedef struct GapPrior
 {
@@ -43,6 +48,7 @@ typedef struct GapPrior
 	double		r;
 	double		alpha;
 	double		n_clients;
+	double		shape_weight[GAP_SHAPES];
 } GapPrior;
 
 /* Sums over the clients whose number of gaps falls into one bucket. */
@@ -58,10 +64,21 @@ typedef struct GapBucket
 #define GAP_EXACT_BUCKETS 15	/* n = 1 .. 15 have a bucket each */
 #define GAP_BUCKETS 33			/* then one per doubling, up to n = 2^22 */
 
+/* Clients of a bucket whose dispersion is alike. */
+typedef struct GapCell
+{
+	double		clients;
+	double		gaps;			/* sum of n */
+	double		dispersion;		/* sum of z - sum_log / n */
+} GapCell;
+
+#define GAP_CELLS 24
+
 /* What the population estimate needs; starts as all zero bytes. */
 typedef struct GapMoments
 {
 	GapBucket	bucket[GAP_BUCKETS];
+	GapCell		cell[GAP_BUCKETS][GAP_CELLS];
 } GapMoments;
 
 /* A prior needs this many clients with this many gaps each. */
@@ -71,6 +88,10 @@ typedef struct GapMoments
 extern void gap_moments_add(GapMoments *m, const GapStats *client);
 extern bool gap_prior_estimate(const GapMoments *m, GapPrior *prior);
 
+extern double gap_shape_class(int c);
+extern void gap_shape_weights(const GapMoments *m, double weight[GAP_SHAPES]);
+extern int	gap_shapes(const GapPrior *prior, const GapStats *client,
+					   double k[GAP_SHAPES], double weight[GAP_SHAPES]);
 extern double gap_shape(const GapPrior *prior, const GapStats *client);
 extern double gap_cdf(const GapPrior *prior, const GapStats *client, double u);
 extern double gap_survival(const GapPrior *prior, const GapStats *client, double u);
@@ -79,6 +100,7 @@ extern double gap_order_within(const GapPrior *prior, const GapStats *client,
 							   double elapsed, double horizon);
 extern double gap_orders_expected(const GapPrior *prior, const GapStats *client,
 								  double elapsed, double horizon);
+extern double gap_cycles_per_year(const GapPrior *prior, const GapStats *client);
 extern double gap_alarm_probability(const GapPrior *prior, const GapStats *client,
 									double false_alarms_per_year);
 

@@ -210,7 +210,9 @@ gap_params(Sample *sample, GapPrior *prior)
 	append_number(&json, ", \"alpha\": ", prior->alpha);
 	append_number(&json, ", \"clients\": ", prior->n_clients);
 	append_number(&json, ", \"fitted\": ", fitted);
-	appendStringInfoChar(&json, '}');
+	for (int c = 0; c < GAP_SHAPES; c++)
+		append_number(&json, c == 0 ? ", \"shape\": [" : ", ", prior->shape_weight[c]);
+	appendStringInfoString(&json, "]}");
 	return json.data;
 }
 

@@ -132,6 +132,8 @@ read_gap(Jsonb *params)
 	current.gap.r = param(params, "r", -1);
 	current.gap.alpha = param(params, "alpha", -1);
 	current.gap.n_clients = param(params, "clients", -1);
+	for (int c = 0; c < GAP_SHAPES; c++)
+		current.gap.shape_weight[c] = param(params, "shape", c);
 	current.gap_fitted = param(params, "fitted", -1) != 0;
 }
 
