@@ -23,6 +23,7 @@
 #define LEAST_WEIGHT 1e-4
 #define MOST_DOUBT 0.7
 #define DOUBT_TILT 0.25
+#define CLASS_VARIANCE 0.05		/* of ln k that classes give to clients who are all alike */
 
 static double
 clamp(double v, double low, double high)
@@ -99,7 +100,7 @@ spread_doubt(double weight[GAP_SHAPES])
 	}
 	for (int c = 0; c < GAP_SHAPES; c++)
 		variance += weight[c] * pow(log(gap_shape_class(c)) - mean, 2.0);
-	doubt = fmin(1.5 * variance, MOST_DOUBT);
+	doubt = fmax(0.0, fmin(1.5 * (variance - CLASS_VARIANCE), MOST_DOUBT));
 	for (int c = 0; c < GAP_SHAPES; c++)
 		weight[c] = (1.0 - doubt) * weight[c] + doubt * flat[c] / sum;
 }

@@ -10,6 +10,7 @@
 #define AGENTCRM_MODEL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* ---- special functions (special.c, beta.c) ---- */
 
@@ -103,6 +104,51 @@ extern double gap_orders_expected(const GapPrior *prior, const GapStats *client,
 extern double gap_cycles_per_year(const GapPrior *prior, const GapStats *client);
 extern double gap_alarm_probability(const GapPrior *prior, const GapStats *client,
 									double false_alarms_per_year);
+
+/* ---- clients who have slowed down, or left a category (chart.c, chart_part.c) ---- */
+
+#define CHART_GAPS 24			/* gaps that a change may lie back */
+#define CHART_SLOW_RATE 0.5		/* the change looked for: orders at half their rate */
+
+/*
+ * Shares of the budget of false alarms.  Silence and slow-down raise some
+ * alarms together, so that their shares add up to more than they spend.
+ */
+#define CHART_SHARE_STOP 0.55
+#define CHART_SHARE_SLOW 0.37
+#define CHART_SHARE_TIME 0.74	/* what these two spend */
+#define CHART_SHARE_PART 0.26	/* categories and items */
+
+/* The closed gaps of a client as evidence of a change, for one k. */
+typedef struct SlowPart
+{
+	double		k;
+	double		log_weight;
+	double		shape;
+	double		scale;			/* days */
+	double		closed;			/* ln of the evidence in closed gaps */
+	double		slow_scale;		/* the scale if there was a change */
+} SlowPart;
+
+typedef struct SlowChart
+{
+	bool		armed;			/* the open gap may be after the change */
+	int			n;
+	SlowPart	part[GAP_SHAPES];
+} SlowChart;
+
+extern void chart_slow_start(SlowChart *chart, const GapPrior *prior, const GapStats *client,
+							 const double *recent, int n_recent, bool armed);
+extern double chart_slow(const SlowChart *chart, double elapsed);
+extern int	chart_slow_day(const SlowChart *chart, double threshold, int after, int until);
+extern double chart_threshold(double p);
+extern double chart_slow_delay(double k, double mean_gap, double threshold);
+extern int	chart_discoveries(const double *p, int n, int watched, double level);
+
+#define CHART_ORDERS 64			/* orders of which is known what they held */
+
+extern double chart_part(uint64_t held, int n, int since);
+extern double chart_part_share(uint64_t held, int n, int without);
 
 /* ---- clients who may have gone (alive.c) ---- */
 
