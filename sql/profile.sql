@@ -112,7 +112,7 @@ UPDATE agentcrm.client_profile SET margin = 3.0 WHERE client_id = 2;
 DELETE FROM agentcrm.client_profile WHERE client_id = 4;
 UPDATE agentcrm.client_product SET n = n + 1, rate_slow = rate_slow * (1 + 1e-12) WHERE client_id = 2;
 DELETE FROM agentcrm.client_product WHERE (client_id, product_id) = (1, 12);
-INSERT INTO agentcrm.client_product SELECT 77, product_id, n, 1, 1, first_order_on, last_order_on, 1, 1, NULL, '{}' FROM agentcrm.client_product WHERE (client_id, product_id) = (1, 11);
+INSERT INTO agentcrm.client_product SELECT 77, product_id, n, 1, 1, first_order_on, last_order_on, 1, 1, 1, NULL, '{}' FROM agentcrm.client_product WHERE (client_id, product_id) = (1, 11);
 INSERT INTO agentcrm.product_count AS c VALUES (11, '-infinity', 1) ON CONFLICT (product_id, month) DO UPDATE SET n = c.n + 1;
 INSERT INTO agentcrm.product_delta SELECT 99, 99, 1, '{12}', '{2024-01-01}', '{1}';
 SELECT * FROM agentcrm.verify() d ORDER BY d::text COLLATE "C";

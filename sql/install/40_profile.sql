@@ -13,6 +13,7 @@ CREATE TABLE agentcrm.client_profile (
 	gap_last		int,
 	gap_before		int,
 	gap_sum_log		double precision NOT NULL,
+	gap_recent		int[] NOT NULL,
 	rep_id			bigint,
 	fold_at			timestamptz NOT NULL,
 	fold_source_id	int NOT NULL,
@@ -39,6 +40,7 @@ COMMENT ON COLUMN agentcrm.client_profile.gap_sum IS 'Sum of those gaps, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_last IS 'Last gap, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_before IS 'Gap before the last one, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_sum_log IS 'Sum of the natural logarithms of those gaps in days';
+COMMENT ON COLUMN agentcrm.client_profile.gap_recent IS 'The last gaps, days, oldest first, at most 24';
 COMMENT ON COLUMN agentcrm.client_profile.rep_id IS 'Rep of the last order that names one';
 COMMENT ON COLUMN agentcrm.client_profile.fold_at IS 'Time of the last document folded in (order or return)';
 COMMENT ON COLUMN agentcrm.client_profile.fold_source_id IS 'Source of that document';
@@ -62,6 +64,7 @@ CREATE TABLE agentcrm.client_product (
 	last_order_on	date NOT NULL,
 	rate_slow		double precision NOT NULL,
 	rate_fast		double precision NOT NULL,
+	held			bigint NOT NULL,
 	last_price		numeric,
 	quantities		numeric[] NOT NULL,
 	PRIMARY KEY (client_id, product_id)
@@ -76,6 +79,7 @@ COMMENT ON COLUMN agentcrm.client_product.first_order_on IS 'Day of the first su
 COMMENT ON COLUMN agentcrm.client_product.last_order_on IS 'Day of the last such order';
 COMMENT ON COLUMN agentcrm.client_product.rate_slow IS 'Count decayed by .9 per client order, as of last_order_no';
 COMMENT ON COLUMN agentcrm.client_product.rate_fast IS 'Count decayed by .6 per client order, as of last_order_no';
+COMMENT ON COLUMN agentcrm.client_product.held IS 'Which of the client''s orders held it, as bits: bit i stands for the order i before last_order_no, up to 64 orders';
 COMMENT ON COLUMN agentcrm.client_product.last_price IS 'Net amount per unit in the last such order, source currency';
 COMMENT ON COLUMN agentcrm.client_product.quantities IS 'Quantities of the last eight such orders, oldest first';
 

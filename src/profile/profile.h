@@ -29,6 +29,7 @@ typedef struct ClientProduct
 	DateADT		last_order_on;
 	double		rate_slow;
 	double		rate_fast;
+	uint64		held;			/* bit i: the order i before last_order_no held it */
 	Numeric		last_price;		/* NULL when the last quantity was zero */
 	int			n_quantities;
 	Numeric		quantities[PROFILE_QUANTITIES]; /* oldest first */
@@ -59,6 +60,8 @@ typedef struct ClientProfile
 	int32		gap_last;		/* 0 when there is none */
 	int32		gap_before;		/* the one before it, 0 when there is none */
 	double		gap_sum_log;
+	int			n_recent;
+	int32		recent[CHART_GAPS]; /* the last gaps, oldest first */
 	bool		has_rep;
 	int64		rep_id;
 	TimestampTz fold_at;		/* last document folded in */

@@ -10,8 +10,8 @@
 #include "profile/profile.h"
 #include "store.h"
 
-#define CLIENT_PROFILE_COLUMNS 24
-#define CLIENT_PRODUCT_COLUMNS 11
+#define CLIENT_PROFILE_COLUMNS 25
+#define CLIENT_PRODUCT_COLUMNS 12
 
 extern void profile_from_row(HeapTuple row, TupleDesc desc, ClientProfile *profile);
 extern void profile_to_row(const ClientProfile *profile, Datum *values, bool *isnull);
