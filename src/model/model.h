@@ -160,6 +160,25 @@ extern double alive_given_silence(double survival, double dropout);
 extern double alive_order_within(const GapPrior *prior, const GapStats *client,
 								 double elapsed, double horizon);
 
+/* ---- the firm's own calendar (season.c) ---- */
+
+#define SEASON_DAYS 366			/* slots: the 29th of February has one */
+#define SEASON_LEAST_DAYS 366	/* of history */
+#define SEASON_LEAST_ORDERS 200
+
+/* Equivalent days before each slot of a year; all zero bytes: flat. */
+typedef struct Season
+{
+	bool		fitted;
+	double		before[SEASON_DAYS + 1];
+} Season;
+
+extern double season_days(const Season *season, int from, int to);
+extern double season_calendar(const Season *season, int from, double days);
+extern void season_set(Season *season, const double weight[SEASON_DAYS]);
+extern double season_weight(const Season *season, int slot);
+extern bool season_fit(Season *season, const double *orders, int first_day, int n, double *year_sum);
+
 /* ---- what a client orders again (repeat.c) ---- */
 
 #define REPEAT_DECAY_SLOW 0.9
