@@ -153,7 +153,7 @@ CREATE TABLE agentcrm.model (
 CREATE UNIQUE INDEX model_kind_segment_idx ON agentcrm.model (kind, segment) WHERE current;
 COMMENT ON TABLE agentcrm.model IS 'Fitted generations of models: one current row per kind and segment, older ones kept';
 COMMENT ON COLUMN agentcrm.model.model_id IS 'Generation';
-COMMENT ON COLUMN agentcrm.model.kind IS 'gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders';
+COMMENT ON COLUMN agentcrm.model.kind IS 'season: the firm''s own calendar, intensity of the 366 days of a year; gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders';
 COMMENT ON COLUMN agentcrm.model.segment IS 'Segment, * for all';
 COMMENT ON COLUMN agentcrm.model.params IS 'Parameters by name';
 COMMENT ON COLUMN agentcrm.model.n IS 'Clients (or orders) the fit is based on';
@@ -332,7 +332,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'agentcrm_profile_fit'
 LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.fit(text) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.fit(text) IS 'New generation of one kind of model (gap, class, popularity), or of all; the worker calls it by itself when orders have grown by a tenth, and daily';
+COMMENT ON FUNCTION agentcrm.fit(text) IS 'New generation of one kind of model (season, and with it gap; gap, class, popularity), or of all; the worker calls it by itself when orders have grown by a tenth, and daily, season every four weeks';
 
 CREATE VIEW agentcrm.client_360 AS
 SELECT c.client_id, coalesce(c.name, c.client_key) AS client, coalesce(r.name, r.rep_key) AS rep,

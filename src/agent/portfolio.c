@@ -94,7 +94,9 @@ static void
 grow(const ClientSnapshot *client, int client_index, const Population *population, const AgentCall *call,
 	 BidSink *sink)
 {
-	double		half = fmax(1, ceil(gap_quantile(&population->gap, &client->gaps, 0.5) / 2));
+	double		median = profile_calendar(population, client->profile.last_order_on,
+										  gap_quantile(&population->gap, &client->gaps, 0.5));
+	double		half = fmax(1, ceil(median / 2));
 	Case		c = {.code = "growing", .days = agent_param(call, "valid_days", 7)};
 
 	if (client->state.elapsed < half)

@@ -21,19 +21,30 @@ typedef struct Due
 	double		due;			/* days since the last order when it is due */
 } Due;
 
+/* P(an order within the window that begins so many days after the last order | none before). */
+static double
+order_within(const ClientSnapshot *client, const Population *population, double days)
+{
+	DateADT		last = client->profile.last_order_on;
+	DateADT		day = last + (DateADT) days;
+
+	return gap_order_within(&population->gap, &client->gaps, season_days(&population->season, last, day),
+							season_days(&population->season, day, day + DEMAND_DAYS));
+}
+
 /* First day at or after which P(order within the window) passes the threshold: bisection between the limits. */
 static double
 first_day_above(const ClientSnapshot *client, const Population *population, double threshold, double low, double high)
 {
-	if (gap_order_within(&population->gap, &client->gaps, low, DEMAND_DAYS) >= threshold)
+	if (order_within(client, population, low) >= threshold)
 		return low;
-	if (gap_order_within(&population->gap, &client->gaps, high, DEMAND_DAYS) < threshold)
+	if (order_within(client, population, high) < threshold)
 		return high;
 	while (high - low > 1)
 	{
 		double		middle = floor((low + high) / 2);
 
-		if (gap_order_within(&population->gap, &client->gaps, middle, DEMAND_DAYS) >= threshold)
+		if (order_within(client, population, middle) >= threshold)
 			high = middle;
 		else
 			low = middle;
@@ -46,7 +57,8 @@ find_due(const ClientSnapshot *client, const Population *population, double thre
 {
 	Due			d;
 
-	d.median = gap_quantile(&population->gap, &client->gaps, 0.5);
+	d.median = profile_calendar(population, client->profile.last_order_on,
+								gap_quantile(&population->gap, &client->gaps, 0.5));
 	d.due = first_day_above(client, population, threshold, ceil(d.median / 2), ceil(d.median));
 	return d;
 }

@@ -96,7 +96,8 @@ agent_gain(double p0, double margin)
 double
 agent_order_within(const ClientSnapshot *client, const Population *population, int days)
 {
-	return alive_order_within(&population->gap, &client->gaps, client->state.elapsed, days);
+	return alive_order_within(&population->gap, &client->gaps, client->state.waited,
+							  season_days(&population->season, client->today, client->today + days));
 }
 
 /* as_of plus whole days, at least one. */

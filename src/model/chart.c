@@ -34,6 +34,7 @@ close_gaps(SlowChart *chart, int i, const double *recent, int n_recent)
 {
 	SlowPart   *part = &chart->part[i];
 	double		slow = 0.0;
+	double		most = 0.0;
 
 	part->closed = -INFINITY;
 	part->slow_scale = part->scale;
@@ -49,6 +50,11 @@ close_gaps(SlowChart *chart, int i, const double *recent, int n_recent)
 			break;
 		ratio = part->k * m * log(CHART_SLOW_RATE) + part->shape * log(part->scale / scale);
 		part->closed = log_add(before, ratio);
+		if (ratio > most)
+		{
+			most = ratio;
+			part->gaps = m;
+		}
 		/* one scale stands for all m: their mean by weight of evidence */
 		part->slow_scale = exp(log(part->slow_scale)
 							   + exp(ratio - part->closed) * log(scale / part->slow_scale));
@@ -86,7 +92,8 @@ chart_slow_start(SlowChart *chart, const GapPrior *prior, const GapStats *client
 /*
  * ln of the evidence after elapsed days without an order: each change counts with
  * the survival of the open gap at rho lambda, relative to that at lambda, and one
- * right after the last order is added.  -inf while nothing may have changed.
+ * right after the last order is added.  -inf while nothing may have changed.  It
+ * grows with the silence, for the slower rate has the smaller hazard.
  */
 double
 chart_slow(const SlowChart *chart, double elapsed)
@@ -113,29 +120,16 @@ chart_slow(const SlowChart *chart, double elapsed)
 	return isinf(changed) ? -INFINITY : changed - same;
 }
 
-/*
- * The first whole day of silence, after `after` and up to `until`, on which the
- * evidence passes the threshold; until + 1 when none does.  The evidence grows
- * with the silence, for the slower rate always has the smaller hazard.
- */
+/* The likeliest number of closed gaps since the change, of the heaviest k; 0: it came after the last order. */
 int
-chart_slow_day(const SlowChart *chart, double threshold, int after, int until)
+chart_slow_gaps(const SlowChart *chart)
 {
-	int			low = after;
-	int			high = until;
+	int			heaviest = 0;
 
-	if (until <= after || !(chart_slow(chart, until) > threshold))
-		return until + 1;
-	while (high - low > 1)
-	{
-		int			middle = low + (high - low) / 2;
-
-		if (chart_slow(chart, middle) > threshold)
-			high = middle;
-		else
-			low = middle;
-	}
-	return high;
+	for (int i = 1; i < chart->n; i++)
+		if (chart->part[i].log_weight > chart->part[heaviest].log_weight)
+			heaviest = i;
+	return chart->part[heaviest].gaps;
 }
 
 /*

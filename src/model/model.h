@@ -128,6 +128,7 @@ typedef struct SlowPart
 	double		scale;			/* days */
 	double		closed;			/* ln of the evidence in closed gaps */
 	double		slow_scale;		/* the scale if there was a change */
+	int			gaps;			/* the likeliest number of closed gaps since */
 } SlowPart;
 
 typedef struct SlowChart
@@ -140,7 +141,7 @@ typedef struct SlowChart
 extern void chart_slow_start(SlowChart *chart, const GapPrior *prior, const GapStats *client,
 							 const double *recent, int n_recent, bool armed);
 extern double chart_slow(const SlowChart *chart, double elapsed);
-extern int	chart_slow_day(const SlowChart *chart, double threshold, int after, int until);
+extern int	chart_slow_gaps(const SlowChart *chart);
 extern double chart_threshold(double p);
 extern double chart_slow_delay(double k, double mean_gap, double threshold);
 extern int	chart_discoveries(const double *p, int n, int watched, double level);

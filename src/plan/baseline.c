@@ -65,9 +65,9 @@ category_inclusion(const ClientSnapshot *client, const char *category)
 static double
 order_within(const ClientSnapshot *client, const Population *population, const Bid *bid)
 {
-	double		from = Max(0, bid->demand_from - client->today);
-	double		to = bid->demand_to - client->today;
-	double		elapsed = client->state.elapsed;
+	double		from = Max(0, season_days(&population->season, client->today, bid->demand_from));
+	double		to = season_days(&population->season, client->today, bid->demand_to);
+	double		elapsed = client->state.waited;
 	double		p;
 
 	if (to <= 0)

@@ -16,7 +16,6 @@
 #include "profile/fold.h"
 #include "profile/rows.h"
 
-#define MAX_DUE_DAYS 36500
 #define XYZ_MIN_GAPS 4
 #define X_LEAST_SHAPE 4			/* coefficient of variation of gaps at most 1/2 */
 #define Y_LEAST_SHAPE 1			/* at most 1 */
@@ -39,7 +38,7 @@ static void
 assess_classes(const ClientProfile *profile, const Population *population, const PeriodSums *year,
 			   Assessment *a)
 {
-	GapStats	gaps = profile_gaps(profile);
+	GapStats	gaps = profile_gaps(profile, &population->season);
 
 	if (gaps.n >= XYZ_MIN_GAPS)
 	{
@@ -70,17 +69,75 @@ mean_order_value(const ClientProfile *profile, const PeriodSums *year)
 }
 
 static void
-assess_rhythm(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits,
-			  DateADT today, Assessment *a)
+assess_rhythm(const ClientProfile *profile, const Population *population, const GapStats *gaps,
+			  const SilenceLimits *limits, DateADT today, Assessment *a)
 {
-	GapStats	gaps = profile_gaps(profile);
+	const GapPrior *prior = &population->gap;
 	double		due;
 
-	a->silence = gap_survival(prior, &gaps, a->elapsed);
-	due = Min(gap_quantile(prior, &gaps, 1 - a->silence / 2), MAX_DUE_DAYS);
+	a->waited = season_days(&population->season, profile->last_order_on, Max(today, profile->last_order_on));
+	a->silence = gap_survival(prior, gaps, a->waited);
+	due = profile_calendar(population, profile->last_order_on, gap_quantile(prior, gaps, 1 - a->silence / 2));
 	a->due_on = Max(today, profile->last_order_on + (int) ceil(due));
 	a->alarm_on = profile->last_order_on + limits->alarm;
-	a->expected_orders = gap_orders_expected(prior, &gaps, a->elapsed, agentcrm_value_horizon);
+	a->expected_orders = gap_orders_expected(prior, gaps, a->waited,
+											 season_days(&population->season, today, today + agentcrm_value_horizon));
+}
+
+/* The evidence after so many calendar days of silence. */
+static double
+slow_evidence(const SlowChart *chart, const Population *population, DateADT last, int silent)
+{
+	return chart_slow(chart, season_days(&population->season, last, last + silent));
+}
+
+/* The first day after `today` on which the evidence passes the threshold while the silence is no alarm yet. */
+static DateADT
+slow_day(const SlowChart *chart, const Population *population, DateADT last, DateADT today, DateADT alarm_on, double threshold)
+{
+	DateADT		low = today;
+	DateADT		high = alarm_on - 1;
+
+	if (high <= low || !(slow_evidence(chart, population, last, high - last) > threshold))
+		return DATEVAL_NOEND;
+	while (high - low > 1)
+	{
+		DateADT		middle = low + (high - low) / 2;
+
+		if (slow_evidence(chart, population, last, middle - last) > threshold)
+			high = middle;
+		else
+			low = middle;
+	}
+	return high;
+}
+
+/*
+ * The chart of slowing down.  Changes are looked for at order days after the last
+ * alarm that was settled.
+ */
+static void
+assess_pace(const ClientProfile *profile, const Population *population, const GapStats *gaps, DateADT settled_on,
+			DateADT today, Assessment *a)
+{
+	SlowChart	chart;
+	double		recent[CHART_GAPS];
+	int			n = profile_recent_gaps(profile, &population->season, recent);
+	int			armed = profile_order_days_after(profile, settled_on);
+	int			counted = Max(Min(armed - 1, n), 0);
+	double		threshold;
+
+	a->slow_p = gap_alarm_probability(&population->gap, gaps, agentcrm_false_alarm_rate * CHART_SHARE_SLOW);
+	threshold = chart_threshold(a->slow_p);
+	chart_slow_start(&chart, &population->gap, gaps, recent + n - counted, counted, armed > 0);
+	a->slow_chance = exp(-Max(chart_slow(&chart, a->waited), 0));
+	a->slow_on = a->slow_chance < a->slow_p ? today :
+		slow_day(&chart, population, profile->last_order_on, today, a->alarm_on, threshold);
+	a->slow_since = profile->last_order_on;
+	for (int i = 0; i < chart_slow_gaps(&chart); i++)
+		a->slow_since -= profile->recent[n - 1 - i];
+	a->slow_delay = chart_slow_delay(gap_shape(&population->gap, gaps), 365.25 / gap_cycles_per_year(&population->gap, gaps),
+									 threshold);
 }
 
 /* The earlier of two days, of which the second counts only when it is still to come. */
@@ -92,11 +149,10 @@ sooner(DateADT next, DateADT day, DateADT today)
 
 /* The first day after today on which the assessment changes without an order. */
 static DateADT
-next_look_day(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits,
-			  DateADT today, Stage stage)
+next_look_day(const ClientProfile *profile, const Population *population, const GapStats *gaps,
+			  const SilenceLimits *limits, DateADT today, Stage stage)
 {
 	DateADT		next = today + (stage == STAGE_LOST ? LOOK_AT_LOST_EVERY : LOOK_AT_LEAST_EVERY);
-	GapStats	gaps = profile_gaps(profile);
 	DateADT		last = profile->last_order_on;
 	DateADT		month = fold_month(today);
 	int			trend;
@@ -107,12 +163,12 @@ next_look_day(const ClientProfile *profile, const GapPrior *prior, const Silence
 	if (profile->n_gaps > 0)
 		next = sooner(next, last + limits->dormant, today);
 	next = sooner(next, last + limits->lost, today);
-	next = sooner(next, last + (int) ceil(Min(gap_quantile(prior, &gaps, 0.5), MAX_DUE_DAYS)), today);
+	next = sooner(next, last + (int) ceil(profile_calendar(population, last, gap_quantile(&population->gap, gaps, 0.5))), today);
 	if (stage_is_new(profile))
-		next = sooner(next, profile->first_order_on + stage_new_days(prior), today);
-	trend = stage_trend(profile, prior, month);
+		next = sooner(next, profile->first_order_on + stage_new_days(profile, population), today);
+	trend = stage_trend(profile, population, month);
 	for (int i = 1; i <= TREND_LOOK_AHEAD; i++)
-		if (stage_trend(profile, prior, period_month(month, i)) != trend)
+		if (stage_trend(profile, population, period_month(month, i)) != trend)
 			return sooner(next, period_month(month, i), today);
 	return next;
 }
@@ -124,32 +180,33 @@ look_time(DateADT day, int64 client_id)
 	return day * USECS_PER_DAY + (int64) (hash_bytes((const unsigned char *) &client_id, sizeof(client_id)) % LOOK_SPREAD) * USECS_PER_SEC;
 }
 
-/* Judge a client at as_of. */
+/* Judge a client at as_of, whose alarms up to a day are settled. */
 void
-assess(const ClientProfile *profile, const Population *population, TimestampTz as_of, Assessment *a)
+assess(const ClientProfile *profile, const Population *population, TimestampTz as_of, DateADT settled_on, Assessment *a)
 {
-	const GapPrior *prior = &population->gap;
-	GapStats	gaps = profile_gaps(profile);
+	GapStats	gaps = profile_gaps(profile, &population->season);
 	DateADT		today = period_day(as_of);
 	SilenceLimits limits = {0};
 
 	memset(a, 0, sizeof(Assessment));
-	a->due_on = a->alarm_on = DATEVAL_NOEND;
+	a->due_on = a->alarm_on = a->slow_on = DATEVAL_NOEND;
+	a->slow_chance = 1;
 	a->order_value = population->mean_order_value;
-	a->alarm_p = gap_alarm_probability(prior, &gaps, agentcrm_false_alarm_rate);
+	a->alarm_p = stage_alarm_p(population, &gaps);
 	if (profile->n_orders > 0)
 	{
 		PeriodSums	year = period_year(profile, today);
 
 		a->elapsed = Max(today - profile->last_order_on, 0);
-		limits = stage_limits(prior, &gaps, (int) a->elapsed);
+		limits = stage_limits(population, &gaps, profile->last_order_on, (int) a->elapsed);
 		a->order_value = mean_order_value(profile, &year);
-		assess_rhythm(profile, prior, &limits, today, a);
+		assess_rhythm(profile, population, &gaps, &limits, today, a);
+		assess_pace(profile, population, &gaps, settled_on, today, a);
 		assess_classes(profile, population, &year, a);
 		a->expected_value = a->expected_orders * a->order_value;
 	}
-	a->stage = stage_of(profile, prior, &limits, today);
-	a->next_look_at = look_time(next_look_day(profile, prior, &limits, today, a->stage), profile->client_id);
+	a->stage = stage_of(profile, population, &limits, today);
+	a->next_look_at = look_time(next_look_day(profile, population, &gaps, &limits, today, a->stage), profile->client_id);
 }
 
 /* Probability that the client's next order holds a product bought before: level 0 of the repeat list. */

@@ -9,6 +9,7 @@
 #define AGENTCRM_PROFILE_ASSESS_H
 
 #include "profile/profile.h"
+#include "store.h"
 
 /* Lengths of silence, in days, at which the stage changes; each the first day of it; those beyond the next are not worked out. */
 typedef struct SilenceLimits
@@ -25,15 +26,26 @@ typedef struct PeriodSums
 	double		amount;
 } PeriodSums;
 
-extern void assess(const ClientProfile *profile, const Population *population, TimestampTz as_of,
+/* Nothing is reckoned to be further off, in days. */
+#define MAX_CALENDAR_DAYS 36500
+
+extern void assess(const ClientProfile *profile, const Population *population, TimestampTz as_of, DateADT settled_on,
 				   Assessment *assessment);
 
+/* rhythm.c */
+extern int	profile_recent_gaps(const ClientProfile *profile, const Season *season, double gaps[CHART_GAPS]);
+
 /* stage.c */
-extern SilenceLimits stage_limits(const GapPrior *prior, const GapStats *gaps, int elapsed);
-extern Stage stage_of(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits, DateADT today);
-extern int	stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month);
-extern int	stage_new_days(const GapPrior *prior);
+extern double stage_alarm_p(const Population *population, const GapStats *gaps);
+extern SilenceLimits stage_limits(const Population *population, const GapStats *gaps, DateADT last, int elapsed);
+extern Stage stage_of(const ClientProfile *profile, const Population *population, const SilenceLimits *limits, DateADT today);
+extern int	stage_trend(const ClientProfile *profile, const Population *population, DateADT month);
+extern int	stage_new_days(const ClientProfile *profile, const Population *population);
 extern bool stage_is_new(const ClientProfile *profile);
+
+/* settled.c */
+extern void settled_read(Store *recommendations, ClientSnapshot *client);
+extern DateADT settled_on(const ClientSnapshot *client);
 
 /* period.c */
 extern DateADT period_month(DateADT month, int months);

@@ -1,7 +1,7 @@
 /*
  * fit.c
- *		New generations of the population's parameters: gap prior, class limits,
- *		popularity of products.
+ *		New generations of the population's parameters: season, gap prior, class
+ *		limits, popularity of products.
  *
  * One scan of client_profile and one of product_month; results are rows of
  * agentcrm.model, switched in one step.  Changes no profile.
@@ -38,10 +38,15 @@
 #define FIT_GAP 1
 #define FIT_CLASS 2
 #define FIT_POPULARITY 4
-#define FIT_ALL 7
+#define FIT_SEASON 8
+#define FIT_ALL 15
+
+/* The calendar changes slowly and is read from the ledger: not every day. */
+#define SEASON_LASTS (28 * USECS_PER_DAY)
 
 typedef struct Sample
 {
+	Season		season;			/* on which gaps are counted */
 	GapMoments	gaps;
 	int64		n_clients;		/* with orders */
 	int64		max_clients;
@@ -61,7 +66,7 @@ month_age(DateADT month, DateADT now)
 static void
 sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 {
-	GapStats	gaps = profile_gaps(profile);
+	GapStats	gaps = profile_gaps(profile, &sample->season);
 	PeriodSums	year = period_year(profile, today);
 	DateADT		month = fold_month(today);
 	int64		i = sample->n_clients++;
@@ -89,7 +94,7 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 
 /* Read all profiles once. */
 static Sample *
-read_sample(DateADT today)
+read_sample(DateADT today, const Season *season)
 {
 	Sample	   *sample = palloc0(sizeof(Sample));
 	Store	   *store = store_open("client_profile", AccessShareLock);
@@ -98,6 +103,7 @@ read_sample(DateADT today)
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	MemoryContext row_cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm fit", ALLOCSET_DEFAULT_SIZES);
 
+	sample->season = *season;
 	sample->max_clients = 1024;
 	sample->recency = palloc(sample->max_clients * sizeof(double));
 	sample->frequency = palloc(sample->max_clients * sizeof(double));
@@ -310,9 +316,17 @@ fit(int kinds, TimestampTz as_of)
 	DateADT		today = period_day(as_of);
 	Sample	   *sample;
 	GapPrior	prior;
+	Season		season = profile_population()->season;
 
 	SPI_connect();
-	sample = read_sample(today);
+	if (kinds & FIT_SEASON)
+	{
+		int64		n;
+		char	   *params = fit_season(today, &season, &n);
+
+		write_generation("season", params, n, as_of);
+	}
+	sample = read_sample(today, &season);
 	if (kinds & FIT_GAP)
 	{
 		char	   *params = gap_params(sample, &prior);
@@ -337,7 +351,11 @@ fit(int kinds, TimestampTz as_of)
 void
 profile_fit(TimestampTz as_of)
 {
-	fit(FIT_ALL, as_of);
+	const Population *population = profile_population();
+	bool		season_due = population->season_model_id == 0 || as_of >= population->season_as_of + SEASON_LASTS ||
+		as_of < population->season_as_of;
+
+	fit(season_due ? FIT_ALL : FIT_ALL & ~FIT_SEASON, as_of);
 }
 
 PG_FUNCTION_INFO_V1(agentcrm_profile_fit);
@@ -354,12 +372,13 @@ agentcrm_profile_fit(PG_FUNCTION_ARGS)
 
 		kinds = strcmp(kind, "gap") == 0 ? FIT_GAP :
 			strcmp(kind, "class") == 0 ? FIT_CLASS :
+			strcmp(kind, "season") == 0 ? FIT_SEASON | FIT_GAP :
 			strcmp(kind, "popularity") == 0 ? FIT_POPULARITY : 0;
 		if (kinds == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown kind of model: \"%s\"", kind),
-					 errhint("Kinds are gap, class and popularity.")));
+					 errhint("Kinds are season (and with it gap), gap, class and popularity.")));
 	}
 	fit(kinds, engine_now());
 	PG_RETURN_VOID();

@@ -138,6 +138,19 @@ read_gap(Jsonb *params)
 }
 
 static void
+read_season(Jsonb *params)
+{
+	double		weight[SEASON_DAYS];
+
+	memset(&current.season, 0, sizeof(Season));
+	if (param(params, "fitted", -1) == 0)
+		return;
+	for (int i = 0; i < SEASON_DAYS; i++)
+		weight[i] = param(params, "weight", i);
+	season_set(&current.season, weight);
+}
+
+static void
 read_class(Jsonb *params)
 {
 	current.abc_a = param(params, "abc", 0);
@@ -192,6 +205,12 @@ read_generation(HeapTuple row, TupleDesc desc)
 	{
 		read_gap(params);
 		current.gap_model_id = model_id;
+	}
+	else if (strcmp(kind, "season") == 0 && model_id != current.season_model_id)
+	{
+		read_season(params);
+		current.season_as_of = DatumGetTimestampTz(heap_getattr(row, 8, desc, &isnull));
+		current.season_model_id = model_id;
 	}
 	else if (strcmp(kind, "class") == 0 && model_id != current.class_model_id)
 	{

@@ -309,13 +309,3 @@ profile_find(Store *profiles, int64 client_id, ClientProfile *profile, ItemPoint
 	store_scan_end(scan);
 	return row != NULL;
 }
-
-/* What the gap model needs of a profile. */
-GapStats
-profile_gaps(const ClientProfile *profile)
-{
-	return (GapStats)
-	{
-		.n = profile->n_gaps, .sum = profile->gap_sum, .sum_log = profile->gap_sum_log
-	};
-}

@@ -30,6 +30,7 @@ typedef struct Reader
 	Store	   *profiles;
 	Store	   *products;
 	Store	   *ledger;
+	Store	   *recommendations;
 	int			n_live;
 	LiveSource *live;
 	const Population *population;
@@ -243,13 +244,14 @@ read_client(Reader *reader, ClientSnapshot *client, int64 client_id, TimestampTz
 		return false;
 	read_fold(reader, client);
 	client->deliver = may_deliver(reader, client, namespace);
-	client->gaps = profile_gaps(&client->profile);
+	client->gaps = profile_gaps(&client->profile, &reader->population->season);
+	settled_read(reader->recommendations, client);
 	if (!client->has_rep && client->profile.has_rep)
 	{
 		client->has_rep = true;
 		client->rep_id = client->profile.rep_id;
 	}
-	assess(&client->profile, reader->population, as_of, &client->state);
+	assess(&client->profile, reader->population, as_of, settled_on(client), &client->state);
 	return true;
 }
 
@@ -264,6 +266,7 @@ profile_read(const int64 *client_ids, int n_clients, TimestampTz as_of, int *n)
 	reader.profiles = store_open("client_profile", AccessShareLock);
 	reader.products = store_open("client_product", AccessShareLock);
 	reader.ledger = store_open("ledger", AccessShareLock);
+	reader.recommendations = store_open("recommendation", AccessShareLock);
 	read_live_sources(&reader);
 	*n = 0;
 	for (int i = 0; i < n_clients; i++)
@@ -272,6 +275,7 @@ profile_read(const int64 *client_ids, int n_clients, TimestampTz as_of, int *n)
 			(*n)++;
 		CHECK_FOR_INTERRUPTS();
 	}
+	store_close(reader.recommendations);
 	store_close(reader.ledger);
 	store_close(reader.products);
 	store_close(reader.profiles);

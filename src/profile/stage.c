@@ -28,7 +28,6 @@
 #include "profile/assess.h"
 #include "profile/fold.h"
 
-#define MAX_LIMIT_DAYS 36500
 #define DORMANT_SHARE 0.1
 #define LOST_SHARE 0.01
 #define DORMANT_LATEST 365
@@ -54,59 +53,62 @@ profile_stage_name(Stage stage)
 	return stage_names[stage];
 }
 
-/* The first whole day on which silence is below p. */
-static int
-first_day_below(const GapPrior *prior, const GapStats *gaps, double p)
+/* The per-cycle probability below which silence is an alarm: its share of the budget. */
+double
+stage_alarm_p(const Population *population, const GapStats *gaps)
 {
-	double		days = gap_quantile(prior, gaps, 1 - p);
+	return gap_alarm_probability(&population->gap, gaps, agentcrm_false_alarm_rate * CHART_SHARE_STOP);
+}
 
-	return days < MAX_LIMIT_DAYS ? (int) floor(days) + 1 : MAX_LIMIT_DAYS;
+/* The first whole day after `last` on which silence is below p. */
+static int
+first_day_below(const Population *population, const GapStats *gaps, DateADT last, double p)
+{
+	double		days = profile_calendar(population, last, gap_quantile(&population->gap, gaps, 1 - p));
+
+	return days < MAX_CALENDAR_DAYS ? (int) floor(days) + 1 : MAX_CALENDAR_DAYS;
 }
 
 /*
- * The lengths of silence at which a client with these gaps is at risk, dormant
- * and lost.  The later limits cost as much as the first and are worked out only
- * once the silence has passed it.
+ * The lengths of silence at which a client with these gaps, last here on a day,
+ * is at risk, dormant and lost.  The later limits cost as much as the first and are
+ * worked out only once the silence has passed it.
  */
 SilenceLimits
-stage_limits(const GapPrior *prior, const GapStats *gaps, int elapsed)
+stage_limits(const Population *population, const GapStats *gaps, DateADT last, int elapsed)
 {
-	double		p = gap_alarm_probability(prior, gaps, agentcrm_false_alarm_rate);
-	SilenceLimits limits = {.dormant = MAX_LIMIT_DAYS, .lost = MAX_LIMIT_DAYS};
+	double		p = stage_alarm_p(population, gaps);
+	SilenceLimits limits = {.dormant = MAX_CALENDAR_DAYS, .lost = MAX_CALENDAR_DAYS};
 
-	limits.alarm = first_day_below(prior, gaps, p);
+	limits.alarm = first_day_below(population, gaps, last, p);
 	if (elapsed < limits.alarm)
 		return limits;
 	limits.dormant = Max(limits.alarm + DORMANT_AFTER_ALARM,
-						 Min(first_day_below(prior, gaps, p * DORMANT_SHARE), DORMANT_LATEST));
+						 Min(first_day_below(population, gaps, last, p * DORMANT_SHARE), DORMANT_LATEST));
 	limits.lost = Max(limits.dormant + LOST_AFTER_DORMANT,
-					  Min(first_day_below(prior, gaps, p * LOST_SHARE), LOST_LATEST));
+					  Min(first_day_below(population, gaps, last, p * LOST_SHARE), LOST_LATEST));
 	return limits;
 }
 
-/* Whether a gap had passed the dormant limit of the gaps before it. */
+/* Whether one of the last two gaps had passed the dormant limit of the gaps before it. */
 static bool
-was_dormant(const GapPrior *prior, const GapStats *before, int gap)
+was_won_back(const ClientProfile *profile, const Population *population)
 {
-	double		p = gap_alarm_probability(prior, before, agentcrm_false_alarm_rate);
+	GapStats	gaps = profile_gaps(profile, &population->season);
+	double		recent[CHART_GAPS];
+	int			n = profile_recent_gaps(profile, &population->season, recent);
+	DateADT		day = profile->last_order_on;
 
-	if (gap_survival(prior, before, gap) >= p)
-		return false;
-	return gap >= stage_limits(prior, before, gap).dormant;
-}
-
-static bool
-was_won_back(const ClientProfile *profile, const GapPrior *prior)
-{
-	GapStats	gaps = {profile->n_gaps, profile->gap_sum, profile->gap_sum_log};
-	int			last[2] = {profile->gap_last, profile->gap_before};
-
-	for (int i = 0; i < 2 && gaps.n > 0; i++)
+	for (int i = n - 1; i >= 0 && i >= n - 2; i--)
 	{
+		int			gap = profile->recent[i];
+
 		gaps.n--;
-		gaps.sum -= last[i];
-		gaps.sum_log = gaps.n == 0 ? 0 : gaps.sum_log - log(last[i]);
-		if (was_dormant(prior, &gaps, last[i]))
+		gaps.sum -= recent[i];
+		gaps.sum_log = gaps.n == 0 ? 0 : gaps.sum_log - log(recent[i]);
+		day -= gap;
+		if (gap_survival(&population->gap, &gaps, recent[i]) < stage_alarm_p(population, &gaps) &&
+			gap >= stage_limits(population, &gaps, day, gap).dormant)
 			return true;
 	}
 	return false;
@@ -114,11 +116,12 @@ was_won_back(const ClientProfile *profile, const GapPrior *prior)
 
 /* How long after its first order a client can count as new, in days. */
 int
-stage_new_days(const GapPrior *prior)
+stage_new_days(const ClientProfile *profile, const Population *population)
 {
 	GapStats	none = {0};
 
-	return (int) Min(ceil(NEW_MEDIAN_GAPS * gap_quantile(prior, &none, 0.5)), MAX_LIMIT_DAYS);
+	return (int) ceil(profile_calendar(population, profile->first_order_on,
+									   NEW_MEDIAN_GAPS * gap_quantile(&population->gap, &none, 0.5)));
 }
 
 /* Few enough orders to be new. */
@@ -134,13 +137,14 @@ stage_is_new(const ClientProfile *profile)
  *
  * Given n orders in all, the recent ones are binomial with the recent share q
  * of the days for a random buyer, and have 1/k of that variance for a buyer of
- * regularity k.  z is compared with 2.58 (1 % of steady clients a month), the
+ * regularity k; days are those of the firm's calendar.  z is compared with 2.58 (1 % of steady clients a month), the
  * windows move with the calendar only, so that noise does not flap.
  */
 int
-stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month)
+stage_trend(const ClientProfile *profile, const Population *population, DateADT month)
 {
-	GapStats	gaps = {profile->n_gaps, profile->gap_sum, profile->gap_sum_log};
+	const Season *season = &population->season;
+	GapStats	gaps = profile_gaps(profile, season);
 	DateADT		split = period_month(month, -TREND_RECENT_MONTHS);
 	DateADT		from = period_month(month, -TREND_MONTHS);
 	DateADT		second = period_month(fold_month(profile->first_order_on), 1);
@@ -160,34 +164,34 @@ stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month)
 	n = recent + before;
 	if (n < TREND_LEAST_ORDERS)
 		return 0;
-	q = (double) (month - split) / (month - from);
-	k = Max(0.25, Min(gap_shape(prior, &gaps), 4));
+	q = season_days(season, split, month) / season_days(season, from, month);
+	k = Max(0.25, Min(gap_shape(&population->gap, &gaps), 4));
 	z = (recent - n * q) / sqrt(n * q * (1 - q) / k);
 	if (fabs(z) < TREND_Z)
 		return 0;
-	change = period_sums(profile, split, month).amount / (month - split)
-		- period_sums(profile, from, split).amount / (split - from);
+	change = period_sums(profile, split, month).amount / season_days(season, split, month)
+		- period_sums(profile, from, split).amount / season_days(season, from, split);
 	if (z > 0)
 		return change > 0 ? 1 : 0;
 	return change < 0 ? -1 : 0;
 }
 
 static Stage
-stage_of_living(const ClientProfile *profile, const GapPrior *prior, DateADT today)
+stage_of_living(const ClientProfile *profile, const Population *population, DateADT today)
 {
 	int			trend;
 
-	if (was_won_back(profile, prior))
+	if (was_won_back(profile, population))
 		return STAGE_WON_BACK;
-	if (stage_is_new(profile) && today - profile->first_order_on < stage_new_days(prior))
+	if (stage_is_new(profile) && today - profile->first_order_on < stage_new_days(profile, population))
 		return STAGE_NEW;
-	trend = stage_trend(profile, prior, fold_month(today));
+	trend = stage_trend(profile, population, fold_month(today));
 	return trend > 0 ? STAGE_GROWING : trend < 0 ? STAGE_DECLINING : STAGE_REGULAR;
 }
 
 /* The stage of a client on a day. */
 Stage
-stage_of(const ClientProfile *profile, const GapPrior *prior, const SilenceLimits *limits, DateADT today)
+stage_of(const ClientProfile *profile, const Population *population, const SilenceLimits *limits, DateADT today)
 {
 	int			elapsed;
 
@@ -202,5 +206,5 @@ stage_of(const ClientProfile *profile, const GapPrior *prior, const SilenceLimit
 		return STAGE_DORMANT;
 	if (elapsed >= limits->alarm)
 		return STAGE_AT_RISK;
-	return stage_of_living(profile, prior, today);
+	return stage_of_living(profile, population, today);
 }

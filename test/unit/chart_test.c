@@ -63,7 +63,6 @@ test_evidence(void)
 	SlowChart	chart;
 	double		before = -INFINITY;
 	bool		rises = true;
-	int			day;
 
 	known.shape_weight[4] = 1.0;	/* k = 2 */
 	chart_slow_start(&chart, &known, &client, gaps, 5, true);
@@ -84,9 +83,9 @@ test_evidence(void)
 		before = chart_slow(&chart, e);
 	}
 	ok(rises, "grows with the silence");
-	day = chart_slow_day(&chart, 4.0, 0, 400);
-	ok(day > 1 && day <= 400 && chart_slow(&chart, day) > 4.0 && chart_slow(&chart, day - 1) <= 4.0, "the day of crossing is the first");
-	ok(chart_slow_day(&chart, 4.0, 0, day - 1) == day && chart_slow_day(&chart, 4.0, 9, 9) == 10, "none within the days asked for");
+	ok(chart_slow_gaps(&chart) == 2, "the likeliest change: two gaps ago");
+	chart_slow_start(&chart, &known, &client, gaps, 3, true);
+	ok(chart_slow_gaps(&chart) == 0, "no gap speaks of a change: after the last order");
 }
 
 static void
