@@ -245,6 +245,22 @@ print_clock(const char *name, double bias, const Rates *r)
 		   name, bias, share(&r->before), share(&r->during), share(&r->other));
 }
 
+/* A client's orders of the first two years but the first, and its mean rate between first and last. */
+static void
+count_days(const Client *client, double *orders, double *expected)
+{
+	int			n = 0;
+
+	while (n < client->n && client->day[n] < FIT_DAYS)
+		n++;
+	for (int j = 1; j < n; j++)
+	{
+		orders[client->day[j]]++;
+		for (int t = client->day[j - 1] + 1; t <= client->day[j]; t++)
+			expected[t] += (n - 1.0) / (client->day[n - 1] - client->day[0]);
+	}
+}
+
 static bool
 print_bar(const char *name, double figure, double beat, double stretch)
 {
@@ -259,7 +275,7 @@ main(int argc, char **argv)
 	UnitRandom	random = {argc > 2 ? strtoull(argv[2], NULL, 10) : 1, 0};
 	Client	   *clients = calloc((size_t) (n > 0 ? n : 1), sizeof(Client));
 	double		orders[FIT_DAYS] = {0};
-	double		room[FIT_DAYS];
+	double		expected[FIT_DAYS] = {0};
 	Season		season;
 	Season		flat = {0};
 	GapPrior	prior;
@@ -276,14 +292,13 @@ main(int argc, char **argv)
 	for (int i = 0; i < n; i++)
 	{
 		draw_client(&random, i, n, &clients[i]);
-		for (int j = 0; j < clients[i].n && clients[i].day[j] < FIT_DAYS; j++)
-			orders[clients[i].day[j]]++;
+		count_days(&clients[i], orders, expected);
 	}
 	prior = fit_gaps(clients, n, &flat);
 	rates = count_alarms(clients, n, &flat, &prior);
 	printf("seed %llu, %d clients\n", (unsigned long long) random.seed, n);
 	print_clock("flat", forecast_bias(clients, n, &flat, &prior), &rates);
-	season_fit(&season, orders, DAY_0, FIT_DAYS, room);
+	season_fit(&season, orders, expected, DAY_0, FIT_DAYS);
 	prior = fit_gaps(clients, n, &season);
 	bias = forecast_bias(clients, n, &season, &prior);
 	rates = count_alarms(clients, n, &season, &prior);

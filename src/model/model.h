@@ -178,7 +178,7 @@ extern double season_days(const Season *season, int from, int to);
 extern double season_calendar(const Season *season, int from, double days);
 extern void season_set(Season *season, const double weight[SEASON_DAYS]);
 extern double season_weight(const Season *season, int slot);
-extern bool season_fit(Season *season, const double *orders, int first_day, int n, double *year_sum);
+extern bool season_fit(Season *season, const double *orders, const double *expected, int first_day, int n);
 
 /* ---- what a client orders again (repeat.c) ---- */
 

@@ -15,12 +15,11 @@
 
 #define FEB_29 59				/* its slot in a year of 366 slots */
 #define YEAR 365.2425
-#define WINDOW 365				/* days of a moving year */
 #define SMOOTH 17				/* days to each side */
 #define LEAST_WEIGHT 0.02		/* a closed day: never nothing, so that time goes on */
 #define CLOSED_SHARE 0.25
 #define CLOSED_DOUBT 11.5		/* -ln of the chance that an open run sees so little */
-#define GROWTH_DAYS 90.0
+#define USUAL_VARIANCE 0.04
 
 static bool
 is_leap(int year)
@@ -154,21 +153,7 @@ season_set(Season *season, const double weight[SEASON_DAYS])
 
 /* ---- the estimate ---- */
 
-/* Orders of a moving year, centred; where it does not fit in, on at the growth of the years that do. */
-static double
-level(const double *year_sum, int n, int t, double growth)
-{
-	int			first = WINDOW / 2;
-	int			last = n - (WINDOW - WINDOW / 2);
-
-	if (t < first)
-		return year_sum[0] * exp(growth * (t - first));
-	if (t > last)
-		return year_sum[last - first] * exp(growth * (t - last));
-	return year_sum[t - first];
-}
-
-/* What is known of a slot: orders seen, and expected of a flat year with the level and weekdays of those days. */
+/* What is known of a slot: orders seen, and expected of a flat year with the clients and weekdays of those days. */
 typedef struct Slots
 {
 	double		orders[SEASON_DAYS];
@@ -177,47 +162,34 @@ typedef struct Slots
 	double		weight[SEASON_DAYS];
 } Slots;
 
-static double
-weekday_share(const double share[7], int day)
+static int
+weekday(int day)
 {
-	return share[(day % 7 + 7) % 7];
+	return (day % 7 + 7) % 7;
 }
 
-/* Orders by slot against the trend of the moving year and the shares of the weekdays. */
+/* Orders by slot against what the clients of each day would order in a flat year, by weekday. */
 static void
-fill_slots(Slots *s, const double *orders, int first_day, int n, double *year_sum)
+fill_slots(Slots *s, const double *orders, const double *expected, int first_day, int n)
 {
-	int			windows = n - WINDOW + 1;
-	double		growth = 0.0;
-	double		share[7] = {0.0};
-	double		all = 0.0;
+	double		seen[7] = {0.0};
+	double		usual[7] = {0.0};
 
 	memset(s, 0, sizeof(*s));
 	for (int t = 0; t < n; t++)
 	{
-		share[((first_day + t) % 7 + 7) % 7] += orders[t];
-		all += orders[t];
+		seen[weekday(first_day + t)] += fmax(0.0, orders[t]);
+		usual[weekday(first_day + t)] += fmax(0.0, expected[t]);
 	}
-	for (int d = 0; d < 7; d++)
-		share[d] *= 7.0 / all;
-	year_sum[0] = 0.0;
-	for (int t = 0; t < WINDOW; t++)
-		year_sum[0] += orders[t];
-	for (int w = 1; w < windows; w++)
-		year_sum[w] = year_sum[w - 1] + orders[w + WINDOW - 1] - orders[w - 1];
-	for (int w = 0; w < windows; w++)
-		year_sum[w] = fmax(year_sum[w], 0.5);
-	/* shrunk: two moving years that share most of their days say little */
-	if (windows > 1)
-		growth = log(year_sum[windows - 1] / year_sum[0]) / (windows - 1 + GROWTH_DAYS);
-	growth = fmax(-2.0 / WINDOW, fmin(growth, 2.0 / WINDOW));
 	for (int t = 0; t < n; t++)
 	{
+		int			d = weekday(first_day + t);
 		int			slot;
 
 		slot_of(first_day + t, &slot);
-		s->orders[slot] += orders[t];
-		s->expected[slot] += level(year_sum, n, t, growth) / WINDOW * weekday_share(share, first_day + t);
+		s->orders[slot] += fmax(0.0, orders[t]);
+		if (usual[d] > 0.0)
+			s->expected[slot] += fmax(0.0, expected[t]) * seen[d] / usual[d];
 	}
 }
 
@@ -284,19 +256,21 @@ find_closed(Slots *s)
 	memcpy(s->closed, closed, sizeof(closed));
 }
 
-/* How much of what differs from flat is more than chance: one less noise over variance. */
+/* How far the year differs from flat beyond chance: the variance of its slots, precise ones counting more. */
 static double
-credible(const double *smooth, const double *noise)
+true_variance(const double *smooth, const double *noise)
 {
-	double		variance = 0.0;
-	double		chance = 0.0;
+	double		sum = 0.0;
+	double		weights = 0.0;
 
 	for (int i = 0; i < SEASON_DAYS; i++)
 	{
-		variance += (smooth[i] - 1.0) * (smooth[i] - 1.0);
-		chance += noise[i];
+		double		w = 1.0 / (noise[i] + USUAL_VARIANCE);
+
+		sum += w * ((smooth[i] - 1.0) * (smooth[i] - 1.0) - noise[i]);
+		weights += w;
 	}
-	return variance > 0.0 ? fmax(0.0, 1.0 - chance / variance) : 0.0;
+	return fmax(0.0, sum / weights);
 }
 
 /* Orders come in clumps: the variance of a week's orders over what Poisson's would be. */
@@ -332,47 +306,52 @@ shape_year(Slots *s)
 	double		smooth[SEASON_DAYS];
 	double		noise[SEASON_DAYS];
 	double		phi,
-				keep;
+				variance;
 
 	find_closed(s);
 	find_closed(s);				/* again: closed days no longer lower their neighbourhood */
 	for (int i = 0; i < SEASON_DAYS; i++)
 	{
 		smooth[i] = around(s, i, &noise[i]);
-		noise[i] = noise[i] > 0.0 ? 1.0 / noise[i] : 1.0;
+		noise[i] = 1.0 / fmax(noise[i], 0.01);
 	}
 	phi = clumping(s, smooth);
 	for (int i = 0; i < SEASON_DAYS; i++)
 		noise[i] *= phi;
-	keep = credible(smooth, noise);
+	variance = true_variance(smooth, noise);
 	for (int i = 0; i < SEASON_DAYS; i++)
 	{
-		s->weight[i] = 1.0 + keep * (smooth[i] - 1.0);
+		s->weight[i] = 1.0 + variance / (variance + noise[i]) * (smooth[i] - 1.0);
 		if (s->closed[i])
 			s->weight[i] = s->expected[i] > 0.0 ? fmin(1.0, s->orders[i] / s->expected[i]) : LEAST_WEIGHT;
 	}
 }
 
 /*
- * The calendar from the orders of n successive days, orders[0] being those of
- * first_day; year_sum is room for n doubles.  Per day of the year: orders over what
- * trend (a moving year) and weekday let expect, smoothed by a triangle of five
- * weeks, drawn towards flat by the share of its variance that chance explains
- * (James and Stein), closed days as they are.  False, and flat, with less than a
- * year of days or fewer than 200 orders.
+ * The calendar from n successive days, the first being first_day: orders of
+ * each, the clients' first ones left out, and expected, the sum of the mean rates of
+ * the clients who were between their first and last order, so that clients who
+ * come and go are no season.  Per day of the year: orders over what is expected by weekday, smoothed
+ * by a triangle of five weeks, drawn towards flat as far as chance explains it
+ * (empirical Bayes: variance / (variance + noise)), closed days as they are.  False, and flat, with less
+ * than a year of days or fewer than 200 orders.
  */
 bool
-season_fit(Season *season, const double *orders, int first_day, int n, double *year_sum)
+season_fit(Season *season, const double *orders, const double *expected, int first_day, int n)
 {
 	Slots		slots;
 	double		all = 0.0;
+	double		usual = 0.0;
 
 	memset(season, 0, sizeof(*season));
 	for (int t = 0; t < n; t++)
-		all += orders[t];
-	if (n < SEASON_LEAST_DAYS || !(all >= SEASON_LEAST_ORDERS) || !isfinite(all))
+	{
+		all += fmax(0.0, orders[t]);
+		usual += fmax(0.0, expected[t]);
+	}
+	if (n < SEASON_LEAST_DAYS || !(all >= SEASON_LEAST_ORDERS) || !isfinite(all) || !(usual > 0.0) || !isfinite(usual))
 		return false;
-	fill_slots(&slots, orders, first_day, n, year_sum);
+	fill_slots(&slots, orders, expected, first_day, n);
 	shape_year(&slots);
 	season_set(season, slots.weight);
 	return season->fitted;

@@ -22,23 +22,15 @@
 #define MOST_BLOCKS 20000.0		/* of the ledger: 160 MB */
 #define DIGITS "%.4f"
 
-/* Orders of each day before today; returns the days from the first with an order, the last MOST_DAYS of them. */
+/* Adds the second column of a query to days of the last MOST_DAYS before today; returns the first day met. */
 static int
-read_days(double *orders, DateADT today)
+add_days(const char *query, DateADT today, double sample, double *days)
 {
-	Store	   *ledger = store_open("ledger", AccessShareLock);
-	double		blocks = RelationGetNumberOfBlocks(store_relation(ledger));
 	Oid			types[3] = {DATEOID, DATEOID, FLOAT4OID};
-	Datum		values[3] = {DateADTGetDatum(today - MOST_DAYS), DateADTGetDatum(today),
-	Float4GetDatum((float4) Min(100.0, 100.0 * MOST_BLOCKS / Max(blocks, 1.0)))};
+	Datum		values[3] = {DateADTGetDatum(today - MOST_DAYS), DateADTGetDatum(today), Float4GetDatum((float4) sample)};
 	int			first = MOST_DAYS;
 
-	store_close(ledger);
-	memset(orders, 0, MOST_DAYS * sizeof(double));
-	if (SPI_execute_with_args("SELECT ordered_on, pg_catalog.count(*) FROM agentcrm.ledger TABLESAMPLE SYSTEM ($3) REPEATABLE (1) "
-							  "WHERE line_no OPERATOR(pg_catalog.=) 1 AND kind OPERATOR(pg_catalog.=) 'sale' "
-							  "AND ordered_on OPERATOR(pg_catalog.>=) $1 AND ordered_on OPERATOR(pg_catalog.<) $2 GROUP BY 1",
-							  3, types, values, NULL, true, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(query, 3, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not count the orders of each day");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -46,11 +38,42 @@ read_days(double *orders, DateADT today)
 		int			day = DatumGetDateADT(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull)) -
 			(today - MOST_DAYS);
 
-		orders[day] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+		days[day] += DatumGetFloat8(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
 		first = Min(first, day);
 	}
 	SPI_freetuptable(SPI_tuptable);
+	return first;
+}
+
+/* Orders, without the clients' first ones, from a sample of the ledger. */
+static const char orders_query[] =
+"SELECT l.ordered_on, pg_catalog.count(*)::float8 FROM agentcrm.ledger l TABLESAMPLE SYSTEM ($3) REPEATABLE (1) "
+"JOIN agentcrm.client_profile p USING (client_id) "
+"WHERE l.line_no OPERATOR(pg_catalog.=) 1 AND l.kind OPERATOR(pg_catalog.=) 'sale' AND l.ordered_on OPERATOR(pg_catalog.>) p.first_order_on "
+"AND l.ordered_on OPERATOR(pg_catalog.>=) $1 AND l.ordered_on OPERATOR(pg_catalog.<) $2 GROUP BY 1";
+
+/* By how much the sum of the mean rates of clients between their first and last order changes on a day; changes before count on the first. */
+static const char rates_query[] =
+"SELECT greatest(c.day, $1), pg_catalog.sum(c.rate) FROM agentcrm.client_profile p, "
+"LATERAL (VALUES (p.first_order_on OPERATOR(pg_catalog.+) 1, p.n_gaps::float8 OPERATOR(pg_catalog./) p.gap_sum), "
+"(p.last_order_on OPERATOR(pg_catalog.+) 1, OPERATOR(pg_catalog.-) (p.n_gaps::float8 OPERATOR(pg_catalog./) p.gap_sum))) AS c(day, rate) "
+"WHERE p.n_gaps OPERATOR(pg_catalog.>) 0 AND c.day OPERATOR(pg_catalog.<) $2 AND $3 OPERATOR(pg_catalog.>) 0 GROUP BY 1";
+
+/* Orders and expected orders of each day before today, the last MOST_DAYS at most; returns the days from the first with either. */
+static int
+read_days(double *orders, double *expected, DateADT today)
+{
+	Store	   *ledger = store_open("ledger", AccessShareLock);
+	double		blocks = RelationGetNumberOfBlocks(store_relation(ledger));
+	int			first;
+
+	store_close(ledger);
+	first = add_days(orders_query, today, Min(100.0, 100.0 * MOST_BLOCKS / Max(blocks, 1.0)), orders);
+	first = Min(first, add_days(rates_query, today, 1, expected));
+	for (int i = 1; i < MOST_DAYS; i++)
+		expected[i] += expected[i - 1];
 	memmove(orders, orders + first, (MOST_DAYS - first) * sizeof(double));
+	memmove(expected, expected + first, (MOST_DAYS - first) * sizeof(double));
 	return MOST_DAYS - first;
 }
 
@@ -58,16 +81,16 @@ read_days(double *orders, DateADT today)
 char *
 fit_season(DateADT today, Season *season, int64 *n)
 {
-	double	   *orders = palloc(MOST_DAYS * sizeof(double));
-	double	   *room = palloc(MOST_DAYS * sizeof(double));
-	int			days = read_days(orders, today);
+	double	   *orders = palloc0(MOST_DAYS * sizeof(double));
+	double	   *expected = palloc0(MOST_DAYS * sizeof(double));
+	int			days = read_days(orders, expected, today);
 	StringInfoData json;
 
 	*n = 0;
 	for (int i = 0; i < days; i++)
 		*n += (int64) orders[i];
 	initStringInfo(&json);
-	if (season_fit(season, orders, today - days, days, room))
+	if (season_fit(season, orders, expected, today - days, days))
 	{
 		double		weight[SEASON_DAYS];
 
@@ -87,6 +110,6 @@ fit_season(DateADT today, Season *season, int64 *n)
 	else
 		appendStringInfo(&json, "{\"fitted\": 0, \"days\": %d}", days);
 	pfree(orders);
-	pfree(room);
+	pfree(expected);
 	return json.data;
 }
