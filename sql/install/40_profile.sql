@@ -249,6 +249,10 @@ CREATE TYPE agentcrm.client_snapshot AS (
 	alarm_p				double precision,
 	due_on				date,
 	alarm_on			date,
+	slow_chance			double precision,
+	slow_p				double precision,
+	slow_on				date,
+	slow_since			date,
 	expected_orders		double precision,
 	expected_value		double precision,
 	order_value			double precision,
@@ -294,6 +298,10 @@ COMMENT ON COLUMN agentcrm.client_snapshot.silence IS 'Probability that a living
 COMMENT ON COLUMN agentcrm.client_snapshot.alarm_p IS 'Silence below which an alarm is raised';
 COMMENT ON COLUMN agentcrm.client_snapshot.due_on IS 'Day by which the next order has come with probability one half';
 COMMENT ON COLUMN agentcrm.client_snapshot.alarm_on IS 'Day on which silence passes its alarm limit';
+COMMENT ON COLUMN agentcrm.client_snapshot.slow_chance IS 'Probability that a steady client of this rhythm looks so much like one who orders half as often';
+COMMENT ON COLUMN agentcrm.client_snapshot.slow_p IS 'Per-cycle probability below which that is an alarm, from agentcrm.false_alarm_rate';
+COMMENT ON COLUMN agentcrm.client_snapshot.slow_on IS 'Day on which it is or becomes an alarm if no order comes; NULL: the silence is one before';
+COMMENT ON COLUMN agentcrm.client_snapshot.slow_since IS 'Order day since which the client has most likely slowed down; NULL without alarm';
 COMMENT ON COLUMN agentcrm.client_snapshot.expected_orders IS 'Orders expected within agentcrm.value_horizon, given the client is alive';
 COMMENT ON COLUMN agentcrm.client_snapshot.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';
 COMMENT ON COLUMN agentcrm.client_snapshot.order_value IS 'Mean net amount of an order in 12 months, else of all; of all clients for a prospect';

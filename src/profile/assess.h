@@ -45,7 +45,6 @@ extern bool stage_is_new(const ClientProfile *profile);
 
 /* settled.c */
 extern void settled_read(Store *recommendations, ClientSnapshot *client);
-extern DateADT settled_on(const ClientSnapshot *client);
 
 /* period.c */
 extern DateADT period_month(DateADT month, int months);

@@ -144,6 +144,7 @@ typedef struct ClientSnapshot
 	GapStats	gaps;			/* on the firm's calendar */
 	int			n_settled;
 	SettledAlarm *settled;		/* alarms of before that somebody or an order answered */
+	DateADT		settled_on;		/* the last day with one of silence or slowing down */
 	int			n_products;
 	ClientProduct *products;	/* ordered by product_id */
 	Assessment	state;

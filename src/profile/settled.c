@@ -57,6 +57,8 @@ add_settled(ClientSnapshot *client, const char *code, HeapTuple row, TupleDesc d
 	alarm->category = TextDatumGetCString(heap_getattr(row, R_CATEGORY, desc, &isnull));
 	product = heap_getattr(row, R_PRODUCT_ID, desc, &isnull);
 	alarm->product_id = isnull ? 0 : DatumGetInt64(product);
+	if (strcmp(code, "silence") == 0 || strcmp(code, "slow_down") == 0)
+		client->settled_on = Max(client->settled_on, alarm->on);
 }
 
 static void
@@ -89,19 +91,8 @@ settled_read(Store *recommendations, ClientSnapshot *client)
 	int64	   *merged;
 	int			n = ledger_merged_into(client->client_id, &merged);
 
+	client->settled_on = DATEVAL_NOBEGIN;
 	read_settled(recommendations, client, client->client_id);
 	for (int i = 0; i < n; i++)
 		read_settled(recommendations, client, merged[i]);
-}
-
-/* The last day for which an alarm of silence or slowing down was settled. */
-DateADT
-settled_on(const ClientSnapshot *client)
-{
-	DateADT		on = DATEVAL_NOBEGIN;
-
-	for (int i = 0; i < client->n_settled; i++)
-		if (strcmp(client->settled[i].code, "silence") == 0 || strcmp(client->settled[i].code, "slow_down") == 0)
-			on = Max(on, client->settled[i].on);
-	return on;
 }

@@ -251,7 +251,7 @@ read_client(Reader *reader, ClientSnapshot *client, int64 client_id, TimestampTz
 		client->has_rep = true;
 		client->rep_id = client->profile.rep_id;
 	}
-	assess(&client->profile, reader->population, as_of, settled_on(client), &client->state);
+	assess(&client->profile, reader->population, as_of, client->settled_on, &client->state);
 	return true;
 }
 
