@@ -121,6 +121,7 @@ bid_slow(const ClientSnapshot *client, int client_index, const Population *popul
 	evidence_number(&e, "elapsed", client->state.elapsed);
 	evidence_number(&e, "n_gaps", client->profile.n_gaps);
 	evidence_text(&e, "slow_since", say_date(client->state.slow_since));
+	evidence_number(&e, "usual_gap", 365.25 / gap_cycles_per_year(&population->gap, &client->gaps));
 	evidence_number(&e, "slow_chance", client->state.slow_chance);
 	evidence_number(&e, "slow_p", client->state.slow_p);
 	evidence_number(&e, "order_value", client->state.order_value);
