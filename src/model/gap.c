@@ -179,7 +179,8 @@ mixed_quantile(const Mixture *m, double p)
 		if (!isfinite(step))
 			break;
 		t += step;
-		if (fabs(step) < 1e-10)
+		/* its error is the square of the last step's */
+		if (fabs(step) < 1e-5)
 			break;
 	}
 	return exp(t);

@@ -288,6 +288,7 @@ test_shapes(void)
 				near = 0.0,
 				total = 0.0;
 	bool		inverts = true,
+				moments = true,
 				sums = true;
 
 	gap_prior_estimate(&one, &p);
@@ -306,7 +307,20 @@ test_shapes(void)
 		gap_moments_add(&mixed, &s);
 	}
 	gap_prior_estimate(&mixed, &p);
-	ok(gap_shapes(&p, &nobody, k, w) > 4, "a population of k = 1 and 4: nobody's k is known");
+	ok(gap_shapes(&p, &nobody, k, w) == 3 && fabs(w[0] + w[1] + w[2] - 1) < 1e-12 && w[0] > 0 && w[1] > 0 && w[2] > 0,
+	   "a population of k = 1 and 4: three k stand for what nobody knows");
+	for (int power = 1; power <= 5; power++)
+	{
+		double		want = 0.0;
+		double		got = 0.0;
+
+		for (int c = 0; c < GAP_SHAPES; c++)
+			want += p.shape_weight[c] * pow(log(gap_shape_class(c)), power);
+		for (int i = 0; i < 3; i++)
+			got += w[i] * pow(log(k[i]), power);
+		moments &= fabs(got - want) < 1e-9;
+	}
+	ok(moments, "with the first five moments of ln k");
 	for (int i = 0; i < 6; i++)
 	{
 		GapStats	client = draw_gaps(ns[i], 4.0, 0.3);
