@@ -37,8 +37,8 @@ PG_FUNCTION_INFO_V1(agentcrm_obstacle);
 static const StoreShape shapes[] = {
 	{"batch", 13, 0, STORE_WRITTEN},
 	{"client", 16, 0, STORE_KEPT},
-	{"client_product", 11, 0, STORE_WRITTEN},
-	{"client_profile", 24, 0, STORE_WRITTEN},
+	{"client_product", 12, 0, STORE_WRITTEN},
+	{"client_profile", 25, 0, STORE_WRITTEN},
 	{"client_state", 25, 4, STORE_WRITTEN},
 	{"error_log", 6, 0, STORE_WRITTEN},
 	{"event_1", 5, 0, STORE_WRITTEN},

@@ -13,6 +13,7 @@ CREATE TABLE agentcrm.client_profile (
 	gap_last		int,
 	gap_before		int,
 	gap_sum_log		double precision NOT NULL,
+	gap_recent		int[] NOT NULL,
 	rep_id			bigint,
 	fold_at			timestamptz NOT NULL,
 	fold_source_id	int NOT NULL,
@@ -39,6 +40,7 @@ COMMENT ON COLUMN agentcrm.client_profile.gap_sum IS 'Sum of those gaps, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_last IS 'Last gap, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_before IS 'Gap before the last one, days';
 COMMENT ON COLUMN agentcrm.client_profile.gap_sum_log IS 'Sum of the natural logarithms of those gaps in days';
+COMMENT ON COLUMN agentcrm.client_profile.gap_recent IS 'The last gaps, days, oldest first, at most 24';
 COMMENT ON COLUMN agentcrm.client_profile.rep_id IS 'Rep of the last order that names one';
 COMMENT ON COLUMN agentcrm.client_profile.fold_at IS 'Time of the last document folded in (order or return)';
 COMMENT ON COLUMN agentcrm.client_profile.fold_source_id IS 'Source of that document';
@@ -62,6 +64,7 @@ CREATE TABLE agentcrm.client_product (
 	last_order_on	date NOT NULL,
 	rate_slow		double precision NOT NULL,
 	rate_fast		double precision NOT NULL,
+	held			bigint NOT NULL,
 	last_price		numeric,
 	quantities		numeric[] NOT NULL,
 	PRIMARY KEY (client_id, product_id)
@@ -76,6 +79,7 @@ COMMENT ON COLUMN agentcrm.client_product.first_order_on IS 'Day of the first su
 COMMENT ON COLUMN agentcrm.client_product.last_order_on IS 'Day of the last such order';
 COMMENT ON COLUMN agentcrm.client_product.rate_slow IS 'Count decayed by .9 per client order, as of last_order_no';
 COMMENT ON COLUMN agentcrm.client_product.rate_fast IS 'Count decayed by .6 per client order, as of last_order_no';
+COMMENT ON COLUMN agentcrm.client_product.held IS 'Which of the client''s orders held it, as bits: bit i stands for the order i before last_order_no, up to 64 orders';
 COMMENT ON COLUMN agentcrm.client_product.last_price IS 'Net amount per unit in the last such order, source currency';
 COMMENT ON COLUMN agentcrm.client_product.quantities IS 'Quantities of the last eight such orders, oldest first';
 
@@ -160,7 +164,7 @@ CREATE TRIGGER retire BEFORE UPDATE OF current ON agentcrm.model FOR EACH ROW WH
 	EXECUTE FUNCTION agentcrm.retire_model();
 COMMENT ON TABLE agentcrm.model IS 'Fitted generations of models: one current row per kind and segment, older ones kept';
 COMMENT ON COLUMN agentcrm.model.model_id IS 'Generation';
-COMMENT ON COLUMN agentcrm.model.kind IS 'gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders; repurchase: when clients buy again and when they are gone (MBG/CNBD-k, a mixture over the regularity k); spend: order values between and within clients (Gamma-Gamma); inclusion: products bought again (BG/BB)';
+COMMENT ON COLUMN agentcrm.model.kind IS 'season: the firm''s own calendar, intensity of the 366 days of a year; gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders; repurchase: when clients buy again and when they are gone (MBG/CNBD-k, a mixture over the regularity k); spend: order values between and within clients (Gamma-Gamma); inclusion: products bought again (BG/BB)';
 COMMENT ON COLUMN agentcrm.model.segment IS 'Segment: * for all clients; channel:NAME and territory:NAME where a segment''s own parameters foresaw its last closed window better';
 COMMENT ON COLUMN agentcrm.model.params IS 'Parameters by name';
 COMMENT ON COLUMN agentcrm.model.n IS 'Clients (or orders) the fit is based on';
@@ -284,6 +288,10 @@ CREATE TYPE agentcrm.client_snapshot AS (
 	alarm_p				double precision,
 	due_on				date,
 	alarm_on			date,
+	slow_chance			double precision,
+	slow_p				double precision,
+	slow_on				date,
+	slow_since			date,
 	expected_orders		double precision,
 	expected_value		double precision,
 	p_alive				double precision,
@@ -336,6 +344,10 @@ COMMENT ON COLUMN agentcrm.client_snapshot.silence IS 'Probability that a living
 COMMENT ON COLUMN agentcrm.client_snapshot.alarm_p IS 'Silence below which an alarm is raised';
 COMMENT ON COLUMN agentcrm.client_snapshot.due_on IS 'Day by which the next order has come with probability one half; NULL: it is never so probable, the client may have gone';
 COMMENT ON COLUMN agentcrm.client_snapshot.alarm_on IS 'Day on which silence passes its alarm limit';
+COMMENT ON COLUMN agentcrm.client_snapshot.slow_chance IS 'Probability that a steady client of this rhythm looks so much like one who orders half as often';
+COMMENT ON COLUMN agentcrm.client_snapshot.slow_p IS 'Per-cycle probability below which that is an alarm, from agentcrm.false_alarm_rate';
+COMMENT ON COLUMN agentcrm.client_snapshot.slow_on IS 'Day on which it is or becomes an alarm if no order comes; NULL: the silence is one before';
+COMMENT ON COLUMN agentcrm.client_snapshot.slow_since IS 'Order day since which the client has most likely slowed down; NULL without alarm';
 COMMENT ON COLUMN agentcrm.client_snapshot.expected_orders IS 'Orders expected within agentcrm.value_horizon, allowing for the client having gone';
 COMMENT ON COLUMN agentcrm.client_snapshot.expected_value IS 'Net amount expected within agentcrm.value_horizon, source currency';
 COMMENT ON COLUMN agentcrm.client_snapshot.p_alive IS 'Probability that the client has not gone';
@@ -381,7 +393,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'agentcrm_profile_fit'
 LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.fit(text, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.fit(text, timestamptz) IS 'New generation of one kind of model (gap, class, popularity, repurchase, spend, inclusion), or of all, from orders up to as_of, by default now; generations that know later orders are in use no more; the worker calls it by itself when orders have grown by a tenth, and daily. Errors: an unknown kind, an as_of that is not finite or lies in the future';
+COMMENT ON FUNCTION agentcrm.fit(text, timestamptz) IS 'New generation of one kind of model (season, gap, class, popularity, repurchase, spend, inclusion), or of all, from orders up to as_of, by default now; generations that know later orders are in use no more; the worker calls it by itself when orders have grown by a tenth, and daily, season every four weeks. A new season makes gap and repurchase models anew. Errors: an unknown kind, an as_of that is not finite or lies in the future';
 
 CREATE FUNCTION agentcrm.forecast(client_ids bigint[], as_of timestamptz, days int DEFAULT NULL,
 	OUT client_id bigint, OUT p_order double precision, OUT orders double precision, OUT amount double precision)

@@ -96,7 +96,7 @@ CREATE FUNCTION agentcrm.retention_agent(client_ids bigint[], as_of timestamptz,
 	RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_retention_agent';
 COMMENT ON FUNCTION agentcrm.retention_agent(bigint[], timestamptz, jsonb) IS
-'The retention agent: bids when a client is silent beyond the quantile of its own gaps that agentcrm.false_alarm_rate allows (a call for clients of class A or B, a message for others), and for items that dropped out of the client''s orders, judged by the same budget.
+'The retention agent: bids when a client is silent beyond the quantile of its own gaps that agentcrm.false_alarm_rate allows, or orders half as often as it did (a call for clients of class A or B, a message for others), and for categories and items that dropped out of the client''s orders, judged by the same budget. What was acted upon, declined or answered by an order waits for new evidence; where a halving would take two years to show it says so (unseen).
 Arguments and errors as agentcrm.portfolio_agent.
 Example: SELECT kind, action, reason FROM agentcrm.retention_agent(ARRAY[42], ''2026-03-01'')';
 

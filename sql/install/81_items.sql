@@ -46,7 +46,7 @@ FROM agentcrm.client_profile p
 	CROSS JOIN LATERAL agentcrm.missed_items(p.client_id, agentcrm.clock()) m
 	JOIN agentcrm.client_product cp ON cp.client_id = p.client_id AND cp.product_id = m.product_id
 	JOIN agentcrm.product g ON g.product_id = m.product_id;
-COMMENT ON VIEW agentcrm.lost_items IS 'Products that dropped out of a client''s orders while it goes on ordering, as the retention agent judges now (missed_items); it bids for the least likely of each category, from the day after the last order';
+COMMENT ON VIEW agentcrm.lost_items IS 'Products that dropped out of a client''s orders while it goes on ordering, as the retention agent judges now (missed_items); it bids for the least likely of each category that was not left as a whole, from the day after the last order';
 COMMENT ON COLUMN agentcrm.lost_items.client_id IS 'Client';
 COMMENT ON COLUMN agentcrm.lost_items.client IS 'Name of the client, or its key';
 COMMENT ON COLUMN agentcrm.lost_items.product_id IS 'Product';

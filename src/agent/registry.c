@@ -42,7 +42,7 @@ static const struct
 	"valid_days", "visit_cost", "visit_minutes", "welcome_days", "win_back_days", "win_back_every", "win_back_until"}},
 	{"reorder_agent", reorder_bid, {"basket_floor", "call_cost", "call_factor", "call_minutes", "min_orders", "suggestion_cost",
 	"threshold", "valid_days"}},
-	{"retention_agent", retention_bid, {"call_cost", "call_minutes", "item_min_orders", "item_min_rate", "message_cost",
+	{"retention_agent", retention_bid, {"call_cost", "call_minutes", "category_min_rate", "item_min_orders", "item_min_rate", "message_cost",
 	"min_orders", "valid_days"}},
 };
 

@@ -143,6 +143,9 @@ look_at_client(const ClientSnapshot *client, int client_index, const Population 
 	if (client->profile.n_orders >= least && client->state.elapsed >= 1 &&
 		client->state.silence < client->state.alarm_p)
 		agent_refuse(sink, client, client_index, "silence", "unusually silent: the retention agent's case");
+	else if (client->profile.n_orders >= least && client->state.elapsed >= 1 &&
+			 client->state.slow_chance < client->state.slow_p)
+		agent_refuse(sink, client, client_index, "slow_down", "slowing down: the retention agent's case");
 	else if (client->profile.n_orders < least)
 		agent_refuse(sink, client, client_index, "insufficient",
 					 psprintf("insufficient: needs %d orders, has %d", least, client->profile.n_orders));

@@ -75,6 +75,21 @@ typedef struct LostItem
 	double		p;				/* probability of missing so many by chance */
 } LostItem;
 
+/* category.c: a category that a client has left */
+typedef struct LostCategory
+{
+	const char *category;
+	uint64		held;			/* bit i: the order i before the last held it */
+	bool		active;			/* some product of it is */
+	int			products;
+	double		value;			/* net amount of it in a usual order */
+	double		usual;			/* share of orders that held it, before */
+	int			missed;			/* orders since */
+	double		p;				/* probability that a steady client shows as much */
+} LostCategory;
+
+extern int	retention_lost_categories(const ClientSnapshot *client, const AgentCall *call, double level, LostCategory **found);
+
 /* What the retention and reorder agents would speak of, and what the views show. */
 extern int	retention_lost_items(const ClientSnapshot *client, const AgentCall *call, LostItem **lost);
 extern int	reorder_basket(const ClientSnapshot *client, const AgentCall *call, BasketLine **lines);

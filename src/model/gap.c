@@ -11,14 +11,8 @@
 
 #include "model.h"
 
-#define SHRINK_WEIGHT 1.0
-#define SHRINK_MIN_GAPS 4
-#define SHAPE_MIN 0.25
-#define SHAPE_MAX 30.0
-#define OWN_SHAPE_MIN 0.05
-#define OWN_SHAPE_MAX 1e4
-#define MAX_NEWTON 30
 #define MAX_DAYS 1e9
+#define MAX_NEWTON 100
 #define DAYS_PER_YEAR 365.25
 #define EXACT_ORDERS 32.0
 #define MAX_TERMS 256
@@ -52,68 +46,13 @@ has_gaps(const GapStats *client)
 }
 
 /*
- * The k that maximises the conditional likelihood of n >= 2 gaps given their
- * sum: psi(nk) - ln n - psi(k) = ln(S/n) - mean ln g (see gap_prior.c), by
- * Newton's method in ln k from Thom's closed form (1958, Mon. Weather Rev. 86,
- * 117-122).
- */
-static double
-own_shape(const GapStats *client)
-{
-	double		n = client->n;
-	double		dispersion = fmax(log(client->sum / n) - client->sum_log / n, 0.0);
-	double		s = fmax(dispersion * n / (n - 1.0), 1e-300);
-	double		k = clamp((3.0 - s + sqrt((s - 3.0) * (s - 3.0) + 24.0 * s)) / (12.0 * s),
-						  OWN_SHAPE_MIN, OWN_SHAPE_MAX);
-
-	for (int i = 0; i < MAX_NEWTON; i++)
-	{
-		double		value = model_digamma(n * k) - log(n) - model_digamma(k) - dispersion;
-		double		slope = k * (n * model_trigamma(n * k) - model_trigamma(k));
-		double		next = clamp(k * exp(clamp(-value / slope, -1.0, 1.0)),
-								 OWN_SHAPE_MIN, OWN_SHAPE_MAX);
-		bool		settled = fabs(next - k) <= 1e-9 * k;
-
-		k = next;
-		if (settled)
-			break;
-	}
-	return k;
-}
-
-/*
- * The client's regularity k: (m k0 + n k_i) / (m + n), k0 the population's.
- *
- * k_i is the client's own estimate less its bias: 1/k behaves like chi-squared
- * with n - 1 degrees of freedom, which makes the conditional likelihood's k
- * (Yanagimoto 1988, Metrika 35, 161-175) too large by (n - 1) / (n - 3); the
- * 2 / (3n) is the first-order bias left at small k.  It exists from 4 gaps on;
- * below that the population's k stands.  m = 1 instead of the more usual 8, by
- * bench/false_alarms: on a population of mixed shapes m = 8 lends the random
- * buyers a rhythm they do not have (8 % false alarms at 5 %), while on a
- * population of one shape the unbiased k_i needs no more support than 1.
- */
-double
-gap_shape(const GapPrior *prior, const GapStats *client)
-{
-	double		n = client->n;
-	double		k;
-
-	if (!has_gaps(client) || client->n < SHRINK_MIN_GAPS)
-		return prior->k;
-	k = clamp(own_shape(client) * (n - 3.0) / (n - 1.0) + 2.0 / (3.0 * n), SHAPE_MIN, SHAPE_MAX);
-	return (SHRINK_WEIGHT * prior->k + n * k) / (SHRINK_WEIGHT + n);
-}
-
-/*
  * The prior speaks of clients with regularity k0.  For one with another k the
  * prior of the mean gap k / lambda is kept and that of lambda rescaled: alpha
  * k0 / k in place of alpha.
  */
 static Predictive
-predict(const GapPrior *prior, const GapStats *client)
+predict(const GapPrior *prior, const GapStats *client, double k)
 {
-	double		k = gap_shape(prior, client);
 	Predictive	p = {k, prior->r, prior->alpha * prior->k / k};
 
 	if (has_gaps(client))
@@ -124,48 +63,139 @@ predict(const GapPrior *prior, const GapStats *client)
 	return p;
 }
 
+/* The predictive distributions for what k may be, and their weights. */
+typedef struct Mixture
+{
+	int			n;
+	double		weight[GAP_SHAPES];
+	Predictive	part[GAP_SHAPES];
+} Mixture;
+
+static void
+mix(Mixture *m, const GapPrior *prior, const GapStats *client)
+{
+	double		k[GAP_SHAPES];
+
+	m->n = gap_shapes(prior, client, k, m->weight);
+	for (int i = 0; i < m->n; i++)
+		m->part[i] = predict(prior, client, k[i]);
+}
+
 static double
 log_survival(const Predictive *p, double u)
 {
 	return beta_inc_upper_log_odds(p->k, p->shape, clamp(u, 0.0, MAX_DAYS) / p->scale);
 }
 
+static double
+log_cdf(const Predictive *p, double u)
+{
+	return beta_inc_log_odds(p->k, p->shape, clamp(u, 0.0, MAX_DAYS) / p->scale);
+}
+
+/* ln of the mixture of what ln_tail gives for its parts. */
+static double
+log_mixed(const Mixture *m, double (*ln_tail) (const Predictive *p, double u), double u)
+{
+	double		ln[GAP_SHAPES];
+	double		most = -INFINITY;
+	double		sum = 0.0;
+
+	for (int i = 0; i < m->n; i++)
+	{
+		ln[i] = ln_tail(&m->part[i], u);
+		most = fmax(most, ln[i]);
+	}
+	if (m->n == 1 || isinf(most))
+		return most;
+	for (int i = 0; i < m->n; i++)
+		sum += m->weight[i] * exp(ln[i] - most);
+	return most + log(sum);
+}
+
 /*
  * P(next gap <= u days | n gaps of sum S) = I_{u/(u + alpha + S)}(k, r + k n):
- * the gamma-gamma (beta prime) predictive distribution.
+ * the gamma-gamma (beta prime) predictive distribution, mixed over k.
  */
 double
 gap_cdf(const GapPrior *prior, const GapStats *client, double u)
 {
-	Predictive	p = predict(prior, client);
+	Mixture		m;
 
-	if (isnan(u))
-		return NAN;
-	return exp(beta_inc_log_odds(p.k, p.shape, clamp(u, 0.0, MAX_DAYS) / p.scale));
+	mix(&m, prior, client);
+	return isnan(u) ? NAN : exp(log_mixed(&m, log_cdf, u));
 }
 
 /* P(next gap > u days), to full relative precision however small. */
 double
 gap_survival(const GapPrior *prior, const GapStats *client, double u)
 {
-	Predictive	p = predict(prior, client);
+	Mixture		m;
 
-	return isnan(u) ? NAN : exp(log_survival(&p, u));
+	mix(&m, prior, client);
+	return isnan(u) ? NAN : exp(log_mixed(&m, log_survival, u));
+}
+
+/* d F / d ln u of a part at u > 0: x^k (1 - x)^R / B(k, R), x = u / (u + scale). */
+static double
+density(const Predictive *p, double u)
+{
+	double		odds = u / p->scale;
+
+	return exp(p->k * (log(odds) - log1p(odds)) - p->shape * log1p(odds)
+			   + lgamma(p->k + p->shape) - lgamma(p->k) - lgamma(p->shape));
+}
+
+/*
+ * The u at which the mixture's lower tail is p, or its upper tail 1 - p,
+ * whichever is smaller: Newton's iteration on the tail's logarithm in ln u from
+ * the quantile of the heaviest part.  A part's ln tail is concave in ln u
+ * (beta.c), a mixture's nearly so; a step of more than e^2 is cut.
+ */
+static double
+mixed_quantile(const Mixture *m, double p)
+{
+	bool		upper = p > 0.5;
+	double		want = log(upper ? 1.0 - p : p);
+	int			heaviest = 0;
+	double		t;
+
+	for (int i = 1; i < m->n; i++)
+		if (m->weight[i] > m->weight[heaviest])
+			heaviest = i;
+	t = log(m->part[heaviest].scale
+			* beta_inc_inverse_odds(m->part[heaviest].k, m->part[heaviest].shape, p));
+	for (int i = 0; i < MAX_NEWTON; i++)
+	{
+		double		u = exp(t);
+		double		tail = log_mixed(m, upper ? log_survival : log_cdf, u);
+		double		slope = 0.0;
+		double		step;
+
+		for (int j = 0; j < m->n; j++)
+			slope += m->weight[j] * density(&m->part[j], u);
+		slope = slope / exp(tail);
+		step = clamp((upper ? tail - want : want - tail) / slope, -2.0, 2.0);
+		if (!isfinite(step))
+			break;
+		t += step;
+		/* its error is the square of the last step's */
+		if (fabs(step) < 1e-5)
+			break;
+	}
+	return exp(t);
 }
 
 /* The gap in days that is not exceeded with probability p; infinite at p >= 1. */
 double
 gap_quantile(const GapPrior *prior, const GapStats *client, double p)
 {
-	Predictive	d = predict(prior, client);
+	Mixture		m;
 
-	return d.scale * beta_inc_inverse_odds(d.k, d.shape, p);
-}
-
-static double
-order_within(const Predictive *p, double elapsed, double horizon)
-{
-	return -expm1(log_survival(p, elapsed + horizon) - log_survival(p, elapsed));
+	mix(&m, prior, client);
+	if (m.n == 1 || !(p > 0.0) || p >= 1.0)
+		return m.part[0].scale * beta_inc_inverse_odds(m.part[0].k, m.part[0].shape, p);
+	return mixed_quantile(&m, p);
 }
 
 /*
@@ -176,11 +206,14 @@ double
 gap_order_within(const GapPrior *prior, const GapStats *client,
 				 double elapsed, double horizon)
 {
-	Predictive	p = predict(prior, client);
+	double		e = clamp(elapsed, 0.0, MAX_DAYS);
+	Mixture		m;
 
 	if (isnan(elapsed) || isnan(horizon))
 		return NAN;
-	return order_within(&p, clamp(elapsed, 0.0, MAX_DAYS), clamp(horizon, 0.0, MAX_DAYS));
+	mix(&m, prior, client);
+	return -expm1(log_mixed(&m, log_survival, e + clamp(horizon, 0.0, MAX_DAYS))
+				  - log_mixed(&m, log_survival, e));
 }
 
 /*
@@ -208,7 +241,7 @@ later_orders(double k, double rest, double shape, double odds)
 
 /*
  * Expected number of orders in the next horizon days, given none for elapsed
- * days and alive.
+ * days and alive, at the client's one k of gap_shape.
  *
  * The first order is exact.  For the later ones a gap is k stages of rate
  * lambda (Erlang's reading, kept for any real k); the open gap has `rest` of
@@ -223,7 +256,7 @@ double
 gap_orders_expected(const GapPrior *prior, const GapStats *client,
 					double elapsed, double horizon)
 {
-	Predictive	p = predict(prior, client);
+	Predictive	p = predict(prior, client, gap_shape(prior, client));
 	double		e = clamp(elapsed, 0.0, MAX_DAYS);
 	double		h = clamp(horizon, 0.0, MAX_DAYS);
 	double		first,
@@ -233,7 +266,7 @@ gap_orders_expected(const GapPrior *prior, const GapStats *client,
 
 	if (isnan(elapsed) || isnan(horizon))
 		return NAN;
-	first = order_within(&p, e, h);
+	first = -expm1(log_survival(&p, e + h) - log_survival(&p, e));
 	if (first <= 0.0)
 		return 0.0;
 	shape = p.shape * (1.0 + e / p.scale)
@@ -245,9 +278,22 @@ gap_orders_expected(const GapPrior *prior, const GapStats *client,
 	return first + later_orders(p.k, rest, shape, h / (p.scale + e));
 }
 
+/* The client's cycles a year, 365.25 E[lambda] / k. */
+double
+gap_cycles_per_year(const GapPrior *prior, const GapStats *client)
+{
+	Mixture		m;
+	double		cycles = 0.0;
+
+	mix(&m, prior, client);
+	for (int i = 0; i < m.n; i++)
+		cycles += m.weight[i] * m.part[i].shape / (m.part[i].scale * m.part[i].k);
+	return DAYS_PER_YEAR * cycles;
+}
+
 /*
  * The per-cycle alarm probability that spends a yearly budget of false alarms:
- * budget / (365.25 E[lambda] / k), the client's own cycles a year, taken into
+ * budget over the client's own cycles a year, taken into
  * [0.0001, 0.2].  The lower end lies below what a buyer of every day needs at
  * the default of 1/13 a year.
  */
@@ -255,8 +301,5 @@ double
 gap_alarm_probability(const GapPrior *prior, const GapStats *client,
 					  double false_alarms_per_year)
 {
-	Predictive	p = predict(prior, client);
-	double		cycles = DAYS_PER_YEAR * p.shape / (p.scale * p.k);
-
-	return clamp(false_alarms_per_year / cycles, ALARM_MIN, ALARM_MAX);
+	return clamp(false_alarms_per_year / gap_cycles_per_year(prior, client), ALARM_MIN, ALARM_MAX);
 }

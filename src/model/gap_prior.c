@@ -3,8 +3,8 @@
  *		What a population's gaps between orders look like: regularity k and the
  *		spread (r, alpha) of the clients' rates, from sums of fixed size.
  *
- * Owns the accumulation and the estimate; what the prior says about one client
- * is gap.c's.
+ * Owns the accumulation and the estimate; how regularity differs between clients
+ * is gap_shape.c's, what the prior says about one client gap.c's.
  */
 #include <math.h>
 
@@ -17,8 +17,16 @@
 #define BISECTIONS 50
 
 /* The prior while there is too little data: random buyers, median gap 30 days. */
-static const GapPrior weak_prior = {1.0, 1.0, 30.0, 0.0};
+static const GapPrior weak_prior = {.k = 1.0, .r = 1.0, .alpha = 30.0};
 
+/* Cells of equal width in the logarithm of the dispersion ln(S/n) - mean ln g, from 1/400 up. */
+static int
+cell_of(double dispersion)
+{
+	double		c = dispersion > 0.0 ? floor((log(dispersion) + 6.0) / 0.3) : 0.0;
+
+	return (int) fmax(0.0, fmin(c, GAP_CELLS - 1));
+}
 
 static int
 bucket_of(int n)
@@ -49,7 +57,9 @@ void
 gap_moments_add(GapMoments *m, const GapStats *client)
 {
 	GapBucket  *b;
-	double		z;
+	GapCell    *cell;
+	double		z,
+				dispersion;
 
 	if (!usable(client))
 		return;
@@ -60,7 +70,12 @@ gap_moments_add(GapMoments *m, const GapStats *client)
 	b->log_mean += z;
 	b->log_mean_sq += z * z;
 	/* at least zero by the inequality of means; rounding may say otherwise */
-	b->dispersion += fmax(0.0, client->n * z - client->sum_log);
+	dispersion = fmax(0.0, client->n * z - client->sum_log);
+	b->dispersion += dispersion;
+	cell = &m->cell[bucket_of(client->n)][cell_of(dispersion / client->n)];
+	cell->clients += 1.0;
+	cell->gaps += client->n;
+	cell->dispersion += dispersion / client->n;
 }
 
 /* E[ln mean - mean ln] of n gamma gaps of shape k; falls as k rises. */
@@ -190,8 +205,8 @@ spread_of_rates(const GapMoments *m, GapPrior *prior)
 }
 
 /*
- * The population's prior from its sums: k from the clients with at least three
- * gaps, r and alpha (days) from all clients with a gap.
+ * The population's prior from its sums: k and the shares of the regularities from
+ * the clients with at least three gaps, r and alpha (days) from all with a gap.
  *
  * Returns false below 10 clients with three gaps each; the prior is then k = 1,
  * r = 1, alpha = 30: purchases at random, median gap 30 days, the 5 % quantile
@@ -214,6 +229,7 @@ gap_prior_estimate(const GapMoments *m, GapPrior *prior)
 	if (with_rhythm < GAP_MIN_CLIENTS)
 		return false;
 	prior->k = pooled_shape(m);
+	gap_shape_weights(m, prior->shape_weight);
 	spread_of_rates(m, prior);
 	return true;
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "inclusion.h"
 #include "repurchase.h"
@@ -70,7 +71,7 @@ typedef struct MinimiseMemory
 extern bool model_minimise(const Minimise *problem, double *at, MinimiseMemory *memory,
 						   MinimiseResult *result);
 
-/* ---- gaps between a client's orders (gap_prior.c, gap.c) ---- */
+/* ---- gaps between a client's orders (gap_prior.c, gap_shape.c, gap.c) ---- */
 
 /* Closed inter-purchase gaps of one client, in days, each >= 1. */
 typedef struct GapStats
@@ -80,9 +81,14 @@ typedef struct GapStats
 	double		sum_log;
 } GapStats;
 
+/* Regularities are told apart in classes a factor sqrt(2) apart, from 1/2 to 32. */
+#define GAP_SHAPES 13
+
 /*
  * gap ~ Gamma(shape k, rate lambda), lambda ~ Gamma(shape r, rate alpha) over
  * the population.  n_clients says how many clients it was estimated from.
+ * shape_weight is the share of clients of each regularity; all zero: not
+ * known, and a client's own k is taken at its estimate.
  */
 typedef struct GapPrior
 {
@@ -90,6 +96,7 @@ typedef struct GapPrior
 	double		r;
 	double		alpha;
 	double		n_clients;
+	double		shape_weight[GAP_SHAPES];
 } GapPrior;
 
 /* Sums over the clients whose number of gaps falls into one bucket. */
@@ -105,10 +112,21 @@ typedef struct GapBucket
 #define GAP_EXACT_BUCKETS 15	/* n = 1 .. 15 have a bucket each */
 #define GAP_BUCKETS 33			/* then one per doubling, up to n = 2^22 */
 
+/* Clients of a bucket whose dispersion is alike. */
+typedef struct GapCell
+{
+	double		clients;
+	double		gaps;			/* sum of n */
+	double		dispersion;		/* sum of z - sum_log / n */
+} GapCell;
+
+#define GAP_CELLS 24
+
 /* What the population estimate needs; starts as all zero bytes. */
 typedef struct GapMoments
 {
 	GapBucket	bucket[GAP_BUCKETS];
+	GapCell		cell[GAP_BUCKETS][GAP_CELLS];
 } GapMoments;
 
 /* A prior needs this many clients with this many gaps each. */
@@ -118,6 +136,10 @@ typedef struct GapMoments
 extern void gap_moments_add(GapMoments *m, const GapStats *client);
 extern bool gap_prior_estimate(const GapMoments *m, GapPrior *prior);
 
+extern double gap_shape_class(int c);
+extern void gap_shape_weights(const GapMoments *m, double weight[GAP_SHAPES]);
+extern int	gap_shapes(const GapPrior *prior, const GapStats *client,
+					   double k[GAP_SHAPES], double weight[GAP_SHAPES]);
 extern double gap_shape(const GapPrior *prior, const GapStats *client);
 extern double gap_cdf(const GapPrior *prior, const GapStats *client, double u);
 extern double gap_survival(const GapPrior *prior, const GapStats *client, double u);
@@ -126,6 +148,7 @@ extern double gap_order_within(const GapPrior *prior, const GapStats *client,
 							   double elapsed, double horizon);
 extern double gap_orders_expected(const GapPrior *prior, const GapStats *client,
 								  double elapsed, double horizon);
+extern double gap_cycles_per_year(const GapPrior *prior, const GapStats *client);
 extern double gap_alarm_probability(const GapPrior *prior, const GapStats *client,
 									double false_alarms_per_year);
 
@@ -144,6 +167,52 @@ extern double pareto_alive(const ParetoModel *model, const BuyerStats *buyer);
 extern double pareto_expected(const ParetoModel *model, const BuyerStats *buyer, double t);
 extern double pareto_active(const ParetoModel *model, const BuyerStats *buyer, double t);
 
+/* ---- clients who have slowed down, or left a category (chart.c, chart_part.c) ---- */
+
+#define CHART_GAPS 24			/* gaps that a change may lie back */
+#define CHART_SLOW_RATE 0.5		/* the change looked for: orders at half their rate */
+
+/*
+ * Shares of the budget of false alarms.  Silence and slow-down raise some
+ * alarms together, so that their shares add up to more than they spend.
+ */
+#define CHART_SHARE_STOP 0.55
+#define CHART_SHARE_SLOW 0.37
+#define CHART_SHARE_TIME 0.74	/* what these two spend */
+#define CHART_SHARE_PART 0.26	/* categories and items */
+
+/* The closed gaps of a client as evidence of a change, for one k. */
+typedef struct SlowPart
+{
+	double		k;
+	double		log_weight;
+	double		shape;
+	double		scale;			/* days */
+	double		closed;			/* ln of the evidence in closed gaps */
+	double		slow_scale;		/* the scale if there was a change */
+	int			gaps;			/* the likeliest number of closed gaps since */
+} SlowPart;
+
+typedef struct SlowChart
+{
+	bool		armed;			/* the open gap may be after the change */
+	int			n;
+	SlowPart	part[GAP_SHAPES];
+} SlowChart;
+
+extern void chart_slow_start(SlowChart *chart, const GapPrior *prior, const GapStats *client,
+							 const double *recent, int n_recent, bool armed);
+extern double chart_slow(const SlowChart *chart, double elapsed);
+extern int	chart_slow_gaps(const SlowChart *chart);
+extern double chart_threshold(double p);
+extern double chart_slow_delay(double k, double mean_gap, double threshold);
+extern int	chart_discoveries(const double *p, int n, int watched, double level);
+
+#define CHART_ORDERS 64			/* orders of which is known what they held */
+
+extern double chart_part(uint64_t held, int n, int since);
+extern double chart_part_share(uint64_t held, int n, int without);
+
 /* ---- clients who may have gone (alive.c) ---- */
 
 #define ALIVE_DROPOUT 0.05		/* assumed: share of clients who go after an order */
@@ -153,6 +222,25 @@ extern double pareto_active(const ParetoModel *model, const BuyerStats *buyer, d
 extern double alive_given_silence(double survival, double dropout);
 extern double alive_order_within(const GapPrior *prior, const GapStats *client,
 								 double elapsed, double horizon);
+
+/* ---- the firm's own calendar (season.c) ---- */
+
+#define SEASON_DAYS 366			/* slots: the 29th of February has one */
+#define SEASON_LEAST_DAYS 366	/* of history */
+#define SEASON_LEAST_ORDERS 200
+
+/* Equivalent days before each slot of a year; all zero bytes: flat. */
+typedef struct Season
+{
+	bool		fitted;
+	double		before[SEASON_DAYS + 1];
+} Season;
+
+extern double season_days(const Season *season, int from, int to);
+extern double season_calendar(const Season *season, int from, double days);
+extern void season_set(Season *season, const double weight[SEASON_DAYS]);
+extern double season_weight(const Season *season, int slot);
+extern bool season_fit(Season *season, const double *orders, const double *expected, int first_day, int n);
 
 /* ---- what a client orders again (repeat.c) ---- */
 

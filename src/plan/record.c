@@ -70,6 +70,7 @@ models_of(const Population *population)
 	json_numeric(&state, "gap", int64_to_numeric(population->gap_model_id));
 	json_numeric(&state, "class", int64_to_numeric(population->class_model_id));
 	json_numeric(&state, "popularity", int64_to_numeric(population->popularity_model_id));
+	json_numeric(&state, "season", int64_to_numeric(population->season_model_id));
 	json_numeric(&state, "spend", int64_to_numeric(population->spend_model_id));
 	json_numeric(&state, "inclusion", int64_to_numeric(population->inclusion_model_id));
 	/* that of all clients; those of segments were fitted with it */

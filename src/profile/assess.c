@@ -16,7 +16,6 @@
 #include "profile/fold.h"
 #include "profile/rows.h"
 
-#define MAX_DUE_DAYS 36500
 #define XYZ_MIN_GAPS 4
 #define X_LEAST_SHAPE 4			/* coefficient of variation of gaps at most 1/2 */
 #define Y_LEAST_SHAPE 1			/* at most 1 */
@@ -39,7 +38,7 @@ static void
 assess_classes(const ClientProfile *profile, const Population *population, const PeriodSums *year,
 			   Assessment *a)
 {
-	GapStats	gaps = profile_gaps(profile);
+	GapStats	gaps = profile_gaps(profile, &population->season);
 
 	if (gaps.n >= XYZ_MIN_GAPS)
 	{
@@ -85,14 +84,15 @@ assess_order_value(const ClientProfile *profile, const Population *population, D
 static DateADT
 day_after(DateADT today, double days)
 {
-	return days < MAX_DUE_DAYS ? today + (int) ceil(days) : DATEVAL_NOEND;
+	return days < MAX_CALENDAR_DAYS ? today + (int) ceil(days) : DATEVAL_NOEND;
 }
 
 static void
 assess_rhythm(const ClientProfile *profile, const Outlook *outlook, const SilenceLimits *limits,
 			  DateADT today, Assessment *a)
 {
-	a->silence = gap_survival(outlook->prior, &outlook->gaps, a->elapsed);
+	a->waited = outlook_waited(outlook);
+	a->silence = gap_survival(outlook->prior, &outlook->gaps, a->waited);
 	a->alarm_on = profile->last_order_on + limits->alarm;
 	a->p_alive = outlook_alive(outlook);
 	a->p_order = outlook_order_within(outlook, P_ORDER_DAYS);
@@ -113,6 +113,62 @@ assess_value(const ClientProfile *profile, const Repurchase *repurchase, Assessm
 			a->lifetime_value >= repurchase->value_b ? 'B' : 'C';
 }
 
+/* The evidence after so many calendar days of silence. */
+static double
+slow_evidence(const SlowChart *chart, const Population *population, DateADT last, int silent)
+{
+	return chart_slow(chart, season_days(&population->season, last, last + silent));
+}
+
+/* The first day after `today` on which the evidence passes the threshold while the silence is no alarm yet. */
+static DateADT
+slow_day(const SlowChart *chart, const Population *population, DateADT last, DateADT today, DateADT alarm_on, double threshold)
+{
+	DateADT		low = today;
+	DateADT		high = alarm_on - 1;
+
+	if (high <= low || !(slow_evidence(chart, population, last, high - last) > threshold))
+		return DATEVAL_NOEND;
+	while (high - low > 1)
+	{
+		DateADT		middle = low + (high - low) / 2;
+
+		if (slow_evidence(chart, population, last, middle - last) > threshold)
+			high = middle;
+		else
+			low = middle;
+	}
+	return high;
+}
+
+/*
+ * The chart of slowing down.  Changes are looked for at order days after the last
+ * alarm that was settled.
+ */
+static void
+assess_pace(const ClientProfile *profile, const Population *population, const GapStats *gaps, DateADT settled_on,
+			DateADT today, Assessment *a)
+{
+	SlowChart	chart;
+	double		recent[CHART_GAPS];
+	int			n = profile_recent_gaps(profile, &population->season, recent);
+	int			armed = profile_order_days_after(profile, settled_on);
+	int			counted = Max(Min(armed - 1, n), 0);
+	double		threshold;
+
+	a->slow_p = gap_alarm_probability(&population->gap, gaps, agentcrm_false_alarm_rate * CHART_SHARE_SLOW);
+	threshold = chart_threshold(a->slow_p);
+	chart_slow_start(&chart, &population->gap, gaps, recent + n - counted, counted, armed > 0);
+	a->slow_chance = exp(-Max(chart_slow(&chart, a->waited), 0));
+	a->slow_on = a->slow_chance < a->slow_p ? today :
+		slow_day(&chart, population, profile->last_order_on, today, a->alarm_on, threshold);
+	a->slow_since = profile->last_order_on;
+	for (int i = 0; i < chart_slow_gaps(&chart); i++)
+		a->slow_since -= profile->recent[n - 1 - i];
+	a->slow_delay = chart_slow_delay(gap_shape(&population->gap, gaps), 365.25 / gap_cycles_per_year(&population->gap, gaps),
+									 threshold);
+}
+
 /* The earlier of two days, of which the second counts only when it is still to come. */
 static DateADT
 sooner(DateADT next, DateADT day, DateADT today)
@@ -122,11 +178,10 @@ sooner(DateADT next, DateADT day, DateADT today)
 
 /* The first day after today on which the assessment changes without an order. */
 static DateADT
-next_look_day(const ClientProfile *profile, const Outlook *outlook, const SilenceLimits *limits,
-			  DateADT today, Stage stage)
+next_look_day(const ClientProfile *profile, const Population *population, const Outlook *outlook,
+			  const SilenceLimits *limits, DateADT today, Stage stage)
 {
 	DateADT		next = today + (stage == STAGE_LOST ? LOOK_AT_LOST_EVERY : LOOK_AT_LEAST_EVERY);
-	const GapPrior *prior = outlook->prior;
 	DateADT		last = profile->last_order_on;
 	DateADT		month = fold_month(today);
 	int			trend;
@@ -137,12 +192,12 @@ next_look_day(const ClientProfile *profile, const Outlook *outlook, const Silenc
 	if (profile->n_gaps > 0)
 		next = sooner(next, last + limits->dormant, today);
 	next = sooner(next, last + limits->lost, today);
-	next = sooner(next, last + (int) ceil(Min(outlook_gap_quantile(outlook, 0.5), MAX_DUE_DAYS)), today);
+	next = sooner(next, last + (int) ceil(outlook_gap_quantile(outlook, 0.5)), today);
 	if (stage_is_new(profile))
-		next = sooner(next, profile->first_order_on + stage_new_days(prior), today);
-	trend = stage_trend(profile, prior, month);
+		next = sooner(next, profile->first_order_on + stage_new_days(profile, population), today);
+	trend = stage_trend(profile, population, month);
 	for (int i = 1; i <= TREND_LOOK_AHEAD; i++)
-		if (stage_trend(profile, prior, period_month(month, i)) != trend)
+		if (stage_trend(profile, population, period_month(month, i)) != trend)
 			return sooner(next, period_month(month, i), today);
 	return next;
 }
@@ -154,32 +209,34 @@ look_time(DateADT day, int64 client_id)
 	return day * USECS_PER_DAY + (int64) (hash_bytes((const unsigned char *) &client_id, sizeof(client_id)) % LOOK_SPREAD) * USECS_PER_SEC;
 }
 
-/* Judge a client at as_of, by the repurchase model given, if any. */
+/* Judge a client at as_of, whose alarms up to a day are settled, by the repurchase model given, if any. */
 void
 assess(const ClientProfile *profile, const Population *population, const Repurchase *repurchase, TimestampTz as_of,
-	   Assessment *a)
+	   DateADT settled_on, Assessment *a)
 {
 	DateADT		today = period_day(as_of);
 	Outlook		outlook = outlook_of(profile, population, repurchase, today);
 	SilenceLimits limits = {0};
 
 	memset(a, 0, sizeof(Assessment));
-	a->due_early = a->due_on = a->due_late = a->alarm_on = DATEVAL_NOEND;
+	a->due_early = a->due_on = a->due_late = a->alarm_on = a->slow_on = DATEVAL_NOEND;
+	a->slow_chance = 1;
 	a->order_value = population->mean_order_value;
-	a->alarm_p = gap_alarm_probability(outlook.prior, &outlook.gaps, agentcrm_false_alarm_rate);
+	a->alarm_p = stage_alarm_p(population, &outlook.gaps);
 	if (profile->n_orders > 0)
 	{
 		PeriodSums	year = period_year(profile, today);
 
 		a->elapsed = outlook.elapsed;
-		limits = stage_limits(&outlook);
+		limits = stage_limits(population, &outlook);
 		a->order_value = assess_order_value(profile, population, today);
 		assess_rhythm(profile, &outlook, &limits, today, a);
+		assess_pace(profile, population, &outlook.gaps, settled_on, today, a);
 		assess_classes(profile, population, &year, a);
 		assess_value(profile, repurchase, a);
 	}
-	a->stage = stage_of(profile, &outlook, &limits, today);
-	a->next_look_at = look_time(next_look_day(profile, &outlook, &limits, today, a->stage), profile->client_id);
+	a->stage = stage_of(profile, population, &outlook, &limits, today);
+	a->next_look_at = look_time(next_look_day(profile, population, &outlook, &limits, today, a->stage), profile->client_id);
 }
 
 /* Margin as a share of net amount, returns deducted from both: the client's own where the ledger has margins. */

@@ -11,6 +11,7 @@
 #include "fmgr.h"
 
 #include "profile/outlook.h"
+#include "store.h"
 
 /* Lengths of silence, in days, at which the stage changes; each the first day of it; those beyond the next are not worked out. */
 typedef struct SilenceLimits
@@ -27,20 +28,31 @@ typedef struct PeriodSums
 	double		amount;
 } PeriodSums;
 
+/* Nothing is reckoned to be further off, in days. */
+#define MAX_CALENDAR_DAYS 36500
+
 extern void assess(const ClientProfile *profile, const Population *population, const Repurchase *repurchase,
-				   TimestampTz as_of, Assessment *assessment);
+				   TimestampTz as_of, DateADT settled_on, Assessment *assessment);
 extern double assess_order_value(const ClientProfile *profile, const Population *population, DateADT today);
 extern double order_values(const ClientProfile *profile, const PeriodSums *year, double *mean);
 
 /* snapshot_sql.c: snapshots as a function's first two arguments, client_ids and as_of, ask for them */
 extern ClientSnapshot *snapshot_arguments(FunctionCallInfo fcinfo, int *n);
 
+/* rhythm.c */
+extern int	profile_recent_gaps(const ClientProfile *profile, const Season *season, double gaps[CHART_GAPS]);
+
 /* stage.c */
-extern SilenceLimits stage_limits(const Outlook *outlook);
-extern Stage stage_of(const ClientProfile *profile, const Outlook *outlook, const SilenceLimits *limits, DateADT today);
-extern int	stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month);
-extern int	stage_new_days(const GapPrior *prior);
+extern double stage_alarm_p(const Population *population, const GapStats *gaps);
+extern SilenceLimits stage_limits(const Population *population, const Outlook *outlook);
+extern Stage stage_of(const ClientProfile *profile, const Population *population, const Outlook *outlook,
+					  const SilenceLimits *limits, DateADT today);
+extern int	stage_trend(const ClientProfile *profile, const Population *population, DateADT month);
+extern int	stage_new_days(const ClientProfile *profile, const Population *population);
 extern bool stage_is_new(const ClientProfile *profile);
+
+/* settled.c */
+extern void settled_read(Store *recommendations, ClientSnapshot *client);
 
 /* period.c */
 extern DateADT period_month(DateADT month, int months);

@@ -1,7 +1,7 @@
 /*
  * fit.c
- *		New generations of the population's parameters: gap prior, class limits,
- *		popularity of products; and how a generation is written.
+ *		New generations of the population's parameters: season, gap prior, class
+ *		limits, popularity of products; and how a generation is written.
  *
  * One scan of client_profile and one of product_month; results are rows of
  * agentcrm.model, switched in one step.  For a past as_of later orders are
@@ -48,19 +48,27 @@
 #define FIT_REPURCHASE 8
 #define FIT_SPEND 16
 #define FIT_INCLUSION 32
-#define FIT_ALL 63
+#define FIT_SEASON 64
+#define FIT_ALL 127
+
+/* What is counted on the firm's clock: a new season makes it anew. */
+#define FIT_BY_CLOCK (FIT_GAP | FIT_REPURCHASE)
+
+/* The calendar changes slowly and is read from the ledger: not every day. */
+#define SEASON_LASTS (28 * USECS_PER_DAY)
 
 static const struct
 {
 	const char *name;
 	int			kind;
 }			all_kinds[] = {
-	{"gap", FIT_GAP}, {"class", FIT_CLASS}, {"popularity", FIT_POPULARITY}, {"repurchase", FIT_REPURCHASE},
-	{"spend", FIT_SPEND}, {"inclusion", FIT_INCLUSION}
+	{"season", FIT_SEASON}, {"gap", FIT_GAP}, {"class", FIT_CLASS}, {"popularity", FIT_POPULARITY},
+	{"repurchase", FIT_REPURCHASE}, {"spend", FIT_SPEND}, {"inclusion", FIT_INCLUSION}
 };
 
 typedef struct Sample
 {
+	Season		season;			/* on which gaps are counted */
 	GapMoments	gaps;
 	int64		n_clients;		/* with orders */
 	int64		max_clients;
@@ -74,6 +82,8 @@ typedef struct Sample
 	ProductDeltas *products;	/* orders by product and month */
 } Sample;
 
+static TimestampTz fit_clock;	/* when the fit under way is made, which may be of a past as_of */
+
 static int
 month_age(DateADT month, DateADT now)
 {
@@ -84,7 +94,7 @@ month_age(DateADT month, DateADT now)
 static void
 sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 {
-	GapStats	gaps = profile_gaps(profile);
+	GapStats	gaps = profile_gaps(profile, &sample->season);
 	PeriodSums	year = period_year(profile, today);
 	DateADT		month = fold_month(today);
 	int64		i = sample->n_clients++;
@@ -114,10 +124,11 @@ sample_client(Sample *sample, const ClientProfile *profile, DateADT today)
 }
 
 static Sample *
-new_sample(void)
+new_sample(const Season *season)
 {
 	Sample	   *sample = palloc0(sizeof(Sample));
 
+	sample->season = *season;
 	sample->max_clients = 1024;
 	sample->recency = palloc(sample->max_clients * sizeof(double));
 	sample->frequency = palloc(sample->max_clients * sizeof(double));
@@ -135,10 +146,10 @@ take_late(Sample *sample, FoldReader *folds, TimestampTz as_of, ClientProfile *p
 
 /* Read all profiles once. */
 static Sample *
-read_sample(TimestampTz as_of)
+read_sample(TimestampTz as_of, const Season *season)
 {
 	DateADT		today = period_day(as_of);
-	Sample	   *sample = new_sample();
+	Sample	   *sample = new_sample(season);
 	Store	   *store = store_open("client_profile", AccessShareLock);
 	Relation	rel = store_relation(store);
 	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
@@ -204,9 +215,9 @@ view_client(Fold *fold, bool has_lines, void *arg)
 
 /* The same by folding the ledger, client by client, whatever a table's order is; also orders by product and month. */
 static Sample *
-view_sample(const LedgerView *view)
+view_sample(const LedgerView *view, const Season *season)
 {
-	Viewed		viewed = {new_sample(), CurrentMemoryContext, period_day(view->as_of)};
+	Viewed		viewed = {new_sample(season), CurrentMemoryContext, period_day(view->as_of)};
 	Fold	   *fold = fold_create(NULL, view_order, &viewed);
 	int64	   *ids = palloc(sizeof(int64) * CLIENTS_AT_ONCE);
 	int64		after = PG_INT64_MIN;
@@ -313,7 +324,9 @@ gap_params(Sample *sample, GapPrior *prior)
 	fit_append_number(&json, ", \"alpha\": ", prior->alpha);
 	fit_append_number(&json, ", \"clients\": ", prior->n_clients);
 	fit_append_number(&json, ", \"fitted\": ", fitted);
-	appendStringInfoChar(&json, '}');
+	for (int c = 0; c < GAP_SHAPES; c++)
+		fit_append_number(&json, c == 0 ? ", \"shape\": [" : ", ", prior->shape_weight[c]);
+	appendStringInfoString(&json, "]}");
 	return json.data;
 }
 
@@ -346,12 +359,13 @@ generation_hand_over(const Generation *g)
 int64
 generation_write(const Generation *g)
 {
-	Oid			types[8] = {TEXTOID, TEXTOID, JSONBOID, INT8OID, FLOAT8OID, JSONBOID, TIMESTAMPTZOID, BOOLOID};
-	Datum		values[8] = {
+	Oid			types[9] = {TEXTOID, TEXTOID, JSONBOID, INT8OID, FLOAT8OID, JSONBOID, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID};
+	Datum		values[9] = {
 		CStringGetTextDatum(g->kind), CStringGetTextDatum(g->segment), JsonbPGetDatum(g->params), Int64GetDatum(g->n),
-		Float8GetDatum(g->log_likelihood), PointerGetDatum(g->metrics), TimestampTzGetDatum(g->as_of), BoolGetDatum(g->current)
+		Float8GetDatum(g->log_likelihood), PointerGetDatum(g->metrics), TimestampTzGetDatum(g->as_of), BoolGetDatum(g->current),
+		TimestampTzGetDatum(fit_clock)
 	};
-	char		nulls[9] = "        ";
+	char		nulls[10] = "         ";
 	bool		isnull;
 
 	if (population_gathering())
@@ -363,8 +377,8 @@ generation_write(const Generation *g)
 	if (g->current)
 		generation_retire(g->kind, g->segment);
 	if (SPI_execute_with_args("INSERT INTO agentcrm.model (kind, segment, params, n, log_likelihood, metrics, as_of, fitted_at, current) "
-							  "VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'), $7, $7, $8) RETURNING model_id",
-							  8, types, values, nulls, false, 0) != SPI_OK_INSERT_RETURNING)
+							  "VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'), $7, $9, $8) RETURNING model_id",
+							  9, types, values, nulls, false, 0) != SPI_OK_INSERT_RETURNING)
 		elog(ERROR, "could not write a generation of \"%s\"", g->kind);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
@@ -543,6 +557,25 @@ fit_popularity(const Sample *sample, TimestampTz as_of)
 	write_shares(sample, model_id, as_of);
 }
 
+/* With a kind what it is counted on, or what is counted on it. */
+static int
+kinds_with(int kinds, TimestampTz as_of)
+{
+	if ((kinds & FIT_BY_CLOCK) && profile_population()->season_as_of > as_of)
+		kinds |= FIT_SEASON;
+	return kinds & FIT_SEASON ? kinds | FIT_BY_CLOCK : kinds;
+}
+
+/* A new calendar, which is in *season then. */
+static void
+fit_write_season(TimestampTz as_of, Season *season)
+{
+	int64		n;
+	char	   *params = fit_season(as_of, as_of < fit_clock || population_gathering(), season, &n);
+
+	fit_write_generation("season", params, n, NAN, as_of);
+}
+
 /* In a replay what the past shows, and nothing is stored. */
 static void
 fit(int kinds, TimestampTz as_of)
@@ -550,15 +583,20 @@ fit(int kinds, TimestampTz as_of)
 	const Population *before;
 	Sample	   *sample = NULL;
 	GapPrior	prior;
+	Season		season;
 
 	/* what one fit writes the next one reads, under a snapshot of our own */
 	PushCopiedSnapshot(GetActiveSnapshot());
 	SPI_connect();
+	kinds = kinds_with(kinds, as_of);
 	if (!population_gathering())
 		retire_later(kinds, as_of);
 	before = profile_population();
+	season = before->season;
+	if (kinds & FIT_SEASON)
+		fit_write_season(as_of, &season);
 	if (kinds != FIT_REPURCHASE)
-		sample = population_gathering() ? view_sample(population_past_view()) : read_sample(as_of);
+		sample = population_gathering() ? view_sample(population_past_view(), &season) : read_sample(as_of, &season);
 	if (kinds & FIT_GAP)
 	{
 		char	   *params = gap_params(sample, &prior);
@@ -586,7 +624,12 @@ fit(int kinds, TimestampTz as_of)
 void
 profile_fit(TimestampTz as_of)
 {
-	fit(FIT_ALL, as_of);
+	const Population *population = profile_population();
+	bool		season_due = population->season_model_id == 0 || as_of >= population->season_as_of + SEASON_LASTS ||
+		as_of < population->season_as_of;
+
+	fit_clock = as_of;
+	fit(season_due ? FIT_ALL : FIT_ALL & ~FIT_SEASON, as_of);
 }
 
 /* ---- for a replay ---- */
@@ -595,14 +638,14 @@ profile_fit(TimestampTz as_of)
 void
 fit_take_shares(const LedgerView *view)
 {
-	take_shares(view_sample(view), fold_month(period_day(view->as_of)));
+	take_shares(view_sample(view, &profile_population()->season), fold_month(period_day(view->as_of)));
 }
 
 /* See population.h. */
 void
 fit_take_rates(const LedgerView *view)
 {
-	fit_count_rates(&view_sample(view)->clients, view);
+	fit_count_rates(&view_sample(view, &profile_population()->season)->clients, view);
 }
 
 static void
@@ -634,7 +677,7 @@ kinds_named(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown kind of model: \"%s\"", name),
-			 errhint("Kinds are gap, class, popularity, repurchase, spend and inclusion.")));
+			 errhint("Kinds are season, gap, class, popularity, repurchase, spend and inclusion.")));
 }
 
 /* agentcrm.fit(kind text DEFAULT NULL, as_of timestamptz DEFAULT NULL): new generations of one kind, or of all. */
@@ -648,6 +691,7 @@ agentcrm_profile_fit(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("as_of must be finite and not in the future")));
+	fit_clock = now;
 	fit(kinds_named(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0))), as_of);
 	PG_RETURN_VOID();
 }

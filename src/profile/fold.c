@@ -199,6 +199,14 @@ add_money(Fold *fold)
 	}
 }
 
+static void
+add_recent_gap(ClientProfile *profile, int32 gap)
+{
+	if (profile->n_recent == CHART_GAPS)
+		memmove(profile->recent, profile->recent + 1, --profile->n_recent * sizeof(int32));
+	profile->recent[profile->n_recent++] = gap;
+}
+
 /*
  * The rhythm: whole days between distinct order days.  Days of sources in
  * different zones can run backwards by one; such an order opens no gap and
@@ -220,6 +228,7 @@ add_order_day(ClientProfile *profile, TimestampTz at, DateADT day)
 		profile->gap_sum += profile->gap_last;
 		profile->gap_sum_log += log(profile->gap_last);
 		profile->n_gaps++;
+		add_recent_gap(profile, profile->gap_last);
 		profile->last_order_on = day;
 	}
 	profile->last_order_at = at;
@@ -237,6 +246,7 @@ add_product_order(FoldProduct *held, int32 order_no, DateADT day)
 		product->first_order_on = day;
 		product->rate_slow = 1;
 		product->rate_fast = 1;
+		product->held = 1;
 	}
 	else
 	{
@@ -244,6 +254,7 @@ add_product_order(FoldProduct *held, int32 order_no, DateADT day)
 
 		product->rate_slow = product->rate_slow * decay_pow(REPEAT_DECAY_SLOW, orders) + 1;
 		product->rate_fast = product->rate_fast * decay_pow(REPEAT_DECAY_FAST, orders) + 1;
+		product->held = (orders < CHART_ORDERS ? product->held << orders : 0) | 1;
 	}
 	product->last_order_no = order_no;
 	product->last_order_on = day;

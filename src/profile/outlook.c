@@ -5,24 +5,25 @@
  *
  * The one place that chooses between the repurchase model of the client's
  * segment and, until one is fitted, the gap model with its fixed defection
- * (alive.c).  Must not ask what day it is.
+ * (alive.c); and where calendar days become those of the firm's clock and back.
+ * Must not ask what day it is.
  */
 #include "postgres.h"
 
 #include <math.h>
 
-#include "profile/outlook.h"
+#include "profile/assess.h"
 #include "profile/rows.h"
 
-/* A client's statistics as the repurchase model wants them, after so many days of silence. */
+/* A client's statistics as the repurchase model wants them, after so many days of silence, all on one clock. */
 BuyerStats
-outlook_buyer(const GapStats *gaps, double elapsed)
+outlook_buyer(const GapStats *gaps, double waited)
 {
 	double		last = gaps->n > 0 ? gaps->sum : 0;
 
 	return (BuyerStats)
 	{
-		.x = gaps->n, .tx = last, .T = last + fmax(elapsed, 0), .sum_log = gaps->n > 0 ? gaps->sum_log : 0
+		.x = gaps->n, .tx = last, .T = last + fmax(waited, 0), .sum_log = gaps->n > 0 ? gaps->sum_log : 0
 	};
 }
 
@@ -32,9 +33,51 @@ outlook_of(const ClientProfile *profile, const Population *population, const Rep
 {
 	return (Outlook)
 	{
-		.prior = &population->gap, .repurchase = repurchase, .gaps = profile_gaps(profile),
+		.prior = &population->gap, .repurchase = repurchase, .season = &population->season,
+		.gaps = profile_gaps(profile, &population->season), .last = profile->last_order_on,
 		.elapsed = Max(today - profile->last_order_on, 0)
 	};
+}
+
+/* So many calendar days from a day on, as days of the clock; season may be NULL. */
+double
+outlook_clock(const Season *season, DateADT from, double days)
+{
+	double		whole = floor(days);
+	double		rest = days - whole;
+
+	if (season == NULL || !season->fitted || !(fabs(days) < MAX_CALENDAR_DAYS))
+		return days;
+	return season_days(season, from, from + (int) whole) +
+		rest * season_days(season, from + (int) whole, from + (int) whole + 1);
+}
+
+/* The present silence as days of the clock. */
+double
+outlook_waited(const Outlook *o)
+{
+	return outlook_clock(o->season, o->last, o->elapsed);
+}
+
+/* The horizon of so many calendar days from now on. */
+static double
+horizon(const Outlook *o, double days)
+{
+	return outlook_clock(o->season, o->last + (int) o->elapsed, days);
+}
+
+/* The calendar days after a day when so many of the clock have passed; infinite for ever. */
+static double
+calendar_days(const Outlook *o, DateADT from, double days)
+{
+	return o->season == NULL ? days : season_calendar(o->season, from, days);
+}
+
+/* The same after the last order, at most MAX_CALENDAR_DAYS. */
+double
+outlook_calendar(const Outlook *o, double days)
+{
+	return days < MAX_CALENDAR_DAYS ? Min(calendar_days(o, o->last, days), MAX_CALENDAR_DAYS) : MAX_CALENDAR_DAYS;
 }
 
 /* P(not gone). */
@@ -43,11 +86,11 @@ outlook_alive(const Outlook *o)
 {
 	if (o->repurchase)
 	{
-		BuyerStats	buyer = outlook_buyer(&o->gaps, o->elapsed);
+		BuyerStats	buyer = outlook_buyer(&o->gaps, outlook_waited(o));
 
 		return repurchase_alive(&o->repurchase->model, &buyer);
 	}
-	return alive_given_silence(gap_survival(o->prior, &o->gaps, o->elapsed), ALIVE_DROPOUT);
+	return alive_given_silence(gap_survival(o->prior, &o->gaps, outlook_waited(o)), ALIVE_DROPOUT);
 }
 
 /* P(at least one order within so many days), defection allowed for; recalibrated on the last closed window. */
@@ -56,12 +99,12 @@ outlook_order_within(const Outlook *o, double days)
 {
 	if (o->repurchase)
 	{
-		BuyerStats	buyer = outlook_buyer(&o->gaps, o->elapsed);
+		BuyerStats	buyer = outlook_buyer(&o->gaps, outlook_waited(o));
 
 		return calibration_apply(&o->repurchase->calibration,
-								 repurchase_active(&o->repurchase->model, &buyer, fmax(days, 0)));
+								 repurchase_active(&o->repurchase->model, &buyer, fmax(horizon(o, days), 0)));
 	}
-	return alive_order_within(o->prior, &o->gaps, o->elapsed, days);
+	return alive_order_within(o->prior, &o->gaps, outlook_waited(o), horizon(o, days));
 }
 
 /* Orders expected within so many days, none of those who have gone. */
@@ -70,11 +113,11 @@ outlook_orders(const Outlook *o, double days)
 {
 	if (o->repurchase)
 	{
-		BuyerStats	buyer = outlook_buyer(&o->gaps, o->elapsed);
+		BuyerStats	buyer = outlook_buyer(&o->gaps, outlook_waited(o));
 
-		return repurchase_expected(&o->repurchase->model, &buyer, fmax(days, 0));
+		return repurchase_expected(&o->repurchase->model, &buyer, fmax(horizon(o, days), 0));
 	}
-	return outlook_alive(o) * gap_orders_expected(o->prior, &o->gaps, o->elapsed, days);
+	return outlook_alive(o) * gap_orders_expected(o->prior, &o->gaps, outlook_waited(o), horizon(o, days));
 }
 
 /*
@@ -84,14 +127,18 @@ outlook_orders(const Outlook *o, double days)
 double
 outlook_days_until(const Outlook *o, double p)
 {
+	double		waited = outlook_waited(o);
+	double		days;
+
 	if (o->repurchase)
 	{
-		BuyerStats	buyer = outlook_buyer(&o->gaps, o->elapsed);
+		BuyerStats	buyer = outlook_buyer(&o->gaps, waited);
 
-		return repurchase_active_quantile(&o->repurchase->model, &buyer,
-										  calibration_invert(&o->repurchase->calibration, p));
+		days = repurchase_active_quantile(&o->repurchase->model, &buyer, calibration_invert(&o->repurchase->calibration, p));
 	}
-	return fmax(0, gap_quantile(o->prior, &o->gaps, 1 - gap_survival(o->prior, &o->gaps, o->elapsed) * (1 - p)) - o->elapsed);
+	else
+		days = fmax(0, gap_quantile(o->prior, &o->gaps, 1 - gap_survival(o->prior, &o->gaps, waited) * (1 - p)) - waited);
+	return calendar_days(o, o->last + (int) o->elapsed, days);
 }
 
 /* The gap after an order, in days, that a living client does not exceed with probability p. */
@@ -102,15 +149,19 @@ outlook_gap_quantile(const Outlook *o, double p)
 	{
 		BuyerStats	buyer = outlook_buyer(&o->gaps, 0);
 
-		return repurchase_gap_quantile(&o->repurchase->model, &buyer, p);
+		return outlook_calendar(o, repurchase_gap_quantile(&o->repurchase->model, &buyer, p));
 	}
-	return gap_quantile(o->prior, &o->gaps, p);
+	return outlook_calendar(o, gap_quantile(o->prior, &o->gaps, p));
 }
 
 static Outlook
 client_outlook(const ClientSnapshot *client, const Population *population)
 {
-	return outlook_of(&client->profile, population, client->repurchase, client->today);
+	return (Outlook)
+	{
+		.prior = &population->gap, .repurchase = client->repurchase, .season = &population->season,
+		.gaps = client->gaps, .last = client->profile.last_order_on, .elapsed = client->state.elapsed
+	};
 }
 
 /* See profile.h. */

@@ -9,18 +9,26 @@
 
 #include "profile/profile.h"
 
-/* A client's gaps and present silence under the models. */
+/*
+ * A client's gaps and present silence under the models.  These know days of the
+ * firm's clock; the functions below take and give calendar days.
+ */
 typedef struct Outlook
 {
 	const GapPrior *prior;
 	const Repurchase *repurchase;	/* NULL: the gap model serves */
-	GapStats	gaps;
-	double		elapsed;		/* days since the last order */
+	const Season *season;		/* NULL: flat */
+	GapStats	gaps;			/* on the clock */
+	DateADT		last;			/* day of the last order */
+	double		elapsed;		/* calendar days since */
 } Outlook;
 
 extern Outlook outlook_of(const ClientProfile *profile, const Population *population,
 						  const Repurchase *repurchase, DateADT today);
-extern BuyerStats outlook_buyer(const GapStats *gaps, double elapsed);
+extern BuyerStats outlook_buyer(const GapStats *gaps, double waited);
+extern double outlook_clock(const Season *season, DateADT from, double days);
+extern double outlook_waited(const Outlook *o);
+extern double outlook_calendar(const Outlook *o, double days);
 extern double outlook_alive(const Outlook *o);
 extern double outlook_order_within(const Outlook *o, double days);
 extern double outlook_orders(const Outlook *o, double days);

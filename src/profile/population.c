@@ -182,7 +182,22 @@ read_gap(Jsonb *params)
 	current.gap.r = param(params, "r", -1);
 	current.gap.alpha = param(params, "alpha", -1);
 	current.gap.n_clients = param(params, "clients", -1);
+	for (int c = 0; c < GAP_SHAPES; c++)
+		current.gap.shape_weight[c] = param(params, "shape", c);
 	current.gap_fitted = param(params, "fitted", -1) != 0;
+}
+
+static void
+read_season(Jsonb *params)
+{
+	double		weight[SEASON_DAYS];
+
+	memset(&current.season, 0, sizeof(Season));
+	if (param(params, "fitted", -1) == 0)
+		return;
+	for (int i = 0; i < SEASON_DAYS; i++)
+		weight[i] = param(params, "weight", i);
+	season_set(&current.season, weight);
 }
 
 static void
@@ -304,8 +319,14 @@ take_products(const Generation *generation, void (*renew) (void), void (*read) (
 
 /* Where no generation is current, none serves: that in use may have known more than is asked. */
 static void
-forget_spend_and_inclusion(bool spend_found, bool inclusion_found)
+forget_missing(bool season_found, bool spend_found, bool inclusion_found)
 {
+	if (!season_found)
+	{
+		current.season_model_id = 0;
+		current.season_as_of = DT_NOBEGIN;
+		memset(&current.season, 0, sizeof(Season));
+	}
 	if (!spend_found)
 	{
 		current.spend_model_id = 0;
@@ -435,6 +456,12 @@ population_take(const Generation *generation)
 		read_gap(generation->params);
 		current.gap_model_id = model_id;
 	}
+	else if (strcmp(kind, "season") == 0 && model_id != current.season_model_id)
+	{
+		read_season(generation->params);
+		current.season_as_of = generation->as_of;
+		current.season_model_id = model_id;
+	}
 	else if (strcmp(kind, "class") == 0 && model_id != current.class_model_id)
 	{
 		read_class(generation->params);
@@ -477,6 +504,7 @@ begin_generations(void)
 {
 	memset(&current, 0, sizeof(current));
 	current.gap = weak_gap_prior;
+	current.season_as_of = DT_NOBEGIN;
 	fitted_as_of = DT_NOBEGIN;
 }
 
@@ -490,6 +518,7 @@ read_generations(void)
 	HeapTuple	row = store_next(scan);
 	Repurchase *found = palloc(MAX_REPURCHASE * sizeof(Repurchase));
 	int			n_found = 0;
+	bool		season = false;
 	bool		spend = false;
 	bool		inclusion = false;
 
@@ -502,6 +531,7 @@ read_generations(void)
 	{
 		Generation	generation = read_generation(row, store_desc(store));
 
+		season = season || strcmp(generation.kind, "season") == 0;
 		spend = spend || strcmp(generation.kind, "spend") == 0;
 		inclusion = inclusion || strcmp(generation.kind, "inclusion") == 0;
 		if (strcmp(generation.kind, "repurchase") == 0)
@@ -509,7 +539,7 @@ read_generations(void)
 		else
 			population_take(&generation);
 	}
-	forget_spend_and_inclusion(spend, inclusion);
+	forget_missing(season, spend, inclusion);
 	put_repurchase(found, n_found > 0 && strcmp(found[0].segment, "*") == 0 ? n_found : 0);
 	store_scan_end(scan);
 	store_close(store);

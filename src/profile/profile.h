@@ -29,6 +29,7 @@ typedef struct ClientProduct
 	DateADT		last_order_on;
 	double		rate_slow;
 	double		rate_fast;
+	uint64		held;			/* bit i: the order i before last_order_no held it */
 	Numeric		last_price;		/* NULL when the last quantity was zero */
 	int			n_quantities;
 	Numeric		quantities[PROFILE_QUANTITIES]; /* oldest first */
@@ -59,6 +60,8 @@ typedef struct ClientProfile
 	int32		gap_last;		/* 0 when there is none */
 	int32		gap_before;		/* the one before it, 0 when there is none */
 	double		gap_sum_log;
+	int			n_recent;
+	int32		recent[CHART_GAPS]; /* the last gaps, oldest first */
 	bool		has_rep;
 	int64		rep_id;
 	TimestampTz fold_at;		/* last document folded in */
@@ -95,10 +98,16 @@ typedef struct Assessment
 	char		abc;			/* 'A', 'B', 'C', or 0 */
 	char		xyz;
 	double		elapsed;		/* days since the last order day */
+	double		waited;			/* the same on the firm's calendar */
 	double		silence;		/* P(gap >= elapsed | alive) */
 	double		alarm_p;		/* per-cycle alarm probability */
 	DateADT		due_on;			/* median of the next order's day */
 	DateADT		alarm_on;		/* day on which silence passes alarm_p */
+	double		slow_chance;	/* chance that a steady client looks so much like one at half its rate */
+	double		slow_p;			/* per-cycle probability below which that is an alarm */
+	DateADT		slow_on;		/* day on which it is, if no order comes; none: the silence is an alarm before */
+	DateADT		slow_since;		/* the order day since which, most likely */
+	double		slow_delay;		/* days until a halving is likely to be seen */
 	double		expected_orders;	/* within the value horizon */
 	double		expected_value; /* net amount within the value horizon */
 	double		order_value;	/* expected net amount of an order */
@@ -128,6 +137,15 @@ typedef struct Repurchase
 	double		value_a, value_b;	/* least margin within the value horizon of classes A and B */
 } Repurchase;
 
+/* An alarm that was recommended and has been answered, so that it is not raised again for the same evidence. */
+typedef struct SettledAlarm
+{
+	const char *code;			/* of the reason: silence, slow_down, lost_category, lost_item */
+	DateADT		on;				/* the day it was raised for */
+	const char *category;
+	int64		product_id;		/* 0: none */
+} SettledAlarm;
+
 /* All that an agent may know of a client at an as_of. */
 typedef struct ClientSnapshot
 {
@@ -143,8 +161,11 @@ typedef struct ClientSnapshot
 	bool		has_rep;
 	int64		rep_id;			/* the feed's, else the last order's */
 	ClientProfile profile;
-	GapStats	gaps;
+	GapStats	gaps;			/* on the firm's calendar */
 	const Repurchase *repurchase;	/* that of its segment, else of all; NULL: none is fitted, the gap model serves */
+	int			n_settled;
+	SettledAlarm *settled;		/* alarms of before that somebody or an order answered */
+	DateADT		settled_on;		/* the last day with one of silence or slowing down */
 	int			n_products;
 	ClientProduct *products;	/* ordered by product_id */
 	Assessment	state;
@@ -158,6 +179,9 @@ typedef struct Population
 	int64		popularity_model_id;
 	int64		spend_model_id;
 	int64		inclusion_model_id;
+	int64		season_model_id;
+	TimestampTz season_as_of;
+	Season		season;			/* flat until there is a year of orders */
 	GapPrior	gap;
 	bool		gap_fitted;		/* false: too little data, a weak default serves */
 	int			n_repurchase;	/* 0: too little data, the gap model serves */
@@ -226,6 +250,9 @@ extern void profile_verify_clients(DifferenceSink *sink, const int64 *client_ids
 extern void profile_recount(void);
 
 extern const Population *profile_population(void);
+extern GapStats profile_gaps(const ClientProfile *profile, const Season *season);
+extern double profile_calendar(const Population *population, DateADT from, double days);	/* days of the clock as calendar days */
+extern int	profile_order_days_after(const ClientProfile *profile, DateADT after);
 extern const ProductInfo *profile_product(int64 product_id);	/* NULL when unknown; valid until the next transaction */
 extern void profile_fit(TimestampTz as_of); /* new generations of all kinds */
 extern bool profile_fit_due(TimestampTz as_of); /* none yet, orders grown by a tenth, or a day gone by */

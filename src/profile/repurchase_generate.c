@@ -172,7 +172,7 @@ foresee(const Generator *g, int segment, const RepurchaseModel *model)
 		{
 			RepurchaseScore score;
 
-			(void) repurchase_score(model, &c->then, g->window->days, &score);
+			(void) repurchase_score(model, &c->then, g->window->span, &score);
 			f.p[f.n] = score.active;
 			f.orders[f.n] = score.expected;
 		}
@@ -182,7 +182,7 @@ foresee(const Generator *g, int segment, const RepurchaseModel *model)
 				.prior = &g->population->gap, .gaps = {c->then.x, c->then.tx, c->then.sum_log}, .elapsed = c->then.T - c->then.tx
 			};
 
-			f.p[f.n] = outlook_order_within(&outlook, g->window->days);
+			f.p[f.n] = outlook_order_within(&outlook, g->window->span);
 			f.orders[f.n] = 0;
 		}
 		f.n++;
@@ -420,6 +420,7 @@ class_values(Generator *g)
 {
 	int			n = g->sample->n;
 	double	   *values = palloc_extended(Max(n, 1) * sizeof(double), MCXT_ALLOC_HUGE);
+	double		horizon = season_days(&g->population->season, g->sample->today, g->sample->today + agentcrm_value_horizon);
 	double		a,
 				b;
 
@@ -427,7 +428,7 @@ class_values(Generator *g)
 	{
 		const Drawn *drawn = &g->sample->drawn[i];
 
-		values[i] = drawn->order_margin * repurchase_expected(model_of(g, drawn), &drawn->buyer, agentcrm_value_horizon);
+		values[i] = drawn->order_margin * repurchase_expected(model_of(g, drawn), &drawn->buyer, horizon);
 		CHECK_FOR_INTERRUPTS();
 	}
 	qsort(values, n, sizeof(double), fit_compare_doubles);

@@ -35,7 +35,7 @@
 /* Columns of agentcrm.client_profile that are looked at before a client is drawn, from 0. */
 enum
 {
-	P_CLIENT_ID, P_N_ORDERS, P_FIRST_ORDER_AT = 3, P_N_GAPS = 7, P_FOLD_AT = 13, P_LOOKED_AT
+	P_CLIENT_ID, P_N_ORDERS, P_FIRST_ORDER_AT = 3, P_N_GAPS = 7, P_FOLD_AT = 14, P_LOOKED_AT
 };
 
 typedef struct Draw
@@ -90,14 +90,23 @@ cut(Draw *draw)
 	}
 }
 
+/* A client on a day, on the firm's clock. */
+static BuyerStats
+buyer_of(const ClientProfile *profile, DateADT today)
+{
+	Outlook		outlook = outlook_of(profile, profile_population(), NULL, today);
+
+	return outlook_buyer(&outlook.gaps, outlook_waited(&outlook));
+}
+
 /* The figures of a client from its fold. */
 static void
 set_figures(Drawn *drawn, const ClientProfile *profile, DateADT today)
 {
-	GapStats	gaps = profile_gaps(profile);
-
 	drawn->fold_at = profile->fold_at;
-	drawn->buyer = outlook_buyer(&gaps, today - profile->last_order_on);
+	drawn->first_on = profile->first_order_on;
+	drawn->last_on = profile->last_order_on;
+	drawn->buyer = buyer_of(profile, today);
 	drawn->order_margin = assess_order_value(profile, profile_population(), today) * profile_margin_share(profile, agentcrm_margin_rate);
 }
 
@@ -272,11 +281,7 @@ take_origin(Fold *fold, bool has_lines, void *arg)
 
 	client->then.T = -1;
 	if (fold->profile.n_orders > 0)
-	{
-		GapStats	gaps = profile_gaps(&fold->profile);
-
-		client->then = outlook_buyer(&gaps, refolds->sample->today - fold->profile.last_order_on);
-	}
+		client->then = buyer_of(&fold->profile, refolds->sample->today);
 }
 
 /* Fold some clients, by ascending id, up to the window's beginning. */
@@ -298,14 +303,14 @@ fold_to_origin(const BuyerSample *sample, WindowClient *clients, int n, Timestam
 
 /* The hash up to which clients are judged, so that they are not too many. */
 static uint32
-window_limit(const BuyerSample *sample, int days)
+window_limit(const BuyerSample *sample, DateADT origin)
 {
 	Drawn	   *known = palloc_extended(Max(sample->n, 1) * sizeof(Drawn), MCXT_ALLOC_HUGE);
 	uint32		limit = PG_UINT32_MAX;
 	int			n = 0;
 
 	for (int i = 0; i < sample->n; i++)
-		if (sample->drawn[i].buyer.T >= days)
+		if (sample->drawn[i].first_on <= origin)
 			known[n++] = sample->drawn[i];
 	if (n > WINDOW_CLIENTS)
 	{
@@ -326,11 +331,14 @@ sample_window(const BuyerSample *sample)
 	BuyerWindow *window = palloc0(sizeof(BuyerWindow));
 	int			days = window_days(sample);
 	TimestampTz origin = sample->as_of - days * USECS_PER_DAY;
-	uint32		limit = window_limit(sample, days);
+	DateADT		day = sample->today - days;
+	const Season *season = &profile_population()->season;
+	uint32		limit = window_limit(sample, day);
 	WindowClient *moved;
 	int			n_moved = 0;
 
 	window->days = days;
+	window->span = season_days(season, day, sample->today);
 	window->clients = palloc_extended(Max(Min(sample->n, 2 * WINDOW_CLIENTS), 1) * sizeof(WindowClient), MCXT_ALLOC_HUGE);
 	moved = palloc_extended(Max(Min(sample->n, 2 * WINDOW_CLIENTS), 1) * sizeof(WindowClient), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < sample->n && window->n + n_moved < 2 * WINDOW_CLIENTS; i++)
@@ -338,10 +346,10 @@ sample_window(const BuyerSample *sample)
 		const Drawn *drawn = &sample->drawn[i];
 		WindowClient client = {.client = drawn, .then = drawn->buyer};
 
-		if (drawn->buyer.T < days || drawn->hash > limit)
+		if (drawn->first_on > day || drawn->hash > limit)
 			continue;
-		client.then.T -= days;
-		if (drawn->fold_at > origin || client.then.T < client.then.tx)
+		client.then.T = client.then.tx + season_days(season, drawn->last_on, day);
+		if (drawn->fold_at > origin || drawn->last_on > day)
 			moved[n_moved++] = client;
 		else
 			window->clients[window->n++] = client;

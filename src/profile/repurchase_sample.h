@@ -23,6 +23,8 @@ typedef struct Drawn
 	int			channel;		/* index of a segment, -1: of none */
 	int			territory;
 	TimestampTz fold_at;		/* its last document up to the sample's as_of */
+	DateADT		first_on;		/* days of its first and last order */
+	DateADT		last_on;
 	BuyerStats	buyer;
 	double		order_margin;	/* of a usual order */
 } Drawn;
@@ -51,6 +53,7 @@ typedef struct WindowClient
 typedef struct BuyerWindow
 {
 	int			days;
+	double		span;			/* the same on the firm's clock */
 	int			n;
 	WindowClient *clients;
 	double		repeaters;		/* with orders on two days at its beginning */

@@ -24,6 +24,7 @@
 #include "profile/assess.h"
 #include "profile/fold.h"
 #include "profile/population.h"
+#include "profile/rows.h"
 #include "store.h"
 
 #define SCORE_COLUMNS 4
@@ -32,7 +33,7 @@
 /* Columns of agentcrm.client_profile, up to the last one that is looked at. */
 enum
 {
-	P_CLIENT_ID, P_N_ORDERS, P_LAST_ORDER_ON = 6, P_N_GAPS, P_GAP_SUM, P_GAP_SUM_LOG = 11, P_FOLD_AT = 13, P_LOOKED_AT
+	P_CLIENT_ID, P_N_ORDERS, P_LAST_ORDER_ON = 6, P_N_GAPS, P_GAP_SUM, P_GAP_SUM_LOG = 11, P_FOLD_AT = 14, P_LOOKED_AT
 };
 
 typedef struct Scorer
@@ -44,7 +45,7 @@ typedef struct Scorer
 	TimestampTz as_of;
 	TimestampTz stored;			/* profiles that know no more are as they were at as_of */
 	DateADT		today;
-	double		days;
+	double		days;			/* on the firm's clock, as all that follows */
 	int			n_later;
 	int			max_later;
 	int64	   *later;			/* clients to be folded again */
@@ -79,7 +80,7 @@ generation_of(const Scorer *scorer, int64 client_id)
 }
 
 static void
-put_score(Scorer *scorer, int64 client_id, const GapStats *gaps, double elapsed)
+put_score(Scorer *scorer, int64 client_id, const GapStats *gaps, double waited)
 {
 	const Repurchase *repurchase = generation_of(scorer, client_id);
 	Datum		values[SCORE_COLUMNS] = {Int64GetDatum(client_id)};
@@ -87,7 +88,7 @@ put_score(Scorer *scorer, int64 client_id, const GapStats *gaps, double elapsed)
 
 	if (repurchase)
 	{
-		BuyerStats	buyer = outlook_buyer(gaps, elapsed);
+		BuyerStats	buyer = outlook_buyer(gaps, waited);
 		RepurchaseScore score;
 
 		(void) repurchase_score_by_table(&scorer->tables[repurchase - scorer->population->repurchase], &buyer, scorer->days, &score);
@@ -97,7 +98,7 @@ put_score(Scorer *scorer, int64 client_id, const GapStats *gaps, double elapsed)
 	}
 	else
 	{
-		Outlook		outlook = {.prior = &scorer->population->gap, .gaps = *gaps, .elapsed = elapsed};
+		Outlook		outlook = {.prior = &scorer->population->gap, .gaps = *gaps, .elapsed = waited};
 
 		values[1] = Float8GetDatum(outlook_alive(&outlook));
 		values[2] = Float8GetDatum(outlook_order_within(&outlook, scorer->days));
@@ -107,11 +108,22 @@ put_score(Scorer *scorer, int64 client_id, const GapStats *gaps, double elapsed)
 }
 
 static void
-score_row(Scorer *scorer, TupleTableSlot *slot)
+score_profile(Scorer *scorer, const ClientProfile *profile)
+{
+	Outlook		outlook = outlook_of(profile, scorer->population, NULL, scorer->today);
+
+	put_score(scorer, profile->client_id, &outlook.gaps, outlook_waited(&outlook));
+}
+
+/* Where the calendar is flat a few columns tell all. */
+static void
+score_row(Scorer *scorer, TupleTableSlot *slot, TupleDesc desc)
 {
 	const Datum *values = slot->tts_values;
 	int64		client_id;
 	GapStats	gaps;
+	ClientProfile profile;
+	bool		free_row;
 
 	slot_getsomeattrs(slot, P_LOOKED_AT);
 	client_id = DatumGetInt64(values[P_CLIENT_ID]);
@@ -122,6 +134,12 @@ score_row(Scorer *scorer, TupleTableSlot *slot)
 		if (scorer->n_later == scorer->max_later)
 			scorer->later = repalloc_huge(scorer->later, (Size) (scorer->max_later *= 2) * sizeof(int64));
 		scorer->later[scorer->n_later++] = client_id;
+		return;
+	}
+	if (scorer->population->season.fitted)
+	{
+		profile_from_row(ExecFetchSlotHeapTuple(slot, false, &free_row), desc, &profile);
+		score_profile(scorer, &profile);
 		return;
 	}
 	gaps = (GapStats) {
@@ -143,7 +161,7 @@ scan_profiles(Scorer *scorer)
 	{
 		MemoryContext old = MemoryContextSwitchTo(row_cxt);
 
-		score_row(scorer, slot);
+		score_row(scorer, slot, store_desc(store));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_cxt);
 		CHECK_FOR_INTERRUPTS();
@@ -157,14 +175,8 @@ scan_profiles(Scorer *scorer)
 static void
 score_fold(Fold *fold, bool has_lines, void *arg)
 {
-	Scorer	   *scorer = arg;
-
 	if (fold->profile.n_orders > 0)
-	{
-		Outlook		outlook = outlook_of(&fold->profile, scorer->population, NULL, scorer->today);
-
-		put_score(scorer, fold->profile.client_id, &outlook.gaps, outlook.elapsed);
-	}
+		score_profile(arg, &fold->profile);
 }
 
 static int
@@ -210,6 +222,7 @@ agentcrm_repurchase_scores(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	scorer.today = period_day(scorer.as_of);
 	scorer.population = profile_population();
+	scorer.days = outlook_clock(&scorer.population->season, scorer.today, scorer.days);
 	scorer.later = palloc(scorer.max_later * sizeof(int64));
 	scorer.tables = palloc_extended(Max(scorer.population->n_repurchase, 1) * sizeof(RepurchaseTable), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < scorer.population->n_repurchase; i++)

@@ -18,7 +18,7 @@
 enum
 {
 	P_CLIENT_ID, P_N_ORDERS, P_N_RETURNS, P_FIRST_ORDER_AT, P_LAST_ORDER_AT, P_FIRST_ORDER_ON,
-	P_LAST_ORDER_ON, P_N_GAPS, P_GAP_SUM, P_GAP_LAST, P_GAP_BEFORE, P_GAP_SUM_LOG, P_REP_ID, P_FOLD_AT,
+	P_LAST_ORDER_ON, P_N_GAPS, P_GAP_SUM, P_GAP_LAST, P_GAP_BEFORE, P_GAP_SUM_LOG, P_GAP_RECENT, P_REP_ID, P_FOLD_AT,
 	P_FOLD_SOURCE_ID, P_FOLD_ORDER_ID, P_AMOUNT, P_MARGIN, P_RETURNED, P_MONTH, P_MONTH_ORDERS,
 	P_MONTH_AMOUNT, P_MONTH_MARGIN, P_MONTH_RETURNED, P_COLUMNS
 };
@@ -27,7 +27,7 @@ enum
 enum
 {
 	C_CLIENT_ID, C_PRODUCT_ID, C_N, C_FIRST_ORDER_NO, C_LAST_ORDER_NO, C_FIRST_ORDER_ON, C_LAST_ORDER_ON,
-	C_RATE_SLOW, C_RATE_FAST, C_LAST_PRICE, C_QUANTITIES, C_COLUMNS
+	C_RATE_SLOW, C_RATE_FAST, C_HELD, C_LAST_PRICE, C_QUANTITIES, C_COLUMNS
 };
 
 StaticAssertDecl(P_COLUMNS == CLIENT_PROFILE_COLUMNS, "columns of client_profile");
@@ -96,6 +96,21 @@ months_from_row(const Datum *values, ClientProfile *profile)
 	};
 }
 
+static void
+recent_from_row(Datum array, ClientProfile *profile)
+{
+	Datum	   *gaps;
+
+	profile->n_recent = int_array_elements(array, INT4OID, &gaps);
+	if (profile->n_recent > CHART_GAPS)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("too many recent gaps of client " INT64_FORMAT, profile->client_id)));
+	for (int i = 0; i < profile->n_recent; i++)
+		profile->recent[i] = DatumGetInt32(gaps[i]);
+	pfree(gaps);
+}
+
 /* A row of client_profile as a struct; its values live in the current memory context. */
 void
 profile_from_row(HeapTuple row, TupleDesc desc, ClientProfile *profile)
@@ -120,6 +135,7 @@ profile_from_row(HeapTuple row, TupleDesc desc, ClientProfile *profile)
 	profile->gap_last = isnull[P_GAP_LAST] ? 0 : DatumGetInt32(values[P_GAP_LAST]);
 	profile->gap_before = isnull[P_GAP_BEFORE] ? 0 : DatumGetInt32(values[P_GAP_BEFORE]);
 	profile->gap_sum_log = DatumGetFloat8(values[P_GAP_SUM_LOG]);
+	recent_from_row(values[P_GAP_RECENT], profile);
 	profile->has_rep = !isnull[P_REP_ID];
 	profile->rep_id = profile->has_rep ? DatumGetInt64(values[P_REP_ID]) : 0;
 	profile->fold_at = DatumGetTimestampTz(values[P_FOLD_AT]);
@@ -159,6 +175,16 @@ months_to_row(const ClientProfile *profile, Datum *values)
 	values[P_MONTH_MARGIN] = make_array(element, isnull, n, NUMERICOID);
 }
 
+static Datum
+recent_to_row(const ClientProfile *profile)
+{
+	Datum		gaps[CHART_GAPS];
+
+	for (int i = 0; i < profile->n_recent; i++)
+		gaps[i] = Int32GetDatum(profile->recent[i]);
+	return make_array(gaps, NULL, profile->n_recent, INT4OID);
+}
+
 /* A profile as a row of client_profile. */
 void
 profile_to_row(const ClientProfile *profile, Datum *values, bool *isnull)
@@ -180,6 +206,7 @@ profile_to_row(const ClientProfile *profile, Datum *values, bool *isnull)
 	values[P_GAP_BEFORE] = Int32GetDatum(profile->gap_before);
 	isnull[P_GAP_BEFORE] = profile->n_gaps < 2;
 	values[P_GAP_SUM_LOG] = Float8GetDatum(profile->gap_sum_log);
+	values[P_GAP_RECENT] = recent_to_row(profile);
 	values[P_REP_ID] = Int64GetDatum(profile->rep_id);
 	isnull[P_REP_ID] = !profile->has_rep;
 	values[P_FOLD_AT] = TimestampTzGetDatum(profile->fold_at);
@@ -210,6 +237,7 @@ product_from_row(HeapTuple row, TupleDesc desc, ClientProduct *product)
 	product->last_order_on = DatumGetDateADT(values[C_LAST_ORDER_ON]);
 	product->rate_slow = DatumGetFloat8(values[C_RATE_SLOW]);
 	product->rate_fast = DatumGetFloat8(values[C_RATE_FAST]);
+	product->held = (uint64) DatumGetInt64(values[C_HELD]);
 	product->last_price = isnull[C_LAST_PRICE] ? NULL : DatumGetNumericCopy(values[C_LAST_PRICE]);
 	product->n_quantities = numeric_array_elements(values[C_QUANTITIES], &quantities, &no_quantity);
 	if (product->n_quantities > PROFILE_QUANTITIES)
@@ -240,6 +268,7 @@ product_to_row(int64 client_id, const ClientProduct *product, Datum *values, boo
 	values[C_LAST_ORDER_ON] = DateADTGetDatum(product->last_order_on);
 	values[C_RATE_SLOW] = Float8GetDatum(product->rate_slow);
 	values[C_RATE_FAST] = Float8GetDatum(product->rate_fast);
+	values[C_HELD] = Int64GetDatum((int64) product->held);
 	values[C_LAST_PRICE] = NumericGetDatum(product->last_price);
 	isnull[C_LAST_PRICE] = product->last_price == NULL;
 	values[C_QUANTITIES] = make_array(quantities, NULL, product->n_quantities, NUMERICOID);
@@ -279,14 +308,4 @@ profile_find(Store *profiles, int64 client_id, ClientProfile *profile, ItemPoint
 	}
 	store_scan_end(scan);
 	return row != NULL;
-}
-
-/* What the gap model needs of a profile. */
-GapStats
-profile_gaps(const ClientProfile *profile)
-{
-	return (GapStats)
-	{
-		.n = profile->n_gaps, .sum = profile->gap_sum, .sum_log = profile->gap_sum_log
-	};
 }

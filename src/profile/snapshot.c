@@ -28,6 +28,7 @@ typedef struct Reader
 {
 	Store	   *clients;
 	Store	   *ledger;
+	Store	   *recommendations;
 	int			n_live;
 	LiveSource *live;
 	const Population *population;
@@ -156,13 +157,14 @@ read_client(Reader *reader, ClientSnapshot *client, int64 client_id, TimestampTz
 		return false;
 	client->n_products = fold_at(&reader->folds, client_id, as_of, &client->profile, &client->products);
 	client->deliver = may_deliver(reader, client, namespace);
-	client->gaps = profile_gaps(&client->profile);
+	client->gaps = profile_gaps(&client->profile, &reader->population->season);
+	settled_read(reader->recommendations, client);
 	if (!client->has_rep && client->profile.has_rep)
 	{
 		client->has_rep = true;
 		client->rep_id = client->profile.rep_id;
 	}
-	assess(&client->profile, reader->population, client->repurchase, as_of, &client->state);
+	assess(&client->profile, reader->population, client->repurchase, as_of, client->settled_on, &client->state);
 	return true;
 }
 
@@ -199,6 +201,7 @@ profile_read(const int64 *client_ids, int n_clients, TimestampTz as_of, int *n)
 	reader.clients = store_open("client", AccessShareLock);
 	fold_at_begin(&reader.folds);
 	reader.ledger = store_open("ledger", AccessShareLock);
+	reader.recommendations = store_open("recommendation", AccessShareLock);
 	read_live_sources(&reader);
 	*n = 0;
 	for (int i = 0; i < n_clients; i++)
@@ -207,6 +210,7 @@ profile_read(const int64 *client_ids, int n_clients, TimestampTz as_of, int *n)
 			(*n)++;
 		CHECK_FOR_INTERRUPTS();
 	}
+	store_close(reader.recommendations);
 	store_close(reader.ledger);
 	fold_at_end(&reader.folds);
 	store_close(reader.clients);

@@ -21,7 +21,7 @@
 #include "profile/fold.h"
 #include "profile/rows.h"
 
-#define SNAPSHOT_COLUMNS 50
+#define SNAPSHOT_COLUMNS 54
 
 /* A row being filled from left to right. */
 typedef struct RowMaker
@@ -126,6 +126,10 @@ put_assessment(RowMaker *row, const ClientSnapshot *client)
 	put(row, Float8GetDatum(state->alarm_p), ordered);
 	put(row, DateADTGetDatum(state->due_on), !DATE_NOT_FINITE(state->due_on));
 	put(row, DateADTGetDatum(state->alarm_on), ordered);
+	put(row, Float8GetDatum(state->slow_chance), ordered);
+	put(row, Float8GetDatum(state->slow_p), ordered);
+	put(row, DateADTGetDatum(state->slow_on), ordered && !DATE_NOT_FINITE(state->slow_on));
+	put(row, DateADTGetDatum(state->slow_since), ordered && state->slow_chance < state->slow_p);
 	put(row, Float8GetDatum(state->expected_orders), ordered);
 	put(row, Float8GetDatum(state->expected_value), ordered);
 	put(row, Float8GetDatum(state->p_alive), ordered);

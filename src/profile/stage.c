@@ -35,7 +35,6 @@
 #include "profile/assess.h"
 #include "profile/fold.h"
 
-#define MAX_LIMIT_DAYS 36500
 #define DORMANT_ALIVE 0.1
 #define LOST_ALIVE 0.01
 #define DORMANT_SHARE 0.1		/* of alarm_p, until a repurchase model is fitted */
@@ -63,13 +62,20 @@ profile_stage_name(Stage stage)
 	return stage_names[stage];
 }
 
+/* The per-cycle probability below which silence is an alarm: its share of the budget. */
+double
+stage_alarm_p(const Population *population, const GapStats *gaps)
+{
+	return gap_alarm_probability(&population->gap, gaps, agentcrm_false_alarm_rate * CHART_SHARE_STOP);
+}
+
 /* The first whole day on which silence is below p. */
 static int
-first_day_below(const GapPrior *prior, const GapStats *gaps, double p)
+first_day_below(const Outlook *outlook, double p)
 {
-	double		days = gap_quantile(prior, gaps, 1 - p);
+	double		days = outlook_calendar(outlook, gap_quantile(outlook->prior, &outlook->gaps, 1 - p));
 
-	return days < MAX_LIMIT_DAYS ? (int) floor(days) + 1 : MAX_LIMIT_DAYS;
+	return days < MAX_CALENDAR_DAYS ? (int) floor(days) + 1 : MAX_CALENDAR_DAYS;
 }
 
 /* The first whole day from `from` to `latest` on which P(alive) is below p; latest when it is not until then. */
@@ -107,9 +113,9 @@ gone_limits(const Outlook *outlook, double alarm_p, SilenceLimits *limits)
 		limits->lost = first_day_gone(outlook, LOST_ALIVE, earliest, Max(earliest, LOST_LATEST));
 		return;
 	}
-	limits->dormant = Max(earliest, Min(first_day_below(outlook->prior, &outlook->gaps, alarm_p * DORMANT_SHARE), DORMANT_LATEST));
+	limits->dormant = Max(earliest, Min(first_day_below(outlook, alarm_p * DORMANT_SHARE), DORMANT_LATEST));
 	limits->lost = Max(limits->dormant + LOST_AFTER_DORMANT,
-					   Min(first_day_below(outlook->prior, &outlook->gaps, alarm_p * LOST_SHARE), LOST_LATEST));
+					   Min(first_day_below(outlook, alarm_p * LOST_SHARE), LOST_LATEST));
 }
 
 /*
@@ -117,12 +123,12 @@ gone_limits(const Outlook *outlook, double alarm_p, SilenceLimits *limits)
  * later limits are worked out only once the silence has passed the first.
  */
 SilenceLimits
-stage_limits(const Outlook *outlook)
+stage_limits(const Population *population, const Outlook *outlook)
 {
-	double		p = gap_alarm_probability(outlook->prior, &outlook->gaps, agentcrm_false_alarm_rate);
-	SilenceLimits limits = {.dormant = MAX_LIMIT_DAYS, .lost = MAX_LIMIT_DAYS};
+	double		p = stage_alarm_p(population, &outlook->gaps);
+	SilenceLimits limits = {.dormant = MAX_CALENDAR_DAYS, .lost = MAX_CALENDAR_DAYS};
 
-	limits.alarm = first_day_below(outlook->prior, &outlook->gaps, p);
+	limits.alarm = first_day_below(outlook, p);
 	if (outlook->elapsed >= limits.alarm)
 		gone_limits(outlook, p, &limits);
 	return limits;
@@ -130,28 +136,29 @@ stage_limits(const Outlook *outlook)
 
 /* Whether a gap had passed the dormant limit of the gaps before it. */
 static bool
-was_dormant(const Outlook *before)
+was_dormant(const Population *population, const Outlook *before)
 {
-	double		p = gap_alarm_probability(before->prior, &before->gaps, agentcrm_false_alarm_rate);
-
-	if (gap_survival(before->prior, &before->gaps, before->elapsed) >= p)
+	if (gap_survival(before->prior, &before->gaps, outlook_waited(before)) >= stage_alarm_p(population, &before->gaps))
 		return false;
-	return before->elapsed >= stage_limits(before).dormant;
+	return before->elapsed >= stage_limits(population, before).dormant;
 }
 
+/* Whether one of the last two gaps had. */
 static bool
-was_won_back(const ClientProfile *profile, const Outlook *outlook)
+was_won_back(const ClientProfile *profile, const Population *population, const Outlook *outlook)
 {
 	Outlook		before = *outlook;
-	int			last[2] = {profile->gap_last, profile->gap_before};
+	double		recent[CHART_GAPS];
+	int			n = profile_recent_gaps(profile, &population->season, recent);
 
-	for (int i = 0; i < 2 && before.gaps.n > 0; i++)
+	for (int i = n - 1; i >= 0 && i >= n - 2; i--)
 	{
 		before.gaps.n--;
-		before.gaps.sum -= last[i];
-		before.gaps.sum_log = before.gaps.n == 0 ? 0 : before.gaps.sum_log - log(last[i]);
-		before.elapsed = last[i];
-		if (was_dormant(&before))
+		before.gaps.sum -= recent[i];
+		before.gaps.sum_log = before.gaps.n == 0 ? 0 : before.gaps.sum_log - log(recent[i]);
+		before.last -= profile->recent[i];
+		before.elapsed = profile->recent[i];
+		if (was_dormant(population, &before))
 			return true;
 	}
 	return false;
@@ -159,11 +166,12 @@ was_won_back(const ClientProfile *profile, const Outlook *outlook)
 
 /* How long after its first order a client can count as new, in days. */
 int
-stage_new_days(const GapPrior *prior)
+stage_new_days(const ClientProfile *profile, const Population *population)
 {
 	GapStats	none = {0};
 
-	return (int) Min(ceil(NEW_MEDIAN_GAPS * gap_quantile(prior, &none, 0.5)), MAX_LIMIT_DAYS);
+	return (int) ceil(profile_calendar(population, profile->first_order_on,
+									   NEW_MEDIAN_GAPS * gap_quantile(&population->gap, &none, 0.5)));
 }
 
 /* Few enough orders to be new. */
@@ -179,13 +187,14 @@ stage_is_new(const ClientProfile *profile)
  *
  * Given n orders in all, the recent ones are binomial with the recent share q
  * of the days for a random buyer, and have 1/k of that variance for a buyer of
- * regularity k.  z is compared with 2.58 (1 % of steady clients a month), the
+ * regularity k; days are those of the firm's calendar.  z is compared with 2.58 (1 % of steady clients a month), the
  * windows move with the calendar only, so that noise does not flap.
  */
 int
-stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month)
+stage_trend(const ClientProfile *profile, const Population *population, DateADT month)
 {
-	GapStats	gaps = {profile->n_gaps, profile->gap_sum, profile->gap_sum_log};
+	const Season *season = &population->season;
+	GapStats	gaps = profile_gaps(profile, season);
 	DateADT		split = period_month(month, -TREND_RECENT_MONTHS);
 	DateADT		from = period_month(month, -TREND_MONTHS);
 	DateADT		second = period_month(fold_month(profile->first_order_on), 1);
@@ -205,35 +214,35 @@ stage_trend(const ClientProfile *profile, const GapPrior *prior, DateADT month)
 	n = recent + before;
 	if (n < TREND_LEAST_ORDERS)
 		return 0;
-	q = (double) (month - split) / (month - from);
-	k = Max(0.25, Min(gap_shape(prior, &gaps), 4));
+	q = season_days(season, split, month) / season_days(season, from, month);
+	k = Max(0.25, Min(gap_shape(&population->gap, &gaps), 4));
 	z = (recent - n * q) / sqrt(n * q * (1 - q) / k);
 	if (fabs(z) < TREND_Z)
 		return 0;
-	change = period_sums(profile, split, month).amount / (month - split)
-		- period_sums(profile, from, split).amount / (split - from);
+	change = period_sums(profile, split, month).amount / season_days(season, split, month)
+		- period_sums(profile, from, split).amount / season_days(season, from, split);
 	if (z > 0)
 		return change > 0 ? 1 : 0;
 	return change < 0 ? -1 : 0;
 }
 
 static Stage
-stage_of_living(const ClientProfile *profile, const Outlook *outlook, DateADT today)
+stage_of_living(const ClientProfile *profile, const Population *population, const Outlook *outlook, DateADT today)
 {
-	const GapPrior *prior = outlook->prior;
 	int			trend;
 
-	if (was_won_back(profile, outlook))
+	if (was_won_back(profile, population, outlook))
 		return STAGE_WON_BACK;
-	if (stage_is_new(profile) && today - profile->first_order_on < stage_new_days(prior))
+	if (stage_is_new(profile) && today - profile->first_order_on < stage_new_days(profile, population))
 		return STAGE_NEW;
-	trend = stage_trend(profile, prior, fold_month(today));
+	trend = stage_trend(profile, population, fold_month(today));
 	return trend > 0 ? STAGE_GROWING : trend < 0 ? STAGE_DECLINING : STAGE_REGULAR;
 }
 
 /* The stage of a client on a day. */
 Stage
-stage_of(const ClientProfile *profile, const Outlook *outlook, const SilenceLimits *limits, DateADT today)
+stage_of(const ClientProfile *profile, const Population *population, const Outlook *outlook, const SilenceLimits *limits,
+		 DateADT today)
 {
 	int			elapsed = (int) outlook->elapsed;
 
@@ -247,5 +256,5 @@ stage_of(const ClientProfile *profile, const Outlook *outlook, const SilenceLimi
 		return STAGE_DORMANT;
 	if (elapsed >= limits->alarm)
 		return STAGE_AT_RISK;
-	return stage_of_living(profile, outlook, today);
+	return stage_of_living(profile, population, outlook, today);
 }

@@ -132,13 +132,13 @@ same('ledger', 'source_id, order_id, client_id, coalesce(product_id::text, $$-$$
 same('clients', 'client_id, client_key, namespace', '', 'agentcrm.client');
 same('products', 'product_id, product_key, namespace', '', 'agentcrm.product');
 same('orders', 'order_id, order_key', '', 'agentcrm.order_ref');
-same('client_profile', 'client_id, n_orders, n_returns, first_order_at, last_order_at, first_order_on, last_order_on, n_gaps, gap_sum, gap_last, gap_before, rep_id,'
+same('client_profile', 'client_id, n_orders, n_returns, first_order_at, last_order_at, first_order_on, last_order_on, n_gaps, gap_sum, gap_last, gap_before, gap_recent, rep_id,'
 	. ' fold_at, fold_source_id, fold_order_id, amount, margin, returned, month, month_orders, month_amount, month_margin, month_returned', 'gap_sum_log', 'agentcrm.client_profile');
-same('client_product', 'client_id, product_id, n, first_order_no, last_order_no, first_order_on, last_order_on, last_price, quantities', 'rate_slow, rate_fast', 'agentcrm.client_product');
+same('client_product', 'client_id, product_id, n, first_order_no, last_order_no, first_order_on, last_order_on, held, last_price, quantities', 'rate_slow, rate_fast', 'agentcrm.client_product');
 same('product_profile', 'product_id, buyers, orders', '', 'agentcrm.product_profile');
 same('product_month', 'product_id, month, orders', '', 'agentcrm.product_month');
 is($node->safe_psql($_, q{SELECT string_agg(column_name, ' ' ORDER BY ordinal_position) FROM information_schema.columns WHERE table_schema = 'agentcrm' AND table_name = 'client_profile'}),
-	'client_id n_orders n_returns first_order_at last_order_at first_order_on last_order_on n_gaps gap_sum gap_last gap_before gap_sum_log rep_id fold_at fold_source_id fold_order_id'
+	'client_id n_orders n_returns first_order_at last_order_at first_order_on last_order_on n_gaps gap_sum gap_last gap_before gap_sum_log gap_recent rep_id fold_at fold_source_id fold_order_id'
 	. ' amount margin returned month month_orders month_amount month_margin month_returned', "$_: no column was left out") foreach ('loaded');
 
 $node->stop;

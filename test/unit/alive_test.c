@@ -12,7 +12,7 @@
 #include "../../src/model/model.h"
 #include "unit.h"
 
-static const GapPrior prior = {2.0, 3.0, 40.0, 500.0};
+static const GapPrior prior = {.k = 2.0, .r = 3.0, .alpha = 40.0, .n_clients = 500.0};
 
 /* n equal gaps. */
 static GapStats

@@ -6,7 +6,7 @@
 #include "../../src/model/model.h"
 #include "unit.h"
 
-static const GapPrior prior = {2.0, 3.0, 40.0, 500.0};
+static const GapPrior prior = {.k = 2.0, .r = 3.0, .alpha = 40.0, .n_clients = 500.0};
 static const GapStats nobody = {0, 0.0, 0.0};
 static UnitRandom random_state = {20240107, 0};
 
@@ -169,7 +169,7 @@ test_orders_expected(void)
 	for (int i = 0; i < 12; i++)
 	{
 		const double *c = cases[i];
-		GapPrior	population = {c[0], 3.0, 60.0 / c[0], 500.0};
+		GapPrior	population = {.k = c[0], .r = 3.0, .alpha = 60.0 / c[0], .n_clients = 500.0};
 		GapStats	client = c[1] > 0 ? steady((int) c[1], c[2]) : nobody;
 		double		want = simulated_orders(c[0], 3 + c[0] * c[1], population.alpha + client.sum, c[3], c[4], 40000);
 		double		got = gap_orders_expected(&population, &client, c[3], c[4]);
@@ -257,7 +257,7 @@ test_estimate_edges(void)
 	ok(!gap_prior_estimate(&m, &p) && p.n_clients == 9, "nine clients are too few, bad ones do not count");
 	gap_moments_add(&m, &same);
 	ok(gap_prior_estimate(&m, &p) && p.k <= 30 && p.r <= 100 && isfinite(p.alpha), "ten equal clients: bounded, not degenerate");
-	ok_close(gap_quantile(&p, &nobody, 0.5), 14.0, 0.03, "and their gap is the population's median");
+	ok_close(gap_quantile(&p, &nobody, 0.5), 14.0, 0.08, "and their gap is about the population's median");
 
 	for (int i = 0; i < 200; i++)
 		clients[i] = draw_gaps(1 + i * i, 2, unit_gamma(&random_state, 3) / 40);
@@ -271,6 +271,75 @@ test_estimate_edges(void)
 	ok(close_to(p.k, q.k, 1e-9) && close_to(p.r, q.r, 1e-9) && close_to(p.alpha, q.alpha, 1e-9),
 	   "the order of clients does not matter");
 	ok_close(p.k, 2.0, 0.03, "k from clients with up to 40,000 gaps");
+}
+
+/* What k may be: the classes and their weights, and the predictive mixture over them. */
+static void
+test_shapes(void)
+{
+	static const int ns[] = {0, 1, 3, 12, 300, 100000};
+	static const double ps[] = {1e-6, 0.05, 0.5, 0.95, 0.999, 0.9999};
+	GapMoments	one = draw_population(4, 3, 80, 20000, 3, 12);
+	GapMoments	mixed = one;
+	GapPrior	p,
+				single;
+	double		k[GAP_SHAPES],
+				w[GAP_SHAPES],
+				near = 0.0,
+				total = 0.0;
+	bool		inverts = true,
+				moments = true,
+				sums = true;
+
+	gap_prior_estimate(&one, &p);
+	for (int c = 0; c < GAP_SHAPES; c++)
+	{
+		total += p.shape_weight[c];
+		near += fabs(log(gap_shape_class(c) / 4.0)) < 0.4 ? p.shape_weight[c] : 0.0;
+	}
+	ok(fabs(total - 1.0) < 1e-12 && near > 0.95, "a population of k = 4: nineteen twentieths of the weight within a class of it");
+	ok_close(gap_shape(&p, &nobody), 4.0, 0.05, "and its mean is 4");
+
+	for (int i = 0; i < 20000; i++)
+	{
+		GapStats	s = draw_gaps(3 + i % 10, 1, unit_gamma(&random_state, 3) / 20);
+
+		gap_moments_add(&mixed, &s);
+	}
+	gap_prior_estimate(&mixed, &p);
+	ok(gap_shapes(&p, &nobody, k, w) == 3 && fabs(w[0] + w[1] + w[2] - 1) < 1e-12 && w[0] > 0 && w[1] > 0 && w[2] > 0,
+	   "a population of k = 1 and 4: three k stand for what nobody knows");
+	for (int power = 1; power <= 5; power++)
+	{
+		double		want = 0.0;
+		double		got = 0.0;
+
+		for (int c = 0; c < GAP_SHAPES; c++)
+			want += p.shape_weight[c] * pow(log(gap_shape_class(c)), power);
+		for (int i = 0; i < 3; i++)
+			got += w[i] * pow(log(k[i]), power);
+		moments &= fabs(got - want) < 1e-9;
+	}
+	ok(moments, "with the first five moments of ln k");
+	for (int i = 0; i < 6; i++)
+	{
+		GapStats	client = draw_gaps(ns[i], 4.0, 0.3);
+
+		for (int j = 0; j < 6; j++)
+		{
+			double		u = gap_quantile(&p, &client, ps[j]);
+
+			sums &= fabs(gap_cdf(&p, &client, u) + gap_survival(&p, &client, u) - 1) < 1e-12;
+			inverts &= close_to(gap_cdf(&p, &client, u), ps[j], 1e-8)
+				&& close_to(gap_survival(&p, &client, u), 1 - ps[j], 1e-8);
+		}
+	}
+	ok(sums && inverts, "the mixture's quantile inverts its cdf and survival, n = 0 .. 100,000");
+
+	single = prior;
+	single.shape_weight[4] = 1.0;
+	ok_close(gap_survival(&single, &nobody, 60), gap_survival(&prior, &nobody, 60), 1e-14,
+			 "all weight on k = 2 is the distribution of k = 2");
 }
 
 /* A population of two speeds so far apart that r is at its bound. */
@@ -304,6 +373,7 @@ main(void)
 	test_estimate();
 	test_no_bias();
 	test_estimate_edges();
+	test_shapes();
 	test_wide_population();
 	return done();
 }

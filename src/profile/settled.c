@@ -1,0 +1,98 @@
+/*
+ * settled.c
+ *		Alarms of a client that have been answered, as far as a moment knows.
+ *
+ * Agents have no memory: what was recommended because of an alarm and was done,
+ * declined, seen until its time passed, or answered by an order is not to be raised again for
+ * the same evidence.  An end is final, so that what was settled at a past as_of
+ * can be told from the rows of today.  Reads only.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "utils/builtins.h"
+
+#include "profile/assess.h"
+
+/* Columns of agentcrm.recommendation. */
+enum
+{
+	R_PRODUCT_ID = 7, R_CATEGORY = 10, R_STATUS = 18, R_STATUS_REASON = 19, R_CODE = 20, R_AS_OF = 23, R_UPDATED_AT = 26
+};
+
+static const char *const alarm_codes[] = {"silence", "slow_down", "lost_category", "lost_item"};
+
+static const char *
+alarm_code(const char *code)
+{
+	for (int i = 0; i < (int) lengthof(alarm_codes); i++)
+		if (strcmp(alarm_codes[i], code) == 0)
+			return alarm_codes[i];
+	return NULL;
+}
+
+/* Whether it ended by somebody's verdict, unanswered though shown, or by an order. */
+static bool
+is_settled(const char *status, const char *reason)
+{
+	if (strcmp(status, "expired") == 0)
+		return reason == NULL || strcmp(reason, "its time passed before it was shown") != 0;
+	if (strcmp(status, "withdrawn") == 0)
+		return reason != NULL && strncmp(reason, "answered by order", strlen("answered by order")) == 0;
+	return strcmp(status, "done") == 0 || strcmp(status, "declined") == 0 || strcmp(status, "failed") == 0;
+}
+
+static void
+add_settled(ClientSnapshot *client, const char *code, HeapTuple row, TupleDesc desc)
+{
+	SettledAlarm *alarm;
+	bool		isnull;
+	Datum		product;
+
+	client->settled = client->n_settled == 0 ? palloc(sizeof(SettledAlarm)) :
+		repalloc(client->settled, (client->n_settled + 1) * sizeof(SettledAlarm));
+	alarm = &client->settled[client->n_settled++];
+	alarm->code = code;
+	alarm->on = period_day(DatumGetTimestampTz(heap_getattr(row, R_AS_OF, desc, &isnull)));
+	alarm->category = TextDatumGetCString(heap_getattr(row, R_CATEGORY, desc, &isnull));
+	product = heap_getattr(row, R_PRODUCT_ID, desc, &isnull);
+	alarm->product_id = isnull ? 0 : DatumGetInt64(product);
+	if (strcmp(code, "silence") == 0 || strcmp(code, "slow_down") == 0)
+		client->settled_on = Max(client->settled_on, alarm->on);
+}
+
+static void
+read_settled(Store *recommendations, ClientSnapshot *client, int64 client_id)
+{
+	Datum		key = Int64GetDatum(client_id);
+	TupleDesc	desc = store_desc(recommendations);
+	StoreScan  *scan = store_scan(recommendations, "recommendation_pkey", 1, &key);
+	HeapTuple	row;
+
+	while ((row = store_next(scan)) != NULL)
+	{
+		bool		isnull;
+		bool		no_reason;
+		const char *code = alarm_code(TextDatumGetCString(heap_getattr(row, R_CODE, desc, &isnull)));
+		Datum		reason = heap_getattr(row, R_STATUS_REASON, desc, &no_reason);
+
+		if (code && DatumGetTimestampTz(heap_getattr(row, R_UPDATED_AT, desc, &isnull)) <= client->as_of &&
+			is_settled(TextDatumGetCString(heap_getattr(row, R_STATUS, desc, &isnull)),
+					   no_reason ? NULL : TextDatumGetCString(reason)))
+			add_settled(client, code, row, desc);
+	}
+	store_scan_end(scan);
+}
+
+/* The settled alarms of a client and of those merged into it. */
+void
+settled_read(Store *recommendations, ClientSnapshot *client)
+{
+	int64	   *merged;
+	int			n = ledger_merged_into(client->client_id, &merged);
+
+	client->settled_on = DATEVAL_NOBEGIN;
+	read_settled(recommendations, client, client->client_id);
+	for (int i = 0; i < n; i++)
+		read_settled(recommendations, client, merged[i]);
+}
