@@ -53,6 +53,8 @@ CALL pg_temp.day('2026-03-02');
 CALL agentcrm.run();
 SELECT agentcrm.go_live('firm') \g /dev/null
 DELETE FROM agentcrm.contact_policy;
+-- no other agent's order takes the place of an alarm
+UPDATE agentcrm.agent SET mode = 'paused' WHERE agent <> 'retention';
 CALL agentcrm.run();
 CREATE TEMP VIEW said AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE FUNCTION pg_temp.codes(client int) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(coalesce(reason_code, kind), ' ' ORDER BY coalesce(reason_code, kind)) FROM said WHERE client_id = client $$;
