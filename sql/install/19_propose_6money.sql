@@ -45,7 +45,7 @@ BEGIN
 				+ CASE WHEN c.plain ~ 'order|bestellt|^(qty|quantity|menge|cantidad|quantite|quantita|quantidade|kolichestvo|units)$' THEN 1 ELSE 0 END
 				- CASE WHEN (m -> 'profiles' -> alias -> c.col ->> 'filled')::numeric < 0.5 * (m -> 'profiles' -> alias ->> 'n')::numeric THEN 2 ELSE 0 END AS points
 			FROM unnest(columns) c
-			WHERE c.rel = (m ->> 'l')::oid AND c.words && '{qty}' AND c.family IN ('int', 'num', 'float') AND c.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND c.plain !~ '(^|_)id$|_id$' ORDER BY points DESC, c.attnum LIMIT 3
+			WHERE c.rel = (m ->> 'l')::oid AND c.words && '{qty}' AND c.family IN ('int', 'num', 'float') AND c.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND c.plain !~ '(^|_)id$|_id$|(line|row|seq|pos|doc|page)_?num$' ORDER BY points DESC, c.attnum LIMIT 3
 		LOOP
 			n := n + 1;
 			m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('quantity', agentcrm.propose_number(alias, q.col), 'quantity_column', q.named) ELSE '{}' END,
