@@ -176,7 +176,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	ranked AS (
 		SELECT *, row_number() OVER (PARTITION BY rel, from_col ORDER BY weight DESC, target) AS rank
 		FROM (SELECT DISTINCT ON (f.rel, f.from_col, f.target) f.*, x.schema = y.schema AS at_home, bool_or(x.schema = y.schema) OVER (PARTITION BY f.rel, f.from_col) AS any_at_home
-			FROM found f JOIN t x ON x.rel = f.rel JOIN t y ON y.rel = f.target ORDER BY f.rel, f.from_col, f.target, f.weight DESC) AS f
+			FROM found f JOIN t x ON x.rel = f.rel JOIN t y ON y.rel = f.target ORDER BY f.rel, f.from_col, f.target, f.weight DESC, y.key[1] = f.col DESC, f.col) AS f
 		WHERE at_home OR NOT any_at_home),	-- another application's tables have the same small numbers for keys
 	holds AS MATERIALIZED (
 		SELECT rel, array_agg(col) AS cols FROM c GROUP BY rel)

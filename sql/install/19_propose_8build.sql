@@ -238,7 +238,7 @@ BEGIN
 		tables := cleared;
 		links := agentcrm.propose_links(tables, columns);
 	END IF;
-	links := links || agentcrm.propose_unnamed(tables, columns, links);
+	links := links || agentcrm.propose_unnamed(tables, columns, links) || agentcrm.propose_subtypes(tables, columns, links);
 	candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
 	IF candidates = '[]' AND EXISTS (SELECT FROM unnest(tables) t WHERE starts_with(t.barred, 'schema ')) THEN	-- nothing but a schema called history or the like
 		tables := ARRAY(SELECT (t.rel, t.named, t.schema, t.plain, t.words, t.n_rows, t.pages, t.key, CASE WHEN NOT starts_with(t.barred, 'schema ') THEN t.barred END)::agentcrm.propose_table FROM unnest(tables) t);
