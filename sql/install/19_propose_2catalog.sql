@@ -29,7 +29,7 @@ COMMENT ON FUNCTION agentcrm.propose_said(text) IS 'Internal: a comment''s first
 -- Tables of the schemas that the caller may read; of a schema called history or the like only where it is asked for.  Partitions and children stand in their parent; what an extension brought is no application's.
 CREATE FUNCTION agentcrm.propose_tables(schemas name[], near name[] DEFAULT '{}') RETURNS agentcrm.propose_table[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH here AS MATERIALIZED (
+	WITH found AS MATERIALIZED (
 		SELECT c.oid, n.nspname, c.relname, c.relkind = 'p' OR c.relhassubclass AS divided, c.reltuples, c.relpages, agentcrm.propose_plain(c.relname) AS plain, n.space, agentcrm.propose_said(obj_description(c.oid, 'pg_class')) AS said
 		FROM pg_class c JOIN (SELECT oid, nspname, agentcrm.propose_plain(nspname) AS space FROM pg_namespace OFFSET 0) AS n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
@@ -37,6 +37,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
 		AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
 		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
+	marks AS MATERIALIZED (	-- CubeCart_order, CubeCart_customer, ...: an application's mark says nothing of its tables
+		SELECT nspname, mark FROM (SELECT nspname, substring(relname FROM '^[^_]{3,}_') AS mark, count(*) AS n, bool_or(plain ~ '_(customer|client|kund|klient|partner|account|user|product|artik|article)') AS broad FROM found GROUP BY 1, 2) AS g
+		WHERE n >= 8 AND broad AND n >= 0.8 * (SELECT count(*) FROM found x WHERE x.nspname = g.nspname) AND (SELECT words && '{quote,archive,client2,other}' FROM agentcrm.propose_meaning('table', ARRAY[agentcrm.propose_plain(mark)]))),
+	here AS MATERIALIZED (
+		SELECT f.oid, f.nspname, f.relname, f.divided, f.reltuples, f.relpages, CASE WHEN starts_with(f.relname, m.mark) AND f.relname <> m.mark THEN agentcrm.propose_plain(substr(f.relname, length(m.mark) + 1)) ELSE f.plain END AS plain, f.space, f.said
+		FROM found f LEFT JOIN marks m USING (nspname)),
 	known AS MATERIALIZED (
 		SELECT * FROM agentcrm.propose_meaning('table', ARRAY(SELECT plain FROM here UNION SELECT space FROM here UNION SELECT said FROM here WHERE said IS NOT NULL))),
 	size AS (	-- a partitioned table is as large as its parts
@@ -170,7 +176,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	ranked AS (
 		SELECT *, row_number() OVER (PARTITION BY rel, from_col ORDER BY weight DESC, target) AS rank
 		FROM (SELECT DISTINCT ON (f.rel, f.from_col, f.target) f.*, x.schema = y.schema AS at_home, bool_or(x.schema = y.schema) OVER (PARTITION BY f.rel, f.from_col) AS any_at_home
-			FROM found f JOIN t x ON x.rel = f.rel JOIN t y ON y.rel = f.target ORDER BY f.rel, f.from_col, f.target, f.weight DESC) AS f
+			FROM found f JOIN t x ON x.rel = f.rel JOIN t y ON y.rel = f.target ORDER BY f.rel, f.from_col, f.target, f.weight DESC, y.key[1] = f.col DESC, f.col) AS f
 		WHERE at_home OR NOT any_at_home),	-- another application's tables have the same small numbers for keys
 	holds AS MATERIALIZED (
 		SELECT rel, array_agg(col) AS cols FROM c GROUP BY rel)
@@ -178,6 +184,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		SELECT (rel, cols, target, target_cols, 'foreign key', 1)::agentcrm.propose_link AS l FROM declared
 		UNION ALL
 		SELECT (rel, scope || from_col, target, scope || col, 'name', weight)::agentcrm.propose_link FROM ranked JOIN holds USING (rel) WHERE rank <= 4 AND scope <@ holds.cols
+		UNION ALL	-- part of a reference (to a branch) leads on to the company
+		SELECT (k.rel, ARRAY[f.c], z.target, z.target_cols, 'name', 0.8)::agentcrm.propose_link
+		FROM declared k JOIN declared z ON z.rel = k.target AND cardinality(z.cols) = 1 AND z.target NOT IN (k.rel, k.target) JOIN t ON t.rel = z.target AND t.words && '{client}' AND t.plain !~ '^ad_client$|tenant|mandant', LATERAL unnest(k.cols, k.target_cols) AS f(c, t)
+		WHERE cardinality(k.cols) > 1 AND f.t = z.cols[1] AND NOT EXISTS (SELECT FROM declared d WHERE d.rel = k.rel AND d.cols = ARRAY[f.c])
 		UNION ALL	-- a key of several columns that another table has by the same names
 		SELECT (x.rel, y.key, y.rel, y.key, 'name', 0.75)::agentcrm.propose_link
 		FROM t y JOIN t x ON x.schema = y.schema AND x.rel <> y.rel JOIN holds h ON h.rel = x.rel

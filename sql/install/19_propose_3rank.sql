@@ -53,7 +53,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		FROM k JOIN unnest(columns) kc ON kc.rel = k.rel AND kc.col = k.cols[1] JOIN t l ON l.rel = k.rel JOIN o ON o.rel = k.target AND o.rel <> l.rel JOIN f lf ON lf.rel = l.rel
 		LEFT JOIN (SELECT rel, bool_or(to_product) AS to_product, bool_or(to_client) AS to_client FROM k GROUP BY rel) AS lk ON lk.rel = l.rel
 		WHERE (k.how = 'foreign key' OR l.schema = o.schema) AND (lf.has_qty OR lf.has_money) AND o.has_date AND (o.to_client OR o.to_client2 OR o.names_client OR o.by_role OR lk.to_client OR lf.names_client)
-			AND (NOT o.words && '{client,product}' OR o.words && '{order,invoice,doc}')
+			AND (NOT o.words && '{client,product,user}' OR o.words && '{order,invoice,doc}')
 		ORDER BY l.rel, o.rel, (k.how = 'foreign key') DESC, k.score DESC, kc.plain ~ 'old|orig|prev|copy|copied|source|link|relat|return|refund|against|replac|merge|parent', kc.required DESC, kc.attnum),
 	flat AS (
 		SELECT t.rel, 5 + CASE WHEN t.words && '{order,invoice}' THEN 3 WHEN t.words && '{doc}' THEN 1.5 ELSE 0 END + CASE WHEN t.words && '{line}' THEN 1 ELSE 0 END - CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END

@@ -116,6 +116,57 @@ END $$;
 COMMENT ON FUNCTION agentcrm.propose_kind_of_line(agentcrm.propose_table[], agentcrm.propose_column[], oid, text, oid, text) IS 'Internal: the condition that a line belongs to documents of a table';
 
 /*
+ * Lines of several kinds of documents whose keys come from one sequence: what a
+ * line refers to is in one table of documents, or in one of the others, never in two.
+ */
+CREATE FUNCTION agentcrm.propose_shared(tables agentcrm.propose_table[], columns agentcrm.propose_column[], lines text, reference text, target oid, key text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	others text[];
+	taken text;
+	seen jsonb;
+BEGIN
+	SELECT array_agg(format('EXISTS (SELECT FROM %s AS d WHERE d.%I = v.v)', t.named, t.key[1]) ORDER BY t.rel), string_agg(format('(SELECT count(*) FROM %s)', t.named), ', ' ORDER BY t.rel) INTO others, taken
+	FROM (SELECT t.* FROM unnest(tables) t JOIN unnest(tables) o ON o.rel = target AND o.schema = t.schema JOIN unnest(columns) f ON f.rel = t.rel AND f.is_key JOIN unnest(columns) g ON g.rel = o.rel AND g.is_key AND g.family = f.family
+		WHERE t.rel <> target AND t.n_rows > 0 AND t.pages <= 3000 AND t.named <> lines AND NOT t.words && '{client,client2,user,rep,product,line,archive}' AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.family = 'time') ORDER BY cardinality(t.words) DESC, t.rel LIMIT 12) AS t;
+	IF others IS NULL THEN
+		RETURN false;
+	END IF;
+	seen := agentcrm.propose_ask(format('WITH v AS MATERIALIZED (SELECT DISTINCT %1$I AS v FROM %2$s WHERE %1$I IS NOT NULL), h AS MATERIALIZED (SELECT EXISTS (SELECT FROM %3$s AS o WHERE o.%4$I = v.v) AS o, ARRAY[%5$s] AS d FROM v),
+			k AS (SELECT array_agg(i) AS kept FROM (SELECT i FROM h, unnest(h.d) WITH ORDINALITY AS u(there, i) GROUP BY i HAVING count(*) FILTER (WHERE there AND o) = 0 AND count(*) FILTER (WHERE there) >= 0.7 * (ARRAY[%6$s])[i] AND bool_or(there)) AS s)
+		SELECT to_jsonb(count(*) FILTER (WHERE o) >= 0.7 * (SELECT count(*) FROM %3$s) AND count(*) FILTER (WHERE NOT o AND NOT EXISTS (SELECT FROM unnest(k.kept) i WHERE h.d[i])) <= 0.02 * count(*)) FROM h, k GROUP BY kept',
+		reference, lines, agentcrm.relation_name(target), key, array_to_string(others, ', '), taken));
+	RETURN coalesce(seen = 'true', false);
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_shared(agentcrm.propose_table[], agentcrm.propose_column[], text, text, oid, text) IS 'Internal: whether lines belong to documents of several tables with keys from one sequence';
+
+/*
+ * An order names an entity of whatever kind; those of one kind are the rows of the
+ * table of clients, key by key: then it leads there.
+ */
+CREATE FUNCTION agentcrm.propose_subtypes(tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS agentcrm.propose_link[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	found agentcrm.propose_link[] := '{}';
+	x record;
+BEGIN
+	FOR x IN
+		SELECT DISTINCT s.rel AS super, s.named, s.key[1] AS key, y.col AS kind, c.rel, c.named AS clients, c.key[1] AS client_key
+		FROM unnest(tables) s JOIN unnest(columns) y ON y.rel = s.rel AND y.words && '{type}' AND y.family IN ('text', 'enum', 'int') JOIN unnest(tables) c ON c.schema = s.schema AND c.rel <> s.rel AND c.words && '{client}' AND NOT c.words && '{other,order,invoice,line,rep}' AND c.barred IS NULL AND cardinality(c.key) = 1 AND c.n_rows > 0
+			JOIN unnest(columns) f ON f.rel = s.rel AND f.is_key JOIN unnest(columns) g ON g.rel = c.rel AND g.is_key AND g.family = f.family
+		WHERE s.words && '{client2}' AND NOT s.words && '{client,order,invoice,line,product}' AND cardinality(s.key) = 1 AND s.pages <= 3000 AND c.pages <= 3000
+			AND EXISTS (SELECT FROM unnest(links) k JOIN unnest(tables) o ON o.rel = k.rel WHERE k.target = s.rel AND k.how <> 'foreign key' AND o.words && '{order,invoice,doc}' AND o.barred IS NULL) ORDER BY s.rel, c.rel LIMIT 6
+	LOOP
+		CONTINUE WHEN agentcrm.propose_ask(format('SELECT to_jsonb(count(*) >= 2 AND bool_or(n = there AND n = (SELECT count(*) FROM %3$s))) FROM (SELECT count(*) AS n, count(*) FILTER (WHERE EXISTS (SELECT FROM %3$s AS c WHERE c.%4$I = s.%2$I)) AS there FROM %1$s AS s GROUP BY s.%5$I) AS k',
+			x.named, x.key, x.clients, x.client_key, x.kind)) IS DISTINCT FROM 'true';
+		found := found || ARRAY(SELECT (k.rel, k.cols, x.rel, ARRAY[x.client_key], 'name', 0.85)::agentcrm.propose_link FROM unnest(links) k JOIN unnest(tables) o ON o.rel = k.rel
+			WHERE k.target = x.super AND k.how <> 'foreign key' AND o.words && '{order,invoice,doc,line}' AND o.barred IS NULL AND NOT EXISTS (SELECT FROM unnest(links) y WHERE y.rel = k.rel AND y.cols = k.cols AND y.target = x.rel));
+	END LOOP;
+	RETURN found;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_subtypes(agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: references to clients by way of a table of entities of several kinds';
+
+/*
  * Lines whose header no name leads to (trans_id, parent): a table of documents of
  * clients, each of whose rows has lines, and no line is without.
  */
@@ -132,7 +183,8 @@ BEGIN
 				AND (t.rel IN (SELECT k.rel FROM unnest(links) k JOIN unnest(tables) p ON p.rel = k.target WHERE p.words && '{client,client2}') OR t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{client}'))
 				AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.family = 'time')),
 		line AS MATERIALIZED (
-			SELECT t.* FROM unnest(tables) t WHERE t.barred IS NULL AND t.words && '{line}' AND NOT t.words && '{other}' AND t.n_rows > 0 AND t.pages <= 3000
+			SELECT t.* FROM unnest(tables) t WHERE t.barred IS NULL AND t.n_rows > 0 AND t.pages <= 3000
+				AND (t.words && '{line}' AND NOT t.words && '{other}' OR NOT t.words && '{client,client2,user}' AND t.rel IN (SELECT k.rel FROM unnest(links) k JOIN unnest(tables) p ON p.rel = k.target AND p.rel <> k.rel WHERE p.words && '{product}' AND NOT p.words && '{other}'))
 				AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{qty}') AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{price,total}')
 				AND NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = t.rel AND k.target IN (SELECT rel FROM client WHERE words && '{order,invoice,doc}') AND (k.how = 'foreign key' OR k.score >= 0.65)))
 		SELECT l.rel, c.col, o.rel AS target, o.key, l.named, o.n_rows FROM line l JOIN unnest(columns) c ON c.rel = l.rel AND c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND c.plain ~ '(id|no|nr|num|key|ref|number|parent|code)$' AND (NOT c.words && '{qty,price,total,product,client,type,status}' OR EXISTS (SELECT FROM unnest(columns) k WHERE k.rel = c.rel AND k.plain = regexp_replace(c.plain, '_id$', '_type')))
@@ -144,6 +196,9 @@ BEGIN
 			CONTINUE;
 		END IF;
 		SELECT * INTO seen FROM agentcrm.propose_overlap(tables, (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0)::agentcrm.propose_link);
+		IF seen.hits < seen.asked AND seen.hits >= 3 AND agentcrm.propose_shared(tables, columns, x.named, x.col, x.target, x.key[1]) THEN
+			found := found || (x.rel, ARRAY[x.col], x.target, x.key, 'shared keys', 0.8)::agentcrm.propose_link;
+		END IF;
 		CONTINUE WHEN seen.hits < seen.asked OR coalesce(seen.asked, 0) < 3;
 		IF agentcrm.propose_ask(format('SELECT to_jsonb(count(DISTINCT %I) >= 0.7 * (SELECT count(*) FROM %s)) FROM %s', x.col, agentcrm.relation_name(x.target), x.named)) = 'true' THEN
 			found := found || (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0.7)::agentcrm.propose_link;

@@ -35,11 +35,12 @@ BEGIN
 			+ CASE role
 				WHEN 'client' THEN CASE WHEN t.words && '{client}' THEN 3 WHEN t.words && '{client2}' THEN 1.5 WHEN t.words && '{user}' THEN 1 ELSE -3 END
 					+ CASE WHEN c.words && '{client}' THEN 2 ELSE 0 END + CASE WHEN c.required THEN 0.3 ELSE 0 END + CASE WHEN k.rel = o OR o IS NULL THEN 1 ELSE 0 END
-					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to' THEN 2.5 WHEN c.plain ~ 'bill_to' THEN 0.5 ELSE 0 END
+					- CASE WHEN c.plain ~ 'invoic|bill|ship|deliver|payer|payee|facturation|livraison|liefer|rechnung|end_user|consignee|agent|broker|carrier|forward|parent' AND c.plain !~ 'bill_to|billing_(account|customer|client|partner|company)' THEN 2.5 WHEN c.plain ~ 'bill_to|billing_' THEN 0.5 ELSE 0 END
 					- CASE WHEN c.plain ~ 'creat|author|updat|modif|assign|sales|(^|_)rep(_|$)|employ|manager|approv|owner|operator|write_uid|responsib' AND NOT c.plain ~ 'sales?_(customer|client|partner)' THEN 4 ELSE 0 END
 					- CASE WHEN c.plain ~ '^(company|store|shop|org|organi[sz]ation|tenant|entity|site|branch|warehouse|team|channel)(_?id|_key|_no)?$' AND NOT t.words && '{client}' AND NOT (c.plain ~ '^(company|account|branch|org)' AND p.different > 8) THEN 2 ELSE 0 END
 					- CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{rep}' THEN 3 ELSE 0 END - CASE WHEN t.words && '{order,invoice,line}' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'location|address|(^|_)site' OR t.plain ~ 'contact' AND v.on_the_way THEN 1.5 ELSE 0 END - CASE WHEN c.plain ~ 'contact' AND v.on_the_way THEN 4 ELSE 0 END - CASE WHEN k.how = 'name' AND k.target_cols <> coalesce(t.key, k.target_cols) THEN 0.6 ELSE 0 END - CASE WHEN t.plain ~ '^ad_client$|tenant|mandant' THEN 3 ELSE 0 END
 					- CASE WHEN p.n >= 10 AND p.different <= 1 THEN 3 WHEN p.n >= 10 AND p.filled = 0 THEN 3 ELSE 0 END
+					- CASE WHEN b.is_branch THEN 4 ELSE 0 END
 				WHEN 'product' THEN CASE WHEN t.words && '{product}' THEN 3 WHEN t.words && '{client,client2,user,rep,vendor,order,invoice}' THEN -3 ELSE -0.5 END + CASE WHEN c.words && '{product}' THEN 1.5 ELSE 0 END - CASE WHEN k.how = 'name' AND k.target_cols <> coalesce(t.key, k.target_cols) THEN 0.6 ELSE 0 END + CASE WHEN k.rel = l OR l IS NULL THEN 1 ELSE -2 END
 					- CASE WHEN t.words && '{other,order,invoice}' AND NOT t.plain ~ 'variant|template' THEN 3 ELSE 0 END - CASE WHEN t.plain ~ 'categor|group|uom|pack|bundle|kit|price' THEN 2 ELSE 0 END
 				ELSE CASE WHEN t.words && '{rep}' THEN 3 WHEN t.words && '{user}' THEN 2 WHEN t.plain ~ 'person|people|contact|part(y|ner)$' AND c.words && '{rep}' THEN 1 WHEN t.words = '{}' AND c.words && '{rep}' THEN 0.5 ELSE -3 END + CASE WHEN c.words && '{rep}' THEN 2 ELSE -1 END + CASE WHEN k.rel = o THEN 1 ELSE 0 END
@@ -48,7 +49,9 @@ BEGIN
 		FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.rel AND c.col = k.cols[cardinality(k.cols)],
 			LATERAL (SELECT EXISTS (SELECT FROM unnest(links) y JOIN unnest(tables) z ON z.rel = y.target WHERE y.rel = k.target AND y.target <> k.target AND z.words && '{client,client2}' AND NOT z.words && '{other}'
 				AND coalesce((m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END -> y.cols[1] ->> 'distinct')::numeric * 3 >= (m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END -> c.col ->> 'distinct')::numeric, true)) AS on_the_way) AS v,	-- not its tenant, which the order has, too
-			LATERAL (SELECT (v ->> 'n')::numeric AS n, (v -> c.col ->> 'distinct')::numeric AS different, (v -> c.col ->> 'filled')::numeric AS filled FROM (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS y) AS p
+			LATERAL (SELECT (v ->> 'n')::numeric AS n, (v -> c.col ->> 'distinct')::numeric AS different, (v -> c.col ->> 'filled')::numeric AS filled FROM (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS y) AS p,
+			LATERAL (SELECT cardinality(k.cols) > 1 AND EXISTS (SELECT FROM unnest(links) y JOIN unnest(links) z ON z.rel = k.target AND z.target = y.target JOIN unnest(tables) x ON x.rel = y.target
+				WHERE y.rel = k.rel AND y.cols <@ k.cols AND cardinality(y.cols) < cardinality(k.cols) AND x.words && '{client}') AS is_branch) AS b	-- part of its key is the client's
 		WHERE k.rel IN (o, l) AND k.target NOT IN (coalesce(o, 0), coalesce(l, 0)) AND (t.barred IS NULL OR k.target = asked OR role <> 'client' AND t.barred <> 'purchase') ORDER BY points DESC, k.how = 'foreign key' DESC, c.attnum, k.target LIMIT 6
 	LOOP
 		CONTINUE WHEN w.points < CASE role WHEN 'client' THEN 1 WHEN 'product' THEN 1.5 ELSE 2.5 END;
@@ -80,7 +83,10 @@ BEGIN
 		SELECT CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS at, (k.rel, ARRAY[k.col], t.rel, t.key, 'name', 0)::agentcrm.propose_link AS link, t.named AS leads_to, k.col
 		FROM unnest(columns) k JOIN unnest(tables) t ON cardinality(t.key) = 1 AND t.rel <> k.rel JOIN unnest(columns) f ON f.rel = t.rel AND f.is_key AND f.family = k.family,
 			LATERAL (SELECT m -> 'profiles' -> CASE WHEN k.rel = o THEN 'o' ELSE 'l' END AS v) AS p
-		WHERE k.rel = CASE WHEN role = 'client' AND o IS NOT NULL OR l IS NULL THEN o ELSE l END AND k.family IN ('text', 'uuid') AND NOT k.is_key AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND (v -> k.col ->> 'distinct')::int > 2
+		WHERE k.rel = CASE WHEN role = 'client' AND o IS NOT NULL OR l IS NULL THEN o ELSE l END AND NOT k.is_key
+			AND (k.family IN ('text', 'uuid') OR k.family = 'int' AND k.plain ~ '_id$' AND EXISTS (SELECT FROM unnest(columns) y WHERE y.rel = k.rel AND y.plain = regexp_replace(k.plain, '_id$', '_type') AND y.family IN ('text', 'enum')	-- or whose kind stands beside them
+				AND (strpos(replace(t.plain, '_', ''), agentcrm.propose_root(agentcrm.propose_plain(regexp_replace(v -> y.col ->> 'top', '^.*[\\.:/]', '')))) > 0
+				OR strpos(replace(t.plain, '_', ''), agentcrm.propose_root(agentcrm.propose_plain(regexp_replace(v -> y.col ->> 'sample', '^.*[\\.:/]', '')))) > 0))) AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND (v -> k.col ->> 'distinct')::int > 2
 			AND role::text = ANY (t.words) AND NOT t.words && '{other,order,invoice}' AND t.barred IS NULL ORDER BY length(t.plain), k.attnum LIMIT 20
 	LOOP
 		SELECT * INTO seen FROM agentcrm.propose_overlap(tables, w.link);
@@ -112,7 +118,7 @@ BEGIN
 	SELECT a.* INTO c FROM unnest(columns) a
 	WHERE coalesce((filled ->> a.col)::numeric >= 0.5 * (filled ->> 'n')::numeric, true) AND a.rel = relation AND a.family IN ('text', 'json') AND NOT a.plain ~ 'file|user_?name|login|nick|host|contact|short|search|sort|vor_?name|first|last|middle|sur_?name|maiden|path|image|lang'
 		AND a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie|title|titel|titulo|label|libelle|company|firma|razon_social|raison_sociale|ragione_sociale|description|descripcion|bezeichnung|descrip|designation|descr|opis|denominazione|descricao|email|e_mail|mail|number|code|sku|ref|reference|codigo)[0-9]?(_|$)|name[0-9]?$|(^|_)nm[0-9]?$|(^|_)mei$|_mei$|rag_?soc|razao|alph$|dsc1$|maktx|(^|_)desc[0-9]?$'
-	ORDER BY CASE WHEN a.plain ~ 'company_?name|firma|razon|razao|rag_?soc|raison|ragione|display_?name|full_?name|(customer|client|product|item|partner|kunden|artikel|customer)_?name' THEN 1
+	ORDER BY CASE WHEN a.plain ~ 'display_?name' THEN 0 WHEN a.plain ~ 'company_?name|firma|razon|razao|rag_?soc|raison|ragione|full_?name|(customer|client|product|item|partner|kunden|artikel|customer)_?name' THEN 1
 		WHEN a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie)[0-9]?$|name[0-9]?$|(^|_)mei$|_mei$' THEN 2 WHEN a.plain ~ 'company|label|libelle|bezeichnung|titel|title|titulo|denominaz|designation' THEN 3
 		WHEN a.plain ~ '(^|_)(descr|opis)' THEN 4 WHEN a.plain ~ 'mail' THEN 5 ELSE 6 END, a.attnum LIMIT 1;
 	IF c.col IS NULL OR c.plain ~ 'mail|number|code|sku|ref|codigo' THEN
@@ -467,7 +473,7 @@ BEGIN
 	ORDER BY f.words && '{late}', f.plain ~ 'sold|sale|order|invoice|purchase' DESC, f.attnum, c.plain ~ '(^|_)date$' DESC, c.attnum LIMIT 1;
 	FOR d IN
 		SELECT c.*, v.profile, v.filled, v.alias,
-			CASE WHEN c.words && '{ordered}' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed') THEN CASE WHEN (m ->> 'ordered')::boolean AND c.plain ~ 'invoice|facture|rechnung' THEN 2 WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
+			CASE WHEN c.words && '{ordered}' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed|effective') THEN CASE WHEN c.plain ~ 'confirm|valid|approv|submitted|booked' THEN 3.5 WHEN (m ->> 'ordered')::boolean AND c.plain ~ 'invoice|facture|rechnung' THEN 2 WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
 				WHEN c.words && '{created}' AND NOT c.words && '{late}' THEN 2.5 WHEN c.words && '{late}' THEN -3 ELSE 1 END
 			+ CASE WHEN c.family = 'time' THEN 1 ELSE 0 END + CASE WHEN v.filled > 0.9 THEN 1 WHEN v.filled > 0.3 THEN 0.3 WHEN v.n > 0 THEN -3 ELSE 0 END
 			+ CASE WHEN v.n > 20 AND (v.profile ->> 'distinct')::numeric <= 1 THEN -3 ELSE 0 END + CASE WHEN c.plain ~ 'created|time$' AND c.type = 'date' THEN 0.2 ELSE 0 END + CASE WHEN v.alias = m ->> 'base' THEN 0.5 ELSE -1 END AS points

@@ -45,7 +45,7 @@ BEGIN
 				+ CASE WHEN c.plain ~ 'order|bestellt|^(qty|quantity|menge|cantidad|quantite|quantita|quantidade|kolichestvo|units)$' THEN 1 ELSE 0 END
 				- CASE WHEN (m -> 'profiles' -> alias -> c.col ->> 'filled')::numeric < 0.5 * (m -> 'profiles' -> alias ->> 'n')::numeric THEN 2 ELSE 0 END AS points
 			FROM unnest(columns) c
-			WHERE c.rel = (m ->> 'l')::oid AND c.words && '{qty}' AND c.family IN ('int', 'num', 'float') AND c.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND c.plain !~ '(^|_)id$|_id$' ORDER BY points DESC, c.attnum LIMIT 3
+			WHERE c.rel = (m ->> 'l')::oid AND c.words && '{qty}' AND c.family IN ('int', 'num', 'float') AND c.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND c.plain !~ '(^|_)id$|_id$|(line|row|seq|pos|doc|page)_?num$' ORDER BY points DESC, c.attnum LIMIT 3
 		LOOP
 			n := n + 1;
 			m := agentcrm.propose_add(m || CASE WHEN n = 1 THEN jsonb_build_object('quantity', agentcrm.propose_number(alias, q.col), 'quantity_column', q.named) ELSE '{}' END,
@@ -205,6 +205,7 @@ BEGIN
 	END IF;
 	FOR e IN
 		SELECT a, i, fit.head, fit.share, line.agrees, line.exceeds, (a ->> 'prior')::numeric + coalesce(fit.points, 0) + CASE WHEN a ->> 'kind' = 'total' THEN 1.2 * coalesce(line.agrees, 0) + 0.4 * coalesce(line.agrees_less, 0) - CASE WHEN line.exceeds > 0.5 AND a ->> 'net' = 'false' AND coalesce(fit.points, 0) < 1.5 AND found ->> 'tax' IS NOT NULL THEN 2 ELSE 0 END ELSE 0 END
+			- CASE WHEN a ->> 'kind' = 'total' AND coalesce(line.agrees, 0) < 0.2 AND fit.share < 0.1 AND (SELECT max(value::numeric) FROM jsonb_each_text(sums) WHERE key ~ '^h') > 0.9 * (sums ->> 'n')::numeric THEN 2 ELSE 0 END	-- the order's total is of another
 			- CASE WHEN (seen ->> 'n')::numeric > 0 AND coalesce((seen -> ('e' || i) ->> 'some')::numeric, 0) < 0.5 * (SELECT max((seen -> ('e' || j) ->> 'some')::numeric) FROM generate_series(1, n) j) THEN 4 ELSE 0 END AS points
 		FROM jsonb_array_elements(amounts) WITH ORDINALITY AS x(a, i)
 		LEFT JOIN LATERAL (SELECT heads -> (j - 1) ->> 'col' AS head, s.share, s.share * (heads -> (j - 1) ->> 'weight')::numeric AS points

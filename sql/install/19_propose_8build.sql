@@ -54,7 +54,7 @@ BEGIN
 		agentcrm.propose_order_count(m), coalesce(nullif(m ->> 'client_link', ''), m ->> 'client_expression'), m ->> 'at', m ->> 'quantity', m ->> 'amount', m ->> 'source', coalesce(m -> 'options' ->> 'is_sale', 'true')));
 	lines := (facts ->> 'lines')::numeric / nullif((facts ->> 'orders')::numeric, 0);
 	points := (m ->> 'score')::numeric + CASE WHEN (m ->> 'ordered')::boolean AND lines > 0 THEN 2.5 ELSE 0 END + least(coalesce((m ->> 'amount_score')::numeric, 0), 8) / 2 + least(coalesce((m ->> 'client_score')::numeric, 0), 8) / 4 + least(coalesce((m ->> 'at_score')::numeric, 0), 6) / 2 + least(coalesce((m ->> 'product_score')::numeric, 0), 6) / 4
-		+ CASE WHEN lines IS NULL THEN -2 WHEN lines > 60 THEN -3 ELSE 1 END + CASE WHEN (facts ->> 'days')::numeric > 3 THEN 0.5 ELSE 0 END
+		+ CASE WHEN lines IS NULL THEN -2 - CASE WHEN facts IS NOT NULL AND (m -> 'profiles' -> coalesce(m ->> 'base', 'o') ->> 'n')::numeric > 20 THEN 5 ELSE 0 END WHEN lines > 60 THEN -3 ELSE 1 END + CASE WHEN (facts ->> 'days')::numeric > 3 THEN 0.5 ELSE 0 END
 		+ CASE WHEN (facts ->> 'clients')::numeric >= 2 THEN 0.5 ELSE 0 END - CASE WHEN (facts ->> 'clients')::numeric = 0 AND (facts ->> 'lines')::numeric > 0 THEN 5 ELSE 0 END;
 	RETURN m || jsonb_build_object('facts', facts, 'score', round(points, 2), 'roles', agentcrm.propose_role('mapping', coalesce(m ->> 'o', m ->> 'l')::oid, NULL, points, CASE WHEN facts IS NULL THEN 'could not be tried on data'
 		WHEN lines IS NULL THEN 'no data that counts' ELSE format('%s orders of %s clients with %s lines each, %s to %s, in a sample', facts ->> 'orders', facts ->> 'clients', round(lines, 1), left(facts ->> 'first', 10), left(facts ->> 'last', 10)) END) || (m -> 'roles'));
@@ -176,6 +176,27 @@ END $$;
 COMMENT ON FUNCTION agentcrm.propose_build(jsonb, jsonb, agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: a candidate as a whole mapping, NULL when it cannot be one';
 
 -- Returns in tables of their own are another source of the same clients.
+/*
+ * A name that bars is refuted by what the table is to others: a summary or report
+ * that lines refer to is a document; lines whose kind of document stands beside
+ * their reference are not only of what they are called after (quotes).
+ */
+CREATE FUNCTION agentcrm.propose_cleared(tables agentcrm.propose_table[], columns agentcrm.propose_column[], links agentcrm.propose_link[]) RETURNS agentcrm.propose_table[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+	WITH f AS MATERIALIZED (
+		SELECT c.rel FROM unnest(columns) c WHERE c.family IN ('int', 'num', 'float', 'money') GROUP BY c.rel HAVING bool_or(c.words && '{qty}') AND bool_or(c.words && '{price,total}')),
+	documents AS (
+		SELECT DISTINCT k.target AS rel FROM unnest(links) k JOIN f ON f.rel = k.rel JOIN unnest(tables) l ON l.rel = k.rel AND l.barred IS NULL JOIN unnest(tables) t ON t.rel = k.target
+		WHERE t.words && '{order,invoice}' AND t.barred = 'archive, log or staging' AND t.plain ~ '(^|_)(summary|report)$' AND k.score >= 0.6 AND k.target NOT IN (SELECT rel FROM f)),
+	lines AS (
+		SELECT f.rel FROM f JOIN unnest(tables) t ON t.rel = f.rel AND t.barred = 'quote or cart' AND NOT t.words && '{archive,vendor}'
+		WHERE EXISTS (SELECT FROM unnest(columns) i JOIN unnest(columns) k ON k.rel = i.rel AND k.family IN ('text', 'enum') AND k.plain = regexp_replace(i.plain, '_id$', '_type') WHERE i.rel = f.rel AND i.plain ~ '_id$' AND NOT i.words && '{product}'))
+	SELECT array_agg(CASE WHEN t.rel IN (SELECT rel FROM documents) THEN (t.rel, t.named, t.schema, t.plain, array_remove(t.words, 'archive'), t.n_rows, t.pages, t.key, NULL)::agentcrm.propose_table
+		WHEN t.rel IN (SELECT rel FROM lines) THEN (t.rel, t.named, t.schema, t.plain, array_remove(t.words, 'quote') || '{line}'::text[], t.n_rows, t.pages, t.key, NULL)::agentcrm.propose_table ELSE t END ORDER BY t.rel)
+	FROM unnest(tables) t
+$$;
+COMMENT ON FUNCTION agentcrm.propose_cleared(agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[]) IS 'Internal: tables, without the bars that references to and from them refute';
+
 CREATE FUNCTION agentcrm.propose_returns(m jsonb, tables agentcrm.propose_table[], links agentcrm.propose_link[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -197,6 +218,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $
 DECLARE
 	tables agentcrm.propose_table[] := agentcrm.propose_tables(schemas, near);
 	columns agentcrm.propose_column[];
+	cleared agentcrm.propose_table[];
 	links agentcrm.propose_link[];
 	candidates jsonb;
 	candidate jsonb;
@@ -211,7 +233,12 @@ BEGIN
 	tables := agentcrm.propose_found_keys(agentcrm.propose_parties(tables, columns), columns);
 	columns := ARRAY(SELECT (c.rel, c.attnum, c.col, c.plain, c.stem, c.family, c.type, c.words, c.required, coalesce(c.col = ANY (t.key), false), coalesce(t.key = ARRAY[c.col], false), c.preset)::agentcrm.propose_column FROM unnest(columns) c JOIN unnest(tables) t ON t.rel = c.rel ORDER BY c.rel, c.attnum);
 	links := agentcrm.propose_links(tables, columns);
-	links := links || agentcrm.propose_unnamed(tables, columns, links);
+	cleared := agentcrm.propose_cleared(tables, columns, links);
+	IF cleared <> tables THEN
+		tables := cleared;
+		links := agentcrm.propose_links(tables, columns);
+	END IF;
+	links := links || agentcrm.propose_unnamed(tables, columns, links) || agentcrm.propose_subtypes(tables, columns, links);
 	candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
 	IF candidates = '[]' AND EXISTS (SELECT FROM unnest(tables) t WHERE starts_with(t.barred, 'schema ')) THEN	-- nothing but a schema called history or the like
 		tables := ARRAY(SELECT (t.rel, t.named, t.schema, t.plain, t.words, t.n_rows, t.pages, t.key, CASE WHEN NOT starts_with(t.barred, 'schema ') THEN t.barred END)::agentcrm.propose_table FROM unnest(tables) t);

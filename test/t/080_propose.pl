@@ -195,7 +195,7 @@ clean($node, 'applications', 'the gallery');
 
 new_database('strangers');
 load('strangers', getcwd() . '/test/propose/strangers.sql');
-cmp_ok($all = judge('strangers'), '>=', 12, "$all schemas of strangers");
+cmp_ok($all = judge('strangers'), '>=', 16, "$all schemas of strangers");
 foreach my $app (split /\n/, $node->safe_psql('strangers', 'SELECT app FROM expected.mapping WHERE clients IS NOT NULL ORDER BY app COLLATE "C"'))
 {
 	my $open = attach_by_name('strangers', $app);
