@@ -94,6 +94,12 @@ typedef void (*AgentFunction) (const ClientSnapshot *clients, int n_clients, con
 extern void agent_call_all(const ClientSnapshot *clients, int n_clients, const Population *population,
 						   const AgentCall *call, BidSink *sink);
 
+/*
+ * The alarms that the retention agent raises for a client, as its bids, among
+ * them refusals and looks; none where it is paused.  Needs SPI.
+ */
+extern void agent_alarms(const ClientSnapshot *client, const Population *population, const AgentCall *call, BidSink *sink);
+
 /* The products that the client's next order is likeliest to hold, as the reorder agent ranks them: at most so many. */
 extern int	agent_due_items(const ClientSnapshot *client, int most, int64 *product_ids);
 

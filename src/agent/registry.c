@@ -337,3 +337,22 @@ agent_call_all(const ClientSnapshot *clients, int n_clients, const Population *p
 		agent_call_guarded(&copies[i], clients, n_clients, population, call, sink);
 	SPI_finish();
 }
+
+/* See agent.h. */
+void
+agent_alarms(const ClientSnapshot *client, const Population *population, const AgentCall *call, BidSink *sink)
+{
+	int			n;
+	const Agent *found = registry_agents(&n);
+
+	for (int i = 0; i < n; i++)
+		if (found[i].native == retention_bid)
+		{
+			AgentCall	own = *call;
+
+			own.n_params = found[i].n_numbers;
+			own.params = found[i].numbers;
+			retention_bid(client, 1, population, &own, sink);
+			return;
+		}
+}

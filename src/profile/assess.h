@@ -53,6 +53,7 @@ extern bool stage_is_new(const ClientProfile *profile);
 
 /* settled.c */
 extern void settled_read(Store *recommendations, ClientSnapshot *client);
+extern void settled_add(ClientSnapshot *client, const SettledAlarm *alarm);
 
 /* period.c */
 extern DateADT period_month(DateADT month, int months);

@@ -227,6 +227,12 @@ extern void profile_refold(const int64 *client_ids, int n_clients, int32 loading
 /* Snapshots in the order of client_ids (unknown clients are left out); from tables, or refolded when orders after as_of exist. */
 extern ClientSnapshot *profile_read(const int64 *client_ids, int n_clients, TimestampTz as_of, int *n);
 
+/* The same client at a later moment, nothing having happened but that an alarm (NULL: none) was answered. */
+extern void profile_wait(ClientSnapshot *client, const Population *population, TimestampTz as_of, const SettledAlarm *settled);
+
+/* Whether a bid's reason is an alarm: its code, else NULL. */
+extern const char *profile_alarm_code(const char *reason_code);
+
 /* Store the assessments of the snapshots as client_state with stage history; next_look_at and answers are what the agents made of it. */
 extern void profile_store_state(const ClientSnapshot *clients, int n_clients, const char *cause);
 

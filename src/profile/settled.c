@@ -22,8 +22,9 @@ enum
 
 static const char *const alarm_codes[] = {"silence", "slow_down", "lost_category", "lost_item"};
 
-static const char *
-alarm_code(const char *code)
+/* See profile.h. */
+const char *
+profile_alarm_code(const char *code)
 {
 	for (int i = 0; i < (int) lengthof(alarm_codes); i++)
 		if (strcmp(alarm_codes[i], code) == 0)
@@ -42,23 +43,29 @@ is_settled(const char *status, const char *reason)
 	return strcmp(status, "done") == 0 || strcmp(status, "declined") == 0 || strcmp(status, "failed") == 0;
 }
 
-static void
-add_settled(ClientSnapshot *client, const char *code, HeapTuple row, TupleDesc desc)
+/* Take an answered alarm into account. */
+void
+settled_add(ClientSnapshot *client, const SettledAlarm *alarm)
 {
-	SettledAlarm *alarm;
+	client->settled = client->n_settled == 0 ? palloc(sizeof(SettledAlarm)) :
+		repalloc(client->settled, (client->n_settled + 1) * sizeof(SettledAlarm));
+	client->settled[client->n_settled++] = *alarm;
+	if (strcmp(alarm->code, "silence") == 0 || strcmp(alarm->code, "slow_down") == 0)
+		client->settled_on = Max(client->settled_on, alarm->on);
+}
+
+static void
+add_row(ClientSnapshot *client, const char *code, HeapTuple row, TupleDesc desc)
+{
+	SettledAlarm alarm = {.code = code};
 	bool		isnull;
 	Datum		product;
 
-	client->settled = client->n_settled == 0 ? palloc(sizeof(SettledAlarm)) :
-		repalloc(client->settled, (client->n_settled + 1) * sizeof(SettledAlarm));
-	alarm = &client->settled[client->n_settled++];
-	alarm->code = code;
-	alarm->on = period_day(DatumGetTimestampTz(heap_getattr(row, R_AS_OF, desc, &isnull)));
-	alarm->category = TextDatumGetCString(heap_getattr(row, R_CATEGORY, desc, &isnull));
+	alarm.on = period_day(DatumGetTimestampTz(heap_getattr(row, R_AS_OF, desc, &isnull)));
+	alarm.category = TextDatumGetCString(heap_getattr(row, R_CATEGORY, desc, &isnull));
 	product = heap_getattr(row, R_PRODUCT_ID, desc, &isnull);
-	alarm->product_id = isnull ? 0 : DatumGetInt64(product);
-	if (strcmp(code, "silence") == 0 || strcmp(code, "slow_down") == 0)
-		client->settled_on = Max(client->settled_on, alarm->on);
+	alarm.product_id = isnull ? 0 : DatumGetInt64(product);
+	settled_add(client, &alarm);
 }
 
 static void
@@ -73,13 +80,13 @@ read_settled(Store *recommendations, ClientSnapshot *client, int64 client_id)
 	{
 		bool		isnull;
 		bool		no_reason;
-		const char *code = alarm_code(TextDatumGetCString(heap_getattr(row, R_CODE, desc, &isnull)));
+		const char *code = profile_alarm_code(TextDatumGetCString(heap_getattr(row, R_CODE, desc, &isnull)));
 		Datum		reason = heap_getattr(row, R_STATUS_REASON, desc, &no_reason);
 
 		if (code && DatumGetTimestampTz(heap_getattr(row, R_UPDATED_AT, desc, &isnull)) <= client->as_of &&
 			is_settled(TextDatumGetCString(heap_getattr(row, R_STATUS, desc, &isnull)),
 					   no_reason ? NULL : TextDatumGetCString(reason)))
-			add_settled(client, code, row, desc);
+			add_row(client, code, row, desc);
 	}
 	store_scan_end(scan);
 }

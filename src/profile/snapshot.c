@@ -168,6 +168,17 @@ read_client(Reader *reader, ClientSnapshot *client, int64 client_id, TimestampTz
 	return true;
 }
 
+/* See profile.h. */
+void
+profile_wait(ClientSnapshot *client, const Population *population, TimestampTz as_of, const SettledAlarm *settled)
+{
+	if (settled)
+		settled_add(client, settled);
+	client->as_of = as_of;
+	client->today = period_day(as_of);
+	assess(&client->profile, population, client->repurchase, as_of, client->settled_on, &client->state);
+}
+
 /* See outlook.h. */
 bool
 outlook_read(int64 client_id, TimestampTz as_of, ClientProfile *profile, Outlook *outlook)
