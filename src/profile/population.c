@@ -614,7 +614,11 @@ put_in_place(const PastPopulation *generations)
 void
 profile_enter_past(const PastPopulation *past, const LedgerView *view)
 {
-	Assert(!in_past);
+	if (in_past)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("a replay is on in this session"),
+				 errhint("An agent must not replay, backtest or fit.")));
 	register_callbacks();
 	present = generations_in_place();
 	in_past = true;
