@@ -691,6 +691,11 @@ agentcrm_profile_fit(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("as_of must be finite and not in the future")));
+	if (population_past_view())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("a replay is on in this session"),
+				 errhint("An agent must not replay, backtest or fit.")));
 	fit_clock = now;
 	fit(kinds_named(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0))), as_of);
 	PG_RETURN_VOID();

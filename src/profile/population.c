@@ -90,6 +90,13 @@ drop_products(void)
 	products = NULL;
 }
 
+/* Read products again, with the shares and rates in use; those given out stay until the transaction's end. */
+static void
+forget_products(void)
+{
+	products = NULL;
+}
+
 static void
 forget_transaction(void)
 {
@@ -228,6 +235,7 @@ renew_shares(void)
 
 	if (shares)
 		hash_destroy(shares);
+	shares = NULL;
 	shares = hash_create("agentcrm popularity", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
@@ -263,6 +271,7 @@ renew_rates(void)
 
 	if (rates)
 		hash_destroy(rates);
+	rates = NULL;
 	rates = hash_create("agentcrm product rates", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
@@ -344,6 +353,7 @@ take_spend(int64 model_id, Jsonb *params)
 {
 	if (model_id == current.spend_model_id)
 		return;
+	current.spend_model_id = 0;
 	current.spend.p = param(params, "p", -1);
 	current.spend.q = param(params, "q", -1);
 	current.spend.gamma = param(params, "gamma", -1);
@@ -358,6 +368,7 @@ take_inclusion(const Generation *generation)
 
 	if (generation->model_id == current.inclusion_model_id)
 		return;
+	current.inclusion_model_id = 0;
 	current.inclusion.a = param(params, "a", -1);
 	current.inclusion.b = param(params, "b", -1);
 	current.inclusion.c = param(params, "c", -1);
@@ -396,8 +407,10 @@ put_repurchase(const Repurchase *found, int n)
 		same = found[i].model_id == current.repurchase[i].model_id;
 	if (same)
 		return;
+	current.n_repurchase = 0;
 	if (repurchase_cxt)
 		MemoryContextDelete(repurchase_cxt);
+	repurchase_cxt = NULL;
 	repurchase_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm repurchase models", ALLOCSET_SMALL_SIZES);
 	current.repurchase = memcpy(MemoryContextAlloc(repurchase_cxt, Max(n, 1) * sizeof(Repurchase)), found, n * sizeof(Repurchase));
 	current.n_repurchase = n;
@@ -440,7 +453,11 @@ population_repurchase(const Population *population, const char *channel, const c
 	return &population->repurchase[0];
 }
 
-/* Take up a generation, if it is another one than before; those of the repurchase model only where a past is gathered. */
+/*
+ * Take up a generation, if it is another one than before; those of the
+ * repurchase model only where a past is gathered.  Its number comes last: what an
+ * error leaves half read is read again.
+ */
 void
 population_take(const Generation *generation)
 {
@@ -453,23 +470,27 @@ population_take(const Generation *generation)
 		return;
 	else if (strcmp(kind, "gap") == 0 && model_id != current.gap_model_id)
 	{
+		current.gap_model_id = 0;
 		read_gap(generation->params);
 		current.gap_model_id = model_id;
 	}
 	else if (strcmp(kind, "season") == 0 && model_id != current.season_model_id)
 	{
+		current.season_model_id = 0;
 		read_season(generation->params);
 		current.season_as_of = generation->as_of;
 		current.season_model_id = model_id;
 	}
 	else if (strcmp(kind, "class") == 0 && model_id != current.class_model_id)
 	{
+		current.class_model_id = 0;
 		read_class(generation->params);
 		fitted_as_of = generation->as_of;
 		current.class_model_id = model_id;
 	}
 	else if (strcmp(kind, "popularity") == 0 && model_id != current.popularity_model_id)
 	{
+		current.popularity_model_id = 0;
 		take_products(generation, renew_shares, read_shares, &shares, fit_take_shares);
 		fitted_sales = generation->n;
 		current.popularity_model_id = model_id;
@@ -502,6 +523,7 @@ read_generation(HeapTuple row, TupleDesc desc)
 static void
 begin_generations(void)
 {
+	forget_products();
 	memset(&current, 0, sizeof(current));
 	current.gap = weak_gap_prior;
 	current.season_as_of = DT_NOBEGIN;
@@ -521,12 +543,16 @@ read_generations(void)
 	bool		season = false;
 	bool		spend = false;
 	bool		inclusion = false;
+	int64		popularity_before;
+	int64		inclusion_before;
 
 	if (row == NULL || RelationGetRelid(store_relation(store)) != model_relid)
 	{
 		begin_generations();
 		model_relid = RelationGetRelid(store_relation(store));
 	}
+	popularity_before = current.popularity_model_id;
+	inclusion_before = current.inclusion_model_id;
 	for (; row != NULL; row = store_next(scan))
 	{
 		Generation	generation = read_generation(row, store_desc(store));
@@ -540,6 +566,8 @@ read_generations(void)
 			population_take(&generation);
 	}
 	forget_missing(season, spend, inclusion);
+	if (current.popularity_model_id != popularity_before || current.inclusion_model_id != inclusion_before)
+		forget_products();
 	put_repurchase(found, n_found > 0 && strcmp(found[0].segment, "*") == 0 ? n_found : 0);
 	store_scan_end(scan);
 	store_close(store);
@@ -586,7 +614,11 @@ put_in_place(const PastPopulation *generations)
 void
 profile_enter_past(const PastPopulation *past, const LedgerView *view)
 {
-	Assert(!in_past);
+	if (in_past)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("a replay is on in this session"),
+				 errhint("An agent must not replay, backtest or fit.")));
 	register_callbacks();
 	present = generations_in_place();
 	in_past = true;
@@ -791,7 +823,8 @@ create_product_cache(void)
 {
 	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(ProductCacheEntry)};
 
-	product_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm products", ALLOCSET_DEFAULT_SIZES);
+	if (product_cxt == NULL)
+		product_cxt = AllocSetContextCreate(TopMemoryContext, "agentcrm products", ALLOCSET_DEFAULT_SIZES);
 	ctl.hcxt = product_cxt;
 	products = hash_create("agentcrm products", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }

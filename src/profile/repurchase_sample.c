@@ -32,12 +32,6 @@
 #define WINDOW_MOST_DAYS 90
 #define LATER (STRATA - 1)		/* stratum of those whose profile knows more than may be seen, in a replay of all */
 
-/* Columns of agentcrm.client_profile that are looked at before a client is drawn, from 0. */
-enum
-{
-	P_CLIENT_ID, P_N_ORDERS, P_FIRST_ORDER_AT = 3, P_N_GAPS = 7, P_FOLD_AT = 14, P_LOOKED_AT
-};
-
 typedef struct Draw
 {
 	BuyerSample *sample;
@@ -123,7 +117,7 @@ draw_row(Draw *draw, TupleTableSlot *slot, TupleDesc desc)
 	Drawn	   *drawn;
 	bool		free_row;
 
-	slot_getsomeattrs(slot, P_LOOKED_AT);
+	slot_getsomeattrs(slot, P_FOLD_AT + 1);
 	if (DatumGetInt32(values[P_N_ORDERS]) == 0 || DatumGetTimestampTz(values[P_FIRST_ORDER_AT]) > sample->as_of)
 		return;
 	client_id = DatumGetInt64(values[P_CLIENT_ID]);

@@ -30,12 +30,6 @@
 #define SCORE_COLUMNS 4
 #define CLIENTS_PER_FOLD 1000
 
-/* Columns of agentcrm.client_profile, up to the last one that is looked at. */
-enum
-{
-	P_CLIENT_ID, P_N_ORDERS, P_LAST_ORDER_ON = 6, P_N_GAPS, P_GAP_SUM, P_GAP_SUM_LOG = 11, P_FOLD_AT = 14, P_LOOKED_AT
-};
-
 typedef struct Scorer
 {
 	ReturnSetInfo *result;
@@ -125,7 +119,7 @@ score_row(Scorer *scorer, TupleTableSlot *slot, TupleDesc desc)
 	ClientProfile profile;
 	bool		free_row;
 
-	slot_getsomeattrs(slot, P_LOOKED_AT);
+	slot_getsomeattrs(slot, P_FOLD_AT + 1);
 	client_id = DatumGetInt64(values[P_CLIENT_ID]);
 	if (DatumGetInt32(values[P_N_ORDERS]) == 0)
 		return;

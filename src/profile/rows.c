@@ -2,7 +2,7 @@
  * rows.c
  *		Stored rows of client_profile and client_product as structs and back.
  *
- * Owns the order of the columns; decides nothing.
+ * Decides nothing.
  */
 #include "postgres.h"
 
@@ -14,15 +14,6 @@
 
 #include "profile/rows.h"
 
-/* Columns of agentcrm.client_profile, from 0. */
-enum
-{
-	P_CLIENT_ID, P_N_ORDERS, P_N_RETURNS, P_FIRST_ORDER_AT, P_LAST_ORDER_AT, P_FIRST_ORDER_ON,
-	P_LAST_ORDER_ON, P_N_GAPS, P_GAP_SUM, P_GAP_LAST, P_GAP_BEFORE, P_GAP_SUM_LOG, P_GAP_RECENT, P_REP_ID, P_FOLD_AT,
-	P_FOLD_SOURCE_ID, P_FOLD_ORDER_ID, P_AMOUNT, P_MARGIN, P_RETURNED, P_MONTH, P_MONTH_ORDERS,
-	P_MONTH_AMOUNT, P_MONTH_MARGIN, P_MONTH_RETURNED, P_COLUMNS
-};
-
 /* Columns of agentcrm.client_product, from 0. */
 enum
 {
@@ -30,7 +21,6 @@ enum
 	C_RATE_SLOW, C_RATE_FAST, C_HELD, C_LAST_PRICE, C_QUANTITIES, C_COLUMNS
 };
 
-StaticAssertDecl(P_COLUMNS == CLIENT_PROFILE_COLUMNS, "columns of client_profile");
 StaticAssertDecl(C_COLUMNS == CLIENT_PRODUCT_COLUMNS, "columns of client_product");
 
 /* The elements point into a copy: the row goes away with its scan. */

@@ -1,6 +1,7 @@
 /*
  * rows.h
- *		Stored rows of client_profile and client_product as structs and back.
+ *		Stored rows of client_profile and client_product as structs and back; the
+ *		one place that knows the order of client_profile's columns.
  *
  * Private to the room.
  */
@@ -12,6 +13,17 @@
 
 #define CLIENT_PROFILE_COLUMNS 25
 #define CLIENT_PRODUCT_COLUMNS 12
+
+/* Columns of agentcrm.client_profile, from 0. */
+enum
+{
+	P_CLIENT_ID, P_N_ORDERS, P_N_RETURNS, P_FIRST_ORDER_AT, P_LAST_ORDER_AT, P_FIRST_ORDER_ON,
+	P_LAST_ORDER_ON, P_N_GAPS, P_GAP_SUM, P_GAP_LAST, P_GAP_BEFORE, P_GAP_SUM_LOG, P_GAP_RECENT, P_REP_ID, P_FOLD_AT,
+	P_FOLD_SOURCE_ID, P_FOLD_ORDER_ID, P_AMOUNT, P_MARGIN, P_RETURNED, P_MONTH, P_MONTH_ORDERS,
+	P_MONTH_AMOUNT, P_MONTH_MARGIN, P_MONTH_RETURNED, P_COLUMNS
+};
+
+StaticAssertDecl(P_COLUMNS == CLIENT_PROFILE_COLUMNS, "columns of client_profile");
 
 extern void profile_from_row(HeapTuple row, TupleDesc desc, ClientProfile *profile);
 extern void profile_to_row(const ClientProfile *profile, Datum *values, bool *isnull);

@@ -60,7 +60,7 @@ pin(const char *name, const char *value)
 	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Words of bids depend on these. */
+/* Words of bids depend on these; and parallel workers would know nothing of a past. */
 int
 replay_pin(void)
 {
@@ -70,6 +70,7 @@ replay_pin(void)
 	pin("datestyle", "ISO, YMD");
 	pin("timezone", "UTC");
 	pin("jit", "off");
+	pin("max_parallel_workers_per_gather", "0");
 	return level;
 }
 

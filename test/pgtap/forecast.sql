@@ -1,6 +1,6 @@
 -- What a client will buy and spend: generations of inclusion and spend, forecasts of orders and items, fits as of a past moment.
 \ir include/begin.sql
-SELECT plan(32);
+SELECT plan(34);
 SET timezone = 'UTC';
 SET agentcrm.debug_now = '2025-01-01';
 
@@ -92,6 +92,24 @@ CALL pg_temp.look(2);
 SELECT is_empty('SELECT kind, what FROM then_known WHERE try = 1 EXCEPT SELECT kind, what FROM then_known WHERE try = 2', 'a wild future changes no parameter, rate or forecast');
 SELECT is_empty('SELECT kind, what FROM then_known WHERE try = 2 EXCEPT SELECT kind, what FROM then_known WHERE try = 1', 'and adds none');
 SELECT is((SELECT count(*)::int FROM agentcrm.model WHERE current AND as_of > '2024-10-15'), 0, 'generations that know it are in use no more');
+
+-- Several fits in one transaction: each moment has the shares and rates of its own.
+CREATE TEMP TABLE origin_known AS SELECT 1 AS try, f.* FROM agentcrm.forecast_items('{4}', '2025-01-01', 28) f LIMIT 0;
+CREATE PROCEDURE pg_temp.origin(try int) LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM agentcrm.fit(NULL, '2024-10-15');
+	INSERT INTO origin_known SELECT origin.try, f.* FROM ids, LATERAL agentcrm.forecast_items(ids, '2024-10-15', 28) f;
+END $$;
+CALL pg_temp.origin(1);
+DO $$
+BEGIN
+	PERFORM agentcrm.fit(NULL, '2024-12-31');
+	PERFORM count(*) FROM ids, LATERAL agentcrm.forecast_items(ids, '2024-12-31', 28);
+	CALL pg_temp.origin(2);
+END $$;
+SELECT is_empty($$SELECT client_id, product_id, p_next_order FROM origin_known WHERE try = 2 EXCEPT SELECT client_id, product_id, p_next_order FROM origin_known WHERE try = 1$$,
+	'a second fit in a transaction serves with its own rates of products');
+SELECT is((SELECT array_agg(DISTINCT fitted_at) FROM agentcrm.model WHERE as_of = '2024-10-15'), ARRAY[agentcrm.clock()], 'a fit as of a past moment is made when it is made');
 
 -- errors
 SELECT throws_ok($$SELECT agentcrm.fit('gap', 'infinity')$$, '22023', NULL, 'fit: as_of must be finite');

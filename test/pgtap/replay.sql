@@ -2,7 +2,7 @@
 -- every day, is replayed as it was known, and every field of every bid is what was stored.
 \ir include/begin.sql
 \ir include/trade.sql
-SELECT plan(15);
+SELECT plan(18);
 CREATE TABLE lived (client_id bigint, as_of timestamptz, PRIMARY KEY (client_id, as_of));
 
 -- eleven days: orders of the day, one dated four days back, an old order made dearer, one cancelled, one given to another client
@@ -47,6 +47,37 @@ SELECT is_empty($$SELECT r.client_id, r.as_of FROM (SELECT as_of, array_agg(clie
 SELECT isnt_empty('SELECT status FROM agentcrm.replay_bids(ARRAY(SELECT client_id FROM agentcrm.client), ''2026-03-10 11:00+00'', ''as_corrected'') WHERE (models ->> ''gap'')::int = -1',
 	'as_corrected: generations fitted for the purpose');
 SELECT is_empty('SELECT FROM agentcrm.model WHERE model_id < 0', 'which are not stored');
+
+-- an agent that would replay within a replay, fit, or ask parallel workers
+CREATE FUNCTION public.nested(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS $$
+DECLARE
+	refused text[] := '{}';
+	attempt text;
+BEGIN
+	FOREACH attempt IN ARRAY ARRAY['replay_bids(''{1}'', agentcrm.clock())', 'fit()'] LOOP
+		BEGIN
+			EXECUTE 'SELECT count(*) FROM agentcrm.' || attempt;
+		EXCEPTION WHEN OTHERS THEN
+			refused := refused || SQLSTATE::text;
+		END;
+	END LOOP;
+	RETURN QUERY SELECT b.* FROM unnest(client_ids) id, jsonb_populate_record(NULL::agentcrm.bid_proposal, jsonb_build_object('client_id', id, 'kind', 'bid', 'action', 'check',
+		'demand_category', 'nested', 'demand_from', nested.as_of::date, 'demand_to', nested.as_of::date + 3, 'p_claim', .9, 'margin', 500, 'cost', 1, 'uses', '{}'::jsonb, 'valid_until', nested.as_of + interval '2 days',
+		'reason_code', 'nested', 'reason', 'It tried', 'evidence', jsonb_build_object('query', 'SELECT 1', 'values', jsonb_build_object('refused', refused,
+			'workers', current_setting('max_parallel_workers_per_gather'))))) b;
+END $$;
+BEGIN;
+SET LOCAL max_parallel_workers_per_gather = 2;
+SELECT agentcrm.register_agent('nested', 'retain', 'public.nested(bigint[], timestamptz, jsonb)') \g /dev/null
+CREATE TEMP TABLE beside AS SELECT * FROM agentcrm.replay_bids(ARRAY(SELECT client_id FROM agentcrm.client), '2026-03-10 11:00+00');
+SELECT is((SELECT array_agg(DISTINCT evidence -> 'values' ->> 'refused') FROM beside WHERE agent = 'nested'), ARRAY['["55006", "55006"]'], 'an agent can neither replay nor fit within a replay');
+SELECT is((SELECT array_agg(DISTINCT evidence -> 'values' ->> 'workers') FROM beside WHERE agent = 'nested'), '{0}', 'nor is it asked in parallel workers');
+ROLLBACK;
+
+-- a fit as of a past moment was not in use then
+SELECT agentcrm.fit(NULL, '2026-03-04') \g /dev/null
+SELECT is_empty($$SELECT bid - '{bid_id,round_id}'::text[] FROM stored WHERE bid ->> 'as_of' > '2026-03-03T12' EXCEPT SELECT to_jsonb(r) - '{status,status_reason,bid_id,round_id}'::text[]
+	FROM (SELECT as_of, array_agg(client_id) AS clients FROM lived GROUP BY as_of) o, LATERAL agentcrm.replay_bids(o.clients, o.as_of) r$$, 'what a later fit as of the past made was not in use then');
 
 SELECT throws_ok($$SELECT agentcrm.replay_bids(ARRAY[1], agentcrm.clock(), 'as_wished')$$, '22023', 'unknown mode of replay: "as_wished"', 'replay_bids: an unknown mode');
 SELECT throws_ok($$SELECT agentcrm.replay_bids(ARRAY[1], 'infinity')$$, '22008', NULL, 'an infinite moment');
