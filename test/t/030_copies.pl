@@ -51,7 +51,7 @@ sub check_copy
 	my $before = $node->safe_psql($database, $delivered);
 	$node->safe_psql($database, q{SELECT agentcrm.pause()});
 	$node->safe_psql($database, q{INSERT INTO shop.orders VALUES (9001, 1, '2026-03-01 07:00+00'); INSERT INTO shop.lines VALUES (9001, 1, 3, 2, 8)});
-	$node->safe_psql($database, "ALTER DATABASE $database SET agentcrm.debug_now = '2026-05-01 08:00+00'");
+	$node->safe_psql($database, "ALTER DATABASE $database SET agentcrm.debug_now = '2026-04-05 08:00+00'");
 	is(heard($node, $database), 0, "$database: nobody is notified");
 	is($node->safe_psql($database, 'SELECT n_orders FROM agentcrm.client_profile WHERE client_id = 1'), '11', "$database: a new order counts");
 	is($node->safe_psql($database, "SELECT count(*) > 0 FROM agentcrm.bid WHERE as_of > '2026-03-02'"), 't', "$database: the agents bid");
