@@ -241,16 +241,20 @@ void
 profile_rename(int64 old_id, int64 new_id)
 {
 	static const char *const sql[] = {
-		/* the new id may have been judged before it was known to be a new name only */
-		"DELETE FROM agentcrm.client_state WHERE client_id = $2 AND EXISTS (SELECT FROM agentcrm.client_state WHERE client_id = $1)",
+		/* the new id may have been judged before it was known to be a new name only: state and history of the old one hold, both */
+		"DELETE FROM agentcrm.client_state WHERE client_id = $2 AND EXISTS (SELECT FROM agentcrm.client_state WHERE client_id = $1"
+		" UNION ALL SELECT FROM agentcrm.stage_change WHERE client_id = $1)",
 		"UPDATE agentcrm.client_state SET client_id = $2 WHERE client_id = $1"
 		" AND NOT EXISTS (SELECT FROM agentcrm.client WHERE client_id = $2 AND survivor_client_id IS NOT NULL)",
 		"DELETE FROM agentcrm.client_state WHERE client_id = $1",
 		"DELETE FROM agentcrm.stage_change n WHERE n.client_id = $2"
 		" AND EXISTS (SELECT FROM agentcrm.stage_change o WHERE o.client_id = $1 AND o.at <= n.at)",
-		"UPDATE agentcrm.stage_change o SET client_id = $2 WHERE o.client_id = $1 AND NOT EXISTS (SELECT FROM agentcrm.stage_change n"
-		" WHERE n.client_id = $2 AND n.at = o.at AND n.to_stage = o.to_stage)",
-		"DELETE FROM agentcrm.stage_change WHERE client_id = $1"
+		"UPDATE agentcrm.stage_change SET client_id = $2 WHERE client_id = $1",
+		/* a key that was somebody's before has a history already, which goes on */
+		"UPDATE agentcrm.stage_change s SET from_stage = b.before FROM (SELECT at, lag(to_stage) OVER (ORDER BY at) AS before"
+		"  FROM agentcrm.stage_change JOIN agentcrm.client USING (client_id) WHERE client_id = $2 AND at >= first_seen) b"
+		" WHERE s.client_id = $2 AND s.at = b.at AND s.from_stage IS DISTINCT FROM b.before AND $1 IS NOT NULL",
+		"DELETE FROM agentcrm.stage_change WHERE client_id = $2 AND from_stage = to_stage AND $1 IS NOT NULL"
 	};
 	ledger_rename_rows(sql, lengthof(sql), old_id, new_id);
 }

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(61);
+SELECT plan(64);
 
 -- what the application knows of it
 ALTER TABLE trade.client ADD replaced_by int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL, ADD parent_id int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL;
@@ -138,6 +138,24 @@ CALL agentcrm.run();
 SELECT is((SELECT count(*)::int FROM agentcrm.feedback WHERE client_id = 3002), 1, 'renamed, and the key given away at once: the history goes with the client');
 SELECT is((SELECT string_agg(coalesce(from_stage, 'none') || ' ' || to_stage, ', ') FROM agentcrm.stage_change WHERE client_id = 3001), 'none prospect', 'and somebody else''s begins');
 
+-- renamed and no longer merged, after the new key was judged: the state that is there is not that of the history which comes
+SELECT pg_temp.hour(8) \g /dev/null
+CREATE TEMP TABLE was_24 AS SELECT * FROM agentcrm.stage_change WHERE client_id = 24;
+UPDATE trade.client SET replaced_by = 25 WHERE client_id = 24;
+INSERT INTO trade.client VALUES (5000, 'Known too early', 1), (5001, 'Known before', 1);
+CALL agentcrm.run();
+SELECT pg_temp.hour(9) \g /dev/null
+INSERT INTO trade.client VALUES (5002, 'Known after', 1);
+CALL agentcrm.run();
+SELECT pg_temp.hour(10) \g /dev/null
+DELETE FROM trade.client WHERE client_id IN (5000, 5001);
+UPDATE trade.client SET client_id = 5000, replaced_by = NULL WHERE client_id = 24;
+UPDATE trade.client SET client_id = 5001 WHERE client_id = 5002;
+CALL agentcrm.run();
+SELECT set_eq('SELECT at, from_stage, to_stage FROM agentcrm.stage_change WHERE client_id = 5000', 'SELECT at, from_stage, to_stage FROM was_24', 'renamed after the new key was judged: the history goes on where the old key''s ended');
+SELECT is((SELECT string_agg(coalesce(from_stage, 'none') || ' ' || to_stage, ', ') FROM agentcrm.stage_change WHERE client_id = 5001), 'none prospect', 'renamed to a key with a longer history: it begins once');
+SELECT is_empty('SELECT pg_temp.clean()', 'and all is in order');
+
 -- renamed while nobody may look
 SELECT agentcrm.pause('trade') \g /dev/null
 UPDATE trade.client SET client_id = 3003 WHERE client_id = 3002;
@@ -151,7 +169,7 @@ CALL agentcrm.run();
 SELECT results_eq('SELECT client_id, survivor_client_id FROM agentcrm.client WHERE client_id IN (3002, 3003) ORDER BY 1', 'VALUES (3002::bigint, NULL::bigint), (3003, 3002)', 'and back');
 
 -- not renamed: rolled back, exchanged
-SELECT pg_temp.hour(8) \g /dev/null
+SELECT pg_temp.hour(11) \g /dev/null
 BEGIN;
 SAVEPOINT s;
 UPDATE trade.client SET client_id = 3003 WHERE client_id = 3002;
@@ -170,13 +188,13 @@ SELECT results_eq('SELECT client_id, note FROM agentcrm.feedback WHERE client_id
 SELECT is_empty('SELECT pg_temp.clean()', 'and all is in order');
 
 -- gone, and given again
-SELECT pg_temp.hour(9) \g /dev/null
+SELECT pg_temp.hour(12) \g /dev/null
 DELETE FROM trade.line USING trade.orders o WHERE o.order_id = line.order_id AND o.client_id = 22;
 DELETE FROM trade.orders WHERE client_id = 22;
 DELETE FROM trade.client WHERE client_id = 22;
 CALL agentcrm.run();
 SELECT ok((SELECT gone_at = agentcrm.clock() AND NOT active FROM agentcrm.client WHERE client_id = 22), 'a client that is gone');
-SELECT pg_temp.hour(10) \g /dev/null
+SELECT pg_temp.hour(13) \g /dev/null
 INSERT INTO trade.client VALUES (22, 'Another one', 1);
 CALL agentcrm.run();
 SELECT ok((SELECT gone_at IS NULL AND active AND first_seen = agentcrm.clock() FROM agentcrm.client WHERE client_id = 22), 'its key given again: somebody new');
