@@ -57,7 +57,7 @@ watch(const ClientSnapshot *client, const AgentCall *call, LostCategory *c)
 
 	for (uint64 held = c->held; held != 0; held &= held - 1)
 		bought++;
-	if (!c->active || c->products < 2 || bought < agent_param(call, "item_min_orders", 4))
+	if (c->held == 0 || !c->active || c->products < 2 || bought < agent_param(call, "item_min_orders", 4))
 		return false;
 	while ((c->held >> c->missed & 1) == 0)
 		c->missed++;
