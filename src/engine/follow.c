@@ -161,7 +161,18 @@ typedef struct Rename
 {
 	const char *old_key;
 	const char *new_key;
+	bool		joined;			/* worked on with this batch */
+	int			search;			/* the last one that came by, from 1 */
 } Rename;
+
+/* Keys, and those of them that the feed gives. */
+typedef struct RenamedKeys
+{
+	int			n;
+	const char **keys;
+	int			n_present;
+	const char **present;
+} RenamedKeys;
 
 /* Both keys of the event; false when it is none of ours. */
 static bool
@@ -171,23 +182,91 @@ read_rename(const QueueEvent *event, Rename *rename)
 
 	if (separator == NULL)
 		return false;
-	rename->old_key = pnstrdup(event->key, separator - event->key);
-	rename->new_key = separator + 1;
+	*rename = (Rename)
+	{
+		.old_key = pnstrdup(event->key, separator - event->key), .new_key = separator + 1
+	};
 	return true;
+}
+
+static void
+join_rename(Rename *rename, RenamedKeys *keys)
+{
+	rename->joined = true;
+	keys->keys[keys->n++] = rename->old_key;
+	keys->keys[keys->n++] = rename->new_key;
+}
+
+/* All renames that wait in the queue, those of the batch joined. */
+static Rename *
+read_renames(Source *source, const QueueEvent *events, int n_events, int *n, RenamedKeys *keys)
+{
+	int			n_pending;
+	QueueEvent *pending = queue_pending(source->source_id, QUEUE_PART_RENAME, &n_pending);
+	Rename	   *renames = palloc(sizeof(Rename) * Max(n_pending, 1));
+
+	*n = 0;
+	keys->keys = palloc(sizeof(char *) * Max(2 * n_pending, 1));
+	for (int i = 0; i < n_pending; i++)
+		if (read_rename(&pending[i], &renames[*n]))
+		{
+			if (bsearch(&pending[i], events, n_events, sizeof(QueueEvent), queue_compare_events))
+				join_rename(&renames[*n], keys);
+			(*n)++;
+		}
+	return renames;
+}
+
+/* Read the rows of the keys, and see who is there. */
+static ErrorData *
+read_renamed(Source *source, SourcePart *part, RenamedKeys *keys, const char ***read, int *n_read, FeedRows *rows)
+{
+	ErrorData  *error;
+
+	*n_read = keys->n = distinct_keys(keys->keys, keys->n);
+	*read = palloc(sizeof(char *) * Max(keys->n, 1));
+	memcpy(*read, keys->keys, sizeof(char *) * keys->n);
+	error = source_read_feed(source, part, read, n_read, rows);
+	if (error)
+		return error;
+	keys->present = palloc(sizeof(char *) * Max(rows->n, 1));
+	for (int i = 0; i < rows->n; i++)
+		keys->present[i] = rows->rows[i].key;
+	keys->n_present = distinct_keys(keys->present, rows->n);
+	return NULL;
+}
+
+/* Join the renames that lead to or from keys that are read and not there; whether there are any. */
+static bool
+join_chains(Rename *renames, int n, RenamedKeys *keys)
+{
+	int			n_absent = 0;
+	const char **absent = palloc(sizeof(char *) * Max(keys->n, 1));
+	int			n_before = keys->n;
+
+	for (int i = 0; i < keys->n; i++)
+		if (!distinct_has_key(keys->present, keys->n_present, keys->keys[i]))
+			absent[n_absent++] = keys->keys[i];
+	for (int i = 0; i < n; i++)
+		if (!renames[i].joined && (distinct_has_key(absent, n_absent, renames[i].old_key) ||
+								   distinct_has_key(absent, n_absent, renames[i].new_key)))
+			join_rename(&renames[i], keys);
+	return keys->n > n_before;
 }
 
 /* The key under which the client is there now, by way of others that are gone; NULL: none. */
 static const char *
-present_key(const Rename *renames, int n, const char *key, const char *const *present, int n_present, int hops)
+present_key(Rename *renames, int n, const char *key, const RenamedKeys *keys, int search)
 {
-	for (int i = 0; i < n && hops <= n; i++)
+	for (int i = 0; i < n; i++)
 	{
 		const char *found = renames[i].new_key;
 
-		if (strcmp(renames[i].old_key, key) != 0)
+		if (!renames[i].joined || renames[i].search == search || strcmp(renames[i].old_key, key) != 0)
 			continue;
-		if (!distinct_has_key(present, n_present, found))
-			found = present_key(renames, n, found, present, n_present, hops + 1);
+		renames[i].search = search;
+		if (!distinct_has_key(keys->present, keys->n_present, found))
+			found = present_key(renames, n, found, keys, search);
 		if (found)
 			return found;
 	}
@@ -199,55 +278,50 @@ present_key(const Rename *renames, int n, const char *key, const char *const *pr
  * there, it is one client; also where the old key is somebody else's by now, and
  * the new one was never met before.  Else keys were exchanged, or the change was
  * rolled back to a savepoint: nothing is known, and each key keeps what it has.
+ *
+ * A key that is gone may be one of a chain that later batches would read the
+ * rest of: all of it is followed at once, and changes nothing any more when it
+ * is read again.
  */
 void
-step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, ClientList *touched)
+step_rename(Source *source, const QueueEvent *events, int n_events, TimestampTz now, ClientList *touched)
 {
 	SourcePart *part = source_part_named(source, "client");
-	Rename	   *renames = palloc(sizeof(Rename) * n);
-	const char **keys = palloc(sizeof(char *) * 2 * n);
-	const char **present;
+	RenamedKeys keys = {0};
+	int			n;
+	Rename	   *renames = read_renames(source, events, n_events, &n, &keys);
+	const char **read;
+	int			n_read;
 	FeedRows	rows;
-	int			n_renames = 0;
-	int			n_keys = 0;
-	int			n_present = 0;
 	ClientMoves moves = {0};
 	FeedFound	found = {0};
 	int64	   *changed;
+	int			n_changed;
 	ErrorData  *error;
 
-	for (int i = 0; i < n; i++)
-		if (read_rename(&events[i], &renames[n_renames]))
-		{
-			keys[n_keys++] = renames[n_renames].old_key;
-			keys[n_keys++] = renames[n_renames++].new_key;
-		}
-	if (part == NULL || n_renames == 0)
+	if (part == NULL || keys.n == 0)
 	{
-		queue_forgive(events, n, NULL);
+		queue_forgive(events, n_events, NULL);
 		return;
 	}
-	n_keys = distinct_keys(keys, n_keys);
-	error = source_read_feed(source, part, &keys, &n_keys, &rows);
+	do
+		error = read_renamed(source, part, &keys, &read, &n_read, &rows);
+	while (error == NULL && join_chains(renames, n, &keys));
 	if (error == NULL)
 		error = ledger_feed_clash(source, &rows);
 	if (error)
 	{
-		queue_fail(events, n, error, now);
+		queue_fail(events, n_events, error, now);
 		return;
 	}
-	queue_forgive(events, n, NULL);
-	present = palloc(sizeof(char *) * Max(rows.n, 1));
-	for (int i = 0; i < rows.n; i++)
-		present[n_present++] = rows.rows[i].key;
-	n_present = distinct_keys(present, n_present);
-	n = ledger_store_feed(source, part, keys, n_keys, &rows, now, &found, &changed);
-	client_list_add(touched, changed, n);
+	queue_forgive(events, n_events, NULL);
+	n_changed = ledger_store_feed(source, part, read, n_read, &rows, now, &found, &changed);
+	client_list_add(touched, changed, n_changed);
 	step_follow(source, part, &found.moves, now, touched);
-	for (int i = 0; i < n_renames; i++)
+	for (int i = 0; i < n; i++)
 	{
-		const char *key = present_key(renames, n_renames, renames[i].old_key, present, n_present, 0);
-		bool		taken = distinct_has_key(present, n_present, renames[i].old_key);
+		const char *key = renames[i].joined ? present_key(renames, n, renames[i].old_key, &keys, i + 1) : NULL;
+		bool		taken = distinct_has_key(keys.present, keys.n_present, renames[i].old_key);
 		int64		old_id;
 		int64		new_id;
 

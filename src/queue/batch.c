@@ -119,6 +119,8 @@ typedef struct ReadState
 	QueueBatch *batch;
 	int			limit;
 	int			max;
+	int32		source_id;		/* of this one's part alone; 0: all */
+	int16		part;
 } ReadState;
 
 static void
@@ -166,6 +168,9 @@ read_table(ReadState *state, int number)
 			continue;
 		if (batch->cursor.target && !visible_in(values[EVENT_XID], batch->cursor.target))
 			continue;			/* of the next target */
+		if (state->source_id && (DatumGetInt32(values[EVENT_SOURCE_ID]) != state->source_id ||
+								 DatumGetInt16(values[EVENT_PART]) != state->part))
+			continue;
 		if (batch->n_read == state->limit)
 		{
 			whole = false;
@@ -347,12 +352,12 @@ queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz no
 	store_close(store);
 }
 
-/* Distinct events not consumed under the active snapshot, failed keys included. */
+/* See queue.h. */
 QueueEvent *
-queue_pending(int *n)
+queue_pending(int32 source_id, int16 part, int *n)
 {
 	QueueBatch *batch = palloc0(sizeof(QueueBatch));
-	ReadState	state = {.batch = batch, .limit = INT_MAX, .max = 64};
+	ReadState	state = {.batch = batch, .limit = INT_MAX, .max = 64, .source_id = source_id, .part = part};
 	QueueEvent *failed;
 	int			n_failed;
 
@@ -368,7 +373,7 @@ queue_pending(int *n)
 		for (int number = 1; number <= QUEUE_TABLES; number++)
 			read_table(&state, number);
 	}
-	failed = queue_failed_due(DT_NOEND, INT_MAX, &n_failed);
+	failed = source_id ? failed_of_part(source_id, part, &n_failed) : queue_failed_due(DT_NOEND, INT_MAX, &n_failed);
 	for (int i = 0; i < n_failed; i++)
 		add_event(&state, failed[i].source_id, failed[i].part, failed[i].key, failed[i].attempts);
 	*n = events_make_distinct(batch->events, batch->n);

@@ -43,6 +43,7 @@ extern Oid	event_table_relid(int number);
 extern void cursor_read(Cursor *cursor);
 extern bool cursor_consumed(const Cursor *cursor, Datum xid, int table, ItemPointer tid);
 extern int	events_make_distinct(QueueEvent *events, int n);
+extern QueueEvent *failed_of_part(int32 source_id, int16 part, int *n);
 extern void queue_count_rows(int rows); /* rows read since the last turn */
 
 #endif

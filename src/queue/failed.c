@@ -175,32 +175,54 @@ queue_forgive(const QueueEvent *events, int n, ErrorData *const *errors)
 		store_close(store);
 }
 
+/* Add a failed key to a list; returns when it is tried again. */
+static TimestampTz
+read_failed(Store *store, HeapTuple tuple, QueueEvent **events, int n)
+{
+	Datum		values[F_COLUMNS];
+	bool		isnull[F_COLUMNS];
+
+	heap_deform_tuple(tuple, store_desc(store), values, isnull);
+	*events = repalloc(*events, sizeof(QueueEvent) * (n + 1));
+	(*events)[n] = (QueueEvent)
+	{
+		.source_id = DatumGetInt32(values[F_SOURCE_ID]), .part = DatumGetInt16(values[F_PART]),
+			.key = TextDatumGetCString(values[F_KEY]), .attempts = DatumGetInt32(values[F_ATTEMPTS])
+	};
+	return DatumGetTimestampTz(values[F_RETRY_AT]);
+}
+
 /* Failed keys to try again by now; DT_NOEND gives all. */
 QueueEvent *
 queue_failed_due(TimestampTz now, int limit, int *n)
 {
 	Store	   *store = store_open("event_failed", AccessShareLock);
 	StoreScan  *scan = store_scan(store, "event_failed_retry_at_idx", 0, NULL);
-	TupleDesc	desc = store_desc(store);
 	QueueEvent *events = palloc(sizeof(QueueEvent));
 	HeapTuple	tuple;
 
 	*n = 0;
-	while (*n < limit && (tuple = store_next(scan)) != NULL)
-	{
-		Datum		values[F_COLUMNS];
-		bool		isnull[F_COLUMNS];
+	while (*n < limit && (tuple = store_next(scan)) != NULL && read_failed(store, tuple, &events, *n) <= now)
+		(*n)++;
+	store_scan_end(scan);
+	store_close(store);
+	return events;
+}
 
-		heap_deform_tuple(tuple, desc, values, isnull);
-		if (DatumGetTimestampTz(values[F_RETRY_AT]) > now)
-			break;
-		events = repalloc(events, sizeof(QueueEvent) * (*n + 1));
-		events[(*n)++] = (QueueEvent)
-		{
-			.source_id = DatumGetInt32(values[F_SOURCE_ID]), .part = DatumGetInt16(values[F_PART]),
-				.key = TextDatumGetCString(values[F_KEY]), .attempts = DatumGetInt32(values[F_ATTEMPTS])
-		};
-	}
+/* Failed keys of a part that are tried again by themselves, be it later. */
+QueueEvent *
+failed_of_part(int32 source_id, int16 part, int *n)
+{
+	Store	   *store = store_open("event_failed", AccessShareLock);
+	Datum		keys[2] = {Int32GetDatum(source_id), Int16GetDatum(part)};
+	StoreScan  *scan = store_scan(store, "event_failed_pkey", 2, keys);
+	QueueEvent *events = palloc(sizeof(QueueEvent));
+	HeapTuple	tuple;
+
+	*n = 0;
+	while ((tuple = store_next(scan)) != NULL)
+		if (read_failed(store, tuple, &events, *n) != DT_NOEND)
+			(*n)++;
 	store_scan_end(scan);
 	store_close(store);
 	return events;

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(64);
+SELECT plan(66);
 
 -- what the application knows of it
 ALTER TABLE trade.client ADD replaced_by int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL, ADD parent_id int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL;
@@ -167,6 +167,15 @@ SELECT is((SELECT count(*)::int FROM agentcrm.feedback WHERE client_id = 3003), 
 UPDATE trade.client SET client_id = 3002 WHERE client_id = 3003;
 CALL agentcrm.run();
 SELECT results_eq('SELECT client_id, survivor_client_id FROM agentcrm.client WHERE client_id IN (3002, 3003) ORDER BY 1', 'VALUES (3002::bigint, NULL::bigint), (3003, 3002)', 'and back');
+
+-- renamed twice, and a batch ends between: the first rename is read when its new key is gone already
+INSERT INTO agentcrm.feedback VALUES (26, 0, '2026-01-01', 'test', 'shown', '26');
+UPDATE trade.client SET client_id = 6000 WHERE client_id = 26;
+INSERT INTO trade.product SELECT 10000 + i, NULL, NULL, true FROM generate_series(1, current_setting('agentcrm.batch_size')::int) i;
+UPDATE trade.client SET client_id = 6001 WHERE client_id = 6000;
+CALL agentcrm.run();
+SELECT is((SELECT client_id FROM agentcrm.feedback WHERE note = '26'), 6001::bigint, 'renamed twice in two batches: the history goes all the way');
+SELECT is_empty('SELECT pg_temp.clean()', 'and all is in order');
 
 -- not renamed: rolled back, exchanged
 SELECT pg_temp.hour(11) \g /dev/null
