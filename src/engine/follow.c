@@ -197,9 +197,29 @@ join_rename(Rename *rename, RenamedKeys *keys)
 	keys->keys[keys->n++] = rename->new_key;
 }
 
-/* All renames that wait in the queue, those of the batch joined. */
+/* What renames are looked for: those of a batch, and those of clients. */
+typedef struct Wanted
+{
+	const QueueEvent *events;
+	int			n_events;
+	const int64 *clients;		/* distinct */
+	int			n_clients;
+} Wanted;
+
+static bool
+is_wanted(const Wanted *wanted, Source *source, SourcePart *part, const QueueEvent *event, const Rename *rename)
+{
+	if (bsearch(event, wanted->events, wanted->n_events, sizeof(QueueEvent), queue_compare_events))
+		return true;
+	/* one that failed must not make others fail */
+	return wanted->n_clients > 0 && event->attempts == 0 &&
+		(distinct_has_id(wanted->clients, wanted->n_clients, source_key_identity(source, part, rename->old_key)) ||
+		 distinct_has_id(wanted->clients, wanted->n_clients, source_key_identity(source, part, rename->new_key)));
+}
+
+/* All renames that wait in the queue, the wanted ones joined. */
 static Rename *
-read_renames(Source *source, const QueueEvent *events, int n_events, int *n, RenamedKeys *keys)
+read_renames(Source *source, SourcePart *part, const Wanted *wanted, int *n, RenamedKeys *keys)
 {
 	int			n_pending;
 	QueueEvent *pending = queue_pending(source->source_id, QUEUE_PART_RENAME, &n_pending);
@@ -210,7 +230,7 @@ read_renames(Source *source, const QueueEvent *events, int n_events, int *n, Ren
 	for (int i = 0; i < n_pending; i++)
 		if (read_rename(&pending[i], &renames[*n]))
 		{
-			if (bsearch(&pending[i], events, n_events, sizeof(QueueEvent), queue_compare_events))
+			if (is_wanted(wanted, source, part, &pending[i], &renames[*n]))
 				join_rename(&renames[*n], keys);
 			(*n)++;
 		}
@@ -283,13 +303,12 @@ present_key(Rename *renames, int n, const char *key, const RenamedKeys *keys, in
  * rest of: all of it is followed at once, and changes nothing any more when it
  * is read again.
  */
-void
-step_rename(Source *source, const QueueEvent *events, int n_events, TimestampTz now, ClientList *touched)
+static ErrorData *
+follow_renames(Source *source, SourcePart *part, const Wanted *wanted, TimestampTz now, ClientList *touched)
 {
-	SourcePart *part = source_part_named(source, "client");
 	RenamedKeys keys = {0};
 	int			n;
-	Rename	   *renames = read_renames(source, events, n_events, &n, &keys);
+	Rename	   *renames = read_renames(source, part, wanted, &n, &keys);
 	const char **read;
 	int			n_read;
 	FeedRows	rows;
@@ -299,22 +318,15 @@ step_rename(Source *source, const QueueEvent *events, int n_events, TimestampTz 
 	int			n_changed;
 	ErrorData  *error;
 
-	if (part == NULL || keys.n == 0)
-	{
-		queue_forgive(events, n_events, NULL);
-		return;
-	}
+	if (keys.n == 0)
+		return NULL;
 	do
 		error = read_renamed(source, part, &keys, &read, &n_read, &rows);
 	while (error == NULL && join_chains(renames, n, &keys));
 	if (error == NULL)
 		error = ledger_feed_clash(source, &rows);
 	if (error)
-	{
-		queue_fail(events, n_events, error, now);
-		return;
-	}
-	queue_forgive(events, n_events, NULL);
+		return error;
 	n_changed = ledger_store_feed(source, part, read, n_read, &rows, now, &found, &changed);
 	client_list_add(touched, changed, n_changed);
 	step_follow(source, part, &found.moves, now, touched);
@@ -338,4 +350,39 @@ step_rename(Source *source, const QueueEvent *events, int n_events, TimestampTz 
 		execute_rename(old_id, new_id);
 	}
 	step_follow(source, NULL, &moves, now, touched);
+	return NULL;
+}
+
+/* See step.h. */
+void
+step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, ClientList *touched)
+{
+	SourcePart *part = source_part_named(source, "client");
+	Wanted		wanted = {.events = events, .n_events = n};
+	ErrorData  *error = part ? follow_renames(source, part, &wanted, now, touched) : NULL;
+
+	if (error)
+		queue_fail(events, n, error, now);
+	else
+		queue_forgive(events, n, NULL);
+}
+
+/* See step.h.  What cannot be read now has its turn yet. */
+void
+step_rename_touched(TimestampTz now, ClientList *touched)
+{
+	Wanted		wanted = {0};
+
+	touched->n = wanted.n_clients = distinct_ids(touched->ids, touched->n);
+	if (touched->n == 0)
+		return;
+	wanted.clients = memcpy(palloc(sizeof(int64) * touched->n), touched->ids, sizeof(int64) * touched->n);
+	for (int i = 0; i < source_count(); i++)
+	{
+		Source	   *source = source_nth(i);
+		SourcePart *part = source_part_named(source, "client");
+
+		if (part && (source->state == SOURCE_SHADOW || source->state == SOURCE_LIVE))
+			follow_renames(source, part, &wanted, now, touched);
+	}
 }

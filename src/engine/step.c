@@ -541,6 +541,8 @@ step_events(TimestampTz now, bool *drained)
 			store_sync();
 			work_on_part(&events[from], to - from, now, &clients, &ledger_ms);
 		}
+		store_sync();
+		step_rename_touched(now, &clients);
 		clients.n = distinct_ids(clients.ids, clients.n);
 		step_assess(clients.ids, clients.n, true, "order", now);
 	}

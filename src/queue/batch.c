@@ -164,13 +164,13 @@ read_table(ReadState *state, int number)
 		bool		isnull[EVENT_COLUMNS];
 
 		heap_deform_tuple(tuple, desc, values, isnull);
+		if (state->source_id && (DatumGetInt16(values[EVENT_PART]) != state->part ||
+								 DatumGetInt32(values[EVENT_SOURCE_ID]) != state->source_id))
+			continue;
 		if (cursor_consumed(&batch->cursor, values[EVENT_XID], number, &tuple->t_self))
 			continue;
 		if (batch->cursor.target && !visible_in(values[EVENT_XID], batch->cursor.target))
 			continue;			/* of the next target */
-		if (state->source_id && (DatumGetInt32(values[EVENT_SOURCE_ID]) != state->source_id ||
-								 DatumGetInt16(values[EVENT_PART]) != state->part))
-			continue;
 		if (batch->n_read == state->limit)
 		{
 			whole = false;

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(66);
+SELECT plan(70);
 
 -- what the application knows of it
 ALTER TABLE trade.client ADD replaced_by int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL, ADD parent_id int REFERENCES trade.client ON UPDATE CASCADE ON DELETE SET NULL;
@@ -177,8 +177,24 @@ CALL agentcrm.run();
 SELECT is((SELECT client_id FROM agentcrm.feedback WHERE note = '26'), 6001::bigint, 'renamed twice in two batches: the history goes all the way');
 SELECT is_empty('SELECT pg_temp.clean()', 'and all is in order');
 
--- not renamed: rolled back, exchanged
+-- renamed, and an order read under the new key in a batch before
+INSERT INTO agentcrm.feedback SELECT i, 0, '2026-01-01', 'test', 'shown', i::text FROM generate_series(27, 28) i;
+CREATE TEMP TABLE was_28 AS SELECT * FROM agentcrm.stage_change WHERE client_id = 28;
+UPDATE trade.orders SET rep_id = rep_id WHERE client_id IN (27, 28);
+INSERT INTO trade.product SELECT 20000 + i, NULL, NULL, true FROM generate_series(1, current_setting('agentcrm.batch_size')::int) i;
+UPDATE trade.client SET client_id = 6027 WHERE client_id = 27;
+INSERT INTO trade.client VALUES (27, 'Somebody else', 1);
+UPDATE trade.client SET client_id = 6028 WHERE client_id = 28;
+CALL agentcrm.run(1);
+SELECT isnt_empty($$SELECT FROM agentcrm.ledger WHERE client_id = 6028$$, 'renamed, and orders are read before the rename is');
 SELECT pg_temp.hour(11) \g /dev/null
+CALL agentcrm.run();
+SELECT set_eq('SELECT at, from_stage, to_stage FROM agentcrm.stage_change WHERE client_id = 6028', 'SELECT at, from_stage, to_stage FROM was_28', 'nobody was judged meanwhile');
+SELECT set_eq($$SELECT client_id, note FROM agentcrm.feedback WHERE note IN ('27', '28')$$, $$VALUES (6027::bigint, '27'), (6028, '28')$$, 'nor is the new key somebody else''s when the old one was given away');
+SELECT is_empty('SELECT pg_temp.clean()', 'and all is in order');
+
+-- not renamed: rolled back, exchanged
+SELECT pg_temp.hour(12) \g /dev/null
 BEGIN;
 SAVEPOINT s;
 UPDATE trade.client SET client_id = 3003 WHERE client_id = 3002;
@@ -197,13 +213,13 @@ SELECT results_eq('SELECT client_id, note FROM agentcrm.feedback WHERE client_id
 SELECT is_empty('SELECT pg_temp.clean()', 'and all is in order');
 
 -- gone, and given again
-SELECT pg_temp.hour(12) \g /dev/null
+SELECT pg_temp.hour(13) \g /dev/null
 DELETE FROM trade.line USING trade.orders o WHERE o.order_id = line.order_id AND o.client_id = 22;
 DELETE FROM trade.orders WHERE client_id = 22;
 DELETE FROM trade.client WHERE client_id = 22;
 CALL agentcrm.run();
 SELECT ok((SELECT gone_at = agentcrm.clock() AND NOT active FROM agentcrm.client WHERE client_id = 22), 'a client that is gone');
-SELECT pg_temp.hour(13) \g /dev/null
+SELECT pg_temp.hour(14) \g /dev/null
 INSERT INTO trade.client VALUES (22, 'Another one', 1);
 CALL agentcrm.run();
 SELECT ok((SELECT gone_at IS NULL AND active AND first_seen = agentcrm.clock() FROM agentcrm.client WHERE client_id = 22), 'its key given again: somebody new');
