@@ -197,7 +197,7 @@ join_rename(Rename *rename, RenamedKeys *keys)
 	keys->keys[keys->n++] = rename->new_key;
 }
 
-/* What renames are looked for: those of a batch, and those of clients. */
+/* What renames are looked for: those of a batch; or, given clients, others that are about them. */
 typedef struct Wanted
 {
 	const QueueEvent *events;
@@ -209,10 +209,12 @@ typedef struct Wanted
 static bool
 is_wanted(const Wanted *wanted, Source *source, SourcePart *part, const QueueEvent *event, const Rename *rename)
 {
-	if (bsearch(event, wanted->events, wanted->n_events, sizeof(QueueEvent), queue_compare_events))
-		return true;
+	bool		in_batch = bsearch(event, wanted->events, wanted->n_events, sizeof(QueueEvent), queue_compare_events) != NULL;
+
+	if (wanted->clients == NULL)
+		return in_batch;
 	/* one that failed must not make others fail */
-	return wanted->n_clients > 0 && event->attempts == 0 &&
+	return !in_batch && event->attempts == 0 &&
 		(distinct_has_id(wanted->clients, wanted->n_clients, source_key_identity(source, part, rename->old_key)) ||
 		 distinct_has_id(wanted->clients, wanted->n_clients, source_key_identity(source, part, rename->new_key)));
 }
@@ -369,9 +371,9 @@ step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, Cl
 
 /* See step.h.  What cannot be read now has its turn yet. */
 void
-step_rename_touched(TimestampTz now, ClientList *touched)
+step_rename_touched(const QueueEvent *events, int n, TimestampTz now, ClientList *touched)
 {
-	Wanted		wanted = {0};
+	Wanted		wanted = {.events = events, .n_events = n};
 
 	touched->n = wanted.n_clients = distinct_ids(touched->ids, touched->n);
 	if (touched->n == 0)
@@ -382,7 +384,9 @@ step_rename_touched(TimestampTz now, ClientList *touched)
 		Source	   *source = source_nth(i);
 		SourcePart *part = source_part_named(source, "client");
 
-		if (part && (source->state == SOURCE_SHADOW || source->state == SOURCE_LIVE))
-			follow_renames(source, part, &wanted, now, touched);
+		if (part == NULL || (source->state != SOURCE_SHADOW && source->state != SOURCE_LIVE))
+			continue;
+		store_sync();
+		follow_renames(source, part, &wanted, now, touched);
 	}
 }

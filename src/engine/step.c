@@ -541,8 +541,7 @@ step_events(TimestampTz now, bool *drained)
 			store_sync();
 			work_on_part(&events[from], to - from, now, &clients, &ledger_ms);
 		}
-		store_sync();
-		step_rename_touched(now, &clients);
+		step_rename_touched(events, n, now, &clients);
 		clients.n = distinct_ids(clients.ids, clients.n);
 		step_assess(clients.ids, clients.n, true, "order", now);
 	}

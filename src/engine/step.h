@@ -45,8 +45,8 @@ extern void step_park(Source *source, const QueueEvent *events, int n, Timestamp
 extern void step_follow(Source *source, SourcePart *part, const ClientMoves *moves, TimestampTz now, ClientList *touched);
 /* Rows of clients whose keys were changed. */
 extern void step_rename(Source *source, const QueueEvent *events, int n, TimestampTz now, ClientList *touched);
-/* The same, of those touched, before they are assessed: a new key must not be taken for a new client until its rename is read. */
-extern void step_rename_touched(TimestampTz now, ClientList *touched);
+/* Renames that wait behind a batch, of those whom it touched: else they would be assessed as two clients until it is their turn. */
+extern void step_rename_touched(const QueueEvent *events, int n, TimestampTz now, ClientList *touched);
 extern void step_assess(const int64 *clients, int n, bool event, const char *cause, TimestampTz now);
 
 /* After a crash. */
