@@ -5,7 +5,7 @@
 ALTER SYSTEM SET agentcrm.batch_size = 7;
 SELECT pg_reload_conf() \g /dev/null
 SELECT format('SELECT pg_sleep(0.05) WHERE current_setting(%L) <> %L', 'agentcrm.batch_size', '7') FROM generate_series(1, 600) \gexec
-\set rounds 6
+\set rounds 4
 \ir identity_random.sql
 ALTER SYSTEM RESET agentcrm.batch_size;
 SELECT pg_reload_conf() \g /dev/null
