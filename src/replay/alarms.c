@@ -10,6 +10,8 @@
 
 #include <math.h>
 
+#include "utils/memutils.h"
+
 #include "replay/replay.h"
 
 #define DAYS_PER_YEAR 365.25
@@ -73,9 +75,12 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 {
 	DateADT		end = period_day(w->end);
 	int			next = history_after(history, w->origin);
+	int			n = 1;
 	bool		stopped = history->n_orders > 0 && history_stopped(history, period_day(w->hindsight));
 	DateADT		last = history->n_orders > 0 ? history->orders[history->n_orders - 1].day : client->today;
 	Cycle		cycle = judge(client, next < history->n_orders ? history->orders[next].day : DATEVAL_NOEND);
+	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "agentcrm alarms", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
 
 	memset(rules, 0, sizeof(Alarms) * ALARM_RULES);
 	for (int r = 0; r < ALARM_RULES; r++)
@@ -88,18 +93,22 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 		LedgerView	then = {history->orders[next].at, view->known_at};
 		bool		final = next + 1 == history->n_orders;
 		ClientSnapshot *again;
-		int			n;
 
 		if (!final && history->orders[next + 1].day == history->orders[next].day)
 			continue;
 		profile_move_past(&then);
+		old = MemoryContextSwitchTo(work);
 		again = profile_read(&client->client_id, 1, then.as_of, &n);
+		if (n > 0)
+			cycle = judge(again, final ? DATEVAL_NOEND : history->orders[next + 1].day);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(work);
 		if (n == 0)
-			return;
-		cycle = judge(again, final ? DATEVAL_NOEND : history->orders[next + 1].day);
+			break;
 		for (int r = 0; r < ALARM_RULES; r++)
 			count_alarm(&rules[r], &cycle, cycle.alarm[r], client->today, end, stopped);
 	}
-	for (int r = 0; r < ALARM_RULES && w->last && stopped && last > w->first; r++)
+	MemoryContextDelete(work);
+	for (int r = 0; r < ALARM_RULES && n > 0 && w->last && stopped && last > w->first; r++)
 		rules[r].seen = (Mean) {1, cycle.alarm[r] <= end};
 }
