@@ -235,6 +235,13 @@ view_sample(const LedgerView *view, const Season *season)
 	return viewed.sample;
 }
 
+/* What fits call now and then. */
+void
+fit_check_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
 /* Order of doubles for qsort. */
 int
 fit_compare_doubles(const void *a, const void *b)
