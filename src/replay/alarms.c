@@ -34,6 +34,8 @@ typedef struct Walk
 	bool		stopped;
 	ClientSnapshot client;		/* as it was at the last order, or at the origin */
 	int			next;			/* the first order after that */
+	MemoryContext held;			/* what client points to */
+	MemoryContext spare;		/* what the client of the next cycle will */
 } Walk;
 
 static DateADT
@@ -184,6 +186,8 @@ next_cycle(Walk *walk, const LedgerView *view)
 {
 	const History *h = walk->history;
 	ClientSnapshot *again;
+	MemoryContext old;
+	MemoryContext swapped;
 	LedgerView	then;
 	int			n;
 
@@ -193,7 +197,13 @@ next_cycle(Walk *walk, const LedgerView *view)
 		return false;
 	then = (LedgerView) {h->orders[walk->next].at, view->known_at};
 	profile_move_past(&then);
+	swapped = walk->spare;
+	walk->spare = walk->held;
+	walk->held = swapped;
+	MemoryContextReset(walk->held);
+	old = MemoryContextSwitchTo(walk->held);
 	again = profile_read(&walk->client.client_id, 1, then.as_of, &n);
+	MemoryContextSwitchTo(old);
 	if (n == 0)
 		return false;
 	again->n_settled = walk->client.n_settled;
@@ -222,7 +232,9 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 	Walk		walk = {
 		.rules = rules, .w = w, .population = profile_population(), .history = history, .client = *client,
 		.next = history_after(history, w->origin),
-		.stopped = history->n_orders > 0 && history_stopped(history, period_day(w->hindsight))
+		.stopped = history->n_orders > 0 && history_stopped(history, period_day(w->hindsight)),
+		.held = AllocSetContextCreate(CurrentMemoryContext, "agentcrm alarms", ALLOCSET_DEFAULT_SIZES),
+		.spare = AllocSetContextCreate(CurrentMemoryContext, "agentcrm alarms", ALLOCSET_DEFAULT_SIZES)
 	};
 
 	memset(rules, 0, sizeof(Alarms) * ALARM_RULES);
@@ -237,4 +249,6 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 		rules[ALARM_MODEL].seen = (Mean) {1, chart_alarm(&walk.client) <= end || walk.client.settled_on >= walk.client.profile.last_order_on};
 		rules[ALARM_NAIVE].seen = (Mean) {1, naive_alarm(&walk.client.profile) <= end};
 	}
+	MemoryContextDelete(walk.held);
+	MemoryContextDelete(walk.spare);
 }
