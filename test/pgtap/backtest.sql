@@ -14,7 +14,7 @@ INSERT INTO orders SELECT c * 100 + 10 + k, c, date '2025-04-15' + 10 * k FROM g
 INSERT INTO lines SELECT order_id, p, 2, 50 FROM orders, unnest(ARRAY[1, 2]) p WHERE day >= '2025-04-15';
 SET agentcrm.debug_now = '2025-04-26 10:00+00';
 CALL agentcrm.run();
-SELECT plan(62);
+SELECT plan(63);
 
 CREATE VIEW results AS SELECT run_id, md5(string_agg(r, '|' ORDER BY r)) AS result FROM (
 	SELECT run_id, (to_jsonb(m) - 'run_id')::text AS r FROM agentcrm.backtest_metric m UNION ALL SELECT run_id, (to_jsonb(c) - 'run_id')::text FROM agentcrm.backtest_calibration c) x GROUP BY run_id;
