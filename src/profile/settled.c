@@ -59,6 +59,8 @@ add_settled(ClientSnapshot *client, const char *code, HeapTuple row, TupleDesc d
 	alarm->product_id = isnull ? 0 : DatumGetInt64(product);
 	if (strcmp(code, "silence") == 0 || strcmp(code, "slow_down") == 0)
 		client->settled_on = Max(client->settled_on, alarm->on);
+	if (strcmp(code, "silence") == 0)
+		client->silence_settled_on = Max(client->silence_settled_on, alarm->on);
 }
 
 static void
@@ -91,7 +93,7 @@ settled_read(Store *recommendations, ClientSnapshot *client)
 	int64	   *merged;
 	int			n = ledger_merged_into(client->client_id, &merged);
 
-	client->settled_on = DATEVAL_NOBEGIN;
+	client->settled_on = client->silence_settled_on = DATEVAL_NOBEGIN;
 	read_settled(recommendations, client, client->client_id);
 	for (int i = 0; i < n; i++)
 		read_settled(recommendations, client, merged[i]);
