@@ -121,7 +121,7 @@ WITH figure AS (
 	FROM figure f
 	ORDER BY f.run_id, f.agent, f.metric, CASE WHEN f.metric IN ('auc', 'recall_at_10', 'bought') THEN -f.naive_value ELSE f.naive_value END NULLS LAST
 )
-SELECT a.run_id AS run, a.agent, main.n AS cases, main.verdict,
+SELECT a.run_id, a.agent, main.n AS cases, main.verdict,
 	coalesce(main.remark, CASE
 		WHEN a.agent = 'model' THEN format('%s of 100 pairs ranked right (naive %s)%s', round(100 * main.value), round(100 * main.naive_value),
 			coalesce(', off by ' || round((100 * ece.value)::numeric, 1) || ' points', ''))
@@ -140,7 +140,7 @@ FROM (SELECT DISTINCT f.run_id, f.agent FROM figure f) a
 	LEFT JOIN best delay ON delay.run_id = a.run_id AND delay.agent = a.agent AND delay.metric = 'alarm_delay_days'
 ORDER BY a.run_id, array_position('{model,items,alarms}', a.agent), a.agent;
 COMMENT ON VIEW agentcrm.backtest_report IS 'Each backtest in words, a line for the models, for what clients order next, for alarms, and for each agent';
-COMMENT ON COLUMN agentcrm.backtest_report.run IS 'Run';
+COMMENT ON COLUMN agentcrm.backtest_report.run_id IS 'Run';
 COMMENT ON COLUMN agentcrm.backtest_report.agent IS 'model: when clients order; items: what they order next; alarms: silences; else an agent''s bids';
 COMMENT ON COLUMN agentcrm.backtest_report.cases IS 'Cases, bids or alarms behind it';
 COMMENT ON COLUMN agentcrm.backtest_report.verdict IS 'better or no better than the best naive rule; cannot say';

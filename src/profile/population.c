@@ -189,8 +189,10 @@ read_gap(Jsonb *params)
 	current.gap.r = param(params, "r", -1);
 	current.gap.alpha = param(params, "alpha", -1);
 	current.gap.n_clients = param(params, "clients", -1);
+	/* generations of before have no shapes: one for all clients */
 	for (int c = 0; c < GAP_SHAPES; c++)
-		current.gap.shape_weight[c] = param(params, "shape", c);
+		if (!population_number(params, "shape", c, &current.gap.shape_weight[c]))
+			current.gap.shape_weight[c] = 0;
 	current.gap_fitted = param(params, "fitted", -1) != 0;
 }
 

@@ -12,6 +12,8 @@
 
 #include <math.h>
 
+#include "utils/memutils.h"
+
 #include "replay/replay.h"
 
 #define DAYS_PER_YEAR 365.25
@@ -152,7 +154,14 @@ ask_agent(Walk *walk, DateADT day)
 	}
 }
 
-/* The alarms of the cycle under way. */
+static void
+ask_on(Walk *walk, DateADT day, DateADT until)
+{
+	if (day > walk->client.today && day <= until)
+		ask_agent(walk, day);
+}
+
+/* The alarms of the cycle under way: a stop may follow a slowing down. */
 static void
 walk_cycle(Walk *walk)
 {
@@ -161,10 +170,11 @@ walk_cycle(Walk *walk)
 	DateADT		naive = naive_alarm(&walk->client.profile);
 
 	count_alarm(walk, ALARM_NAIVE, naive, next_day(walk) != DATEVAL_NOEND, true);
-	if (last + 1 > walk->client.today && last + 1 <= until)
-		ask_agent(walk, last + 1);
-	if (walk->client.settled_on < last && chart_alarm(&walk->client) > walk->client.today && chart_alarm(&walk->client) <= until)
-		ask_agent(walk, chart_alarm(&walk->client));
+	ask_on(walk, last + 1, until);
+	if (walk->client.settled_on < last)
+		ask_on(walk, chart_alarm(&walk->client), until);
+	if (walk->client.silence_settled_on < last)
+		ask_on(walk, Max(walk->client.state.alarm_on, last + 1), until);
 }
 
 /* Add one record to another. */
@@ -209,6 +219,7 @@ next_cycle(Walk *walk, const LedgerView *view)
 	again->n_settled = walk->client.n_settled;
 	again->settled = walk->client.settled;
 	again->settled_on = walk->client.settled_on;
+	again->silence_settled_on = walk->client.silence_settled_on;
 	walk->client = *again;
 	profile_wait(&walk->client, walk->population, then.as_of, NULL);
 	walk->next++;
