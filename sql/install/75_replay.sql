@@ -88,7 +88,7 @@ COMMENT ON COLUMN agentcrm.backtest_metric.run_id IS 'Run';
 COMMENT ON COLUMN agentcrm.backtest_metric.agent IS 'model (when and how often clients order), items (what they order next), alarms (silences), or the agent whose bids are meant';
 COMMENT ON COLUMN agentcrm.backtest_metric.segment IS 'Group of clients at the origin: * (all), or stage, class (A, B, C) or channel with its name';
 COMMENT ON COLUMN agentcrm.backtest_metric.metric IS
-'Of the probability of an order within the horizon: auc (higher is better), log_loss (probabilities clipped to .001-.999), brier, ece (lower is better). orders_mae: absolute error of the number of order days. crps_days: continuous ranked probability score of the next order''s day, cut at the horizon, days.
+'Of the probability of an order within the horizon: auc (higher is better), log_loss (probabilities clipped to .001-.999), brier, ece (lower is better). orders_mae: absolute error of the number of order days, which a forecast of none wins wherever most clients place none; orders_rmse: root of its mean square, which the expected number wins. crps_days: continuous ranked probability score of the next order''s day, cut at the horizon, days.
 recall_at_10: share of the next order''s products among the ten likeliest, for clients with two orders or more. calls_bought: of the calls that the reps'' minutes of a day allow, best first, the share whose demand was bought.
 bought, item_bought: share of bids whose demand for any order, or for a product or category, was bought, nobody acting; log_loss, brier, ece of p_baseline of these demands; stopped: share of clients bid for that had stopped for good, where it can be known.
 false_alarms_per_year: alarms that an order followed, per year of clients that went on ordering; alarm_delay_days: days from the last order to the alarm where the client had stopped; stops_seen: share of such clients with an alarm before the end of the run. A stop: silent to the end for three times the longest of three gaps or more, and at least 60 days';
@@ -121,7 +121,7 @@ WITH figure AS (
 	FROM figure f
 	ORDER BY f.run_id, f.agent, f.metric, CASE WHEN f.metric IN ('auc', 'recall_at_10', 'bought') THEN -f.naive_value ELSE f.naive_value END NULLS LAST
 )
-SELECT a.run_id AS run, a.agent, main.n AS cases, main.verdict,
+SELECT a.run_id, a.agent, main.n AS cases, main.verdict,
 	coalesce(main.remark, CASE
 		WHEN a.agent = 'model' THEN format('%s of 100 pairs ranked right (naive %s)%s', round(100 * main.value), round(100 * main.naive_value),
 			coalesce(', off by ' || round((100 * ece.value)::numeric, 1) || ' points', ''))
@@ -140,7 +140,7 @@ FROM (SELECT DISTINCT f.run_id, f.agent FROM figure f) a
 	LEFT JOIN best delay ON delay.run_id = a.run_id AND delay.agent = a.agent AND delay.metric = 'alarm_delay_days'
 ORDER BY a.run_id, array_position('{model,items,alarms}', a.agent), a.agent;
 COMMENT ON VIEW agentcrm.backtest_report IS 'Each backtest in words, a line for the models, for what clients order next, for alarms, and for each agent';
-COMMENT ON COLUMN agentcrm.backtest_report.run IS 'Run';
+COMMENT ON COLUMN agentcrm.backtest_report.run_id IS 'Run';
 COMMENT ON COLUMN agentcrm.backtest_report.agent IS 'model: when clients order; items: what they order next; alarms: silences; else an agent''s bids';
 COMMENT ON COLUMN agentcrm.backtest_report.cases IS 'Cases, bids or alarms behind it';
 COMMENT ON COLUMN agentcrm.backtest_report.verdict IS 'better or no better than the best naive rule; cannot say';

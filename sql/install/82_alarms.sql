@@ -4,8 +4,8 @@ CREATE VIEW agentcrm.alarm AS
 WITH raised AS (
 	SELECT b.client_id, b.agent, b.reason_code AS chart, b.demand_category AS category, b.product_id,
 		b.evidence #>> '{values,alarm_since}' AS alarm_since, min(b.as_of) AS raised_at, max(b.as_of) AS last_at,
-		(array_agg((b.evidence #>> '{values,expected_loss}')::numeric ORDER BY b.as_of DESC))[1] AS expected_loss,
-		(array_agg((b.evidence #>> '{values,usual_gap}')::numeric ORDER BY b.as_of))[1] AS usual_gap,
+		(array_agg(CASE WHEN jsonb_typeof(b.evidence #> '{values,expected_loss}') = 'number' THEN (b.evidence #>> '{values,expected_loss}')::numeric END ORDER BY b.as_of DESC))[1] AS expected_loss,
+		(array_agg(CASE WHEN jsonb_typeof(b.evidence #> '{values,usual_gap}') = 'number' THEN (b.evidence #>> '{values,usual_gap}')::numeric END ORDER BY b.as_of))[1] AS usual_gap,
 		(array_agg(b.reason ORDER BY b.as_of DESC))[1] AS reason, array_agg(b.bid_id) AS bids
 	FROM agentcrm.bid b
 	WHERE b.reason_code IN ('silence', 'slow_down', 'lost_category', 'lost_item')

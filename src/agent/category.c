@@ -36,7 +36,10 @@ add_product(LostCategory *list, int *n, const ClientProduct *product, const Prod
 	}
 }
 
-/* Orders since the client's alarm about the category was settled last; all, if none was. */
+/*
+ * Orders since the client's alarm about the category was settled last; all, if none
+ * was.  Days of orders as far as gaps are kept: never more orders than there were.
+ */
 static int
 orders_armed(const ClientSnapshot *client, const char *category)
 {
@@ -57,7 +60,7 @@ watch(const ClientSnapshot *client, const AgentCall *call, LostCategory *c)
 
 	for (uint64 held = c->held; held != 0; held &= held - 1)
 		bought++;
-	if (c->held == 0 || !c->active || c->products < 2 || bought < agent_param(call, "item_min_orders", 4))
+	if (c->held == 0 || !c->active || c->products < 2 || bought < agent_count(call, "item_min_orders", 4))
 		return false;
 	while ((c->held >> c->missed & 1) == 0)
 		c->missed++;

@@ -166,7 +166,7 @@ is_settled(const ClientSnapshot *client, const ClientProduct *product)
 static bool
 watch_item(const ClientSnapshot *client, const ClientProduct *product, const AgentCall *call, LostItem *item)
 {
-	if (product->n < agent_param(call, "item_min_orders", 4))
+	if (product->n < agent_count(call, "item_min_orders", 4))
 		return false;
 	item->product = product;
 	item->missed = client->profile.n_orders - product->last_order_no;
@@ -329,7 +329,8 @@ bid_category(const ClientSnapshot *client, int client_index, const AgentCall *ca
 	evidence_number(&e, "category_share", c->usual);
 	evidence_number(&e, "category_missed", c->missed);
 	evidence_number(&e, "p_chance", c->p);
-	evidence_text(&e, "alarm_since", say_date(left_on(client, c->missed)));
+	/* the last order that held it: it stays while orders without it go on */
+	evidence_text(&e, "alarm_since", psprintf("order %d", client->profile.n_orders - c->missed));
 	evidence_number(&e, "expected_loss", (1 - c->p) * c->usual * margin * usual_orders(client, profile_population(), call));
 	bid->evidence = evidence_end(&e);
 }
@@ -395,9 +396,9 @@ look_at_client(const ClientSnapshot *client, int client_index, const Population 
 	if (client->profile.n_orders < least)
 		agent_refuse(sink, client, client_index, "insufficient",
 					 psprintf("insufficient: needs %d orders, has %d", least, client->profile.n_orders));
-	else if (is_silent(client) && client->settled_on >= client->profile.last_order_on)
+	else if (is_silent(client) && client->silence_settled_on >= client->profile.last_order_on)
 		agent_refuse(sink, client, client_index, "settled",
-					 psprintf("the alarm of %s was answered; the next order arms it again", say_date(client->settled_on)));
+					 psprintf("the alarm of %s was answered; the next order arms it again", say_date(client->silence_settled_on)));
 	else if (is_silent(client))
 		bid_silence(client, client_index, population, call, sink);
 	else

@@ -79,6 +79,6 @@ extern double inclusion_within(double orders_expected, double inclusion);
 extern double inclusion_evaluate(const PairGroup *groups, int n_groups, const InclusionModel *model,
 								 InclusionWorkspace *workspace, double gradient[INCLUSION_PARAMETERS]);
 extern bool inclusion_fit(const PairGroup *groups, int n_groups, const InclusionModel *start,
-						  InclusionWorkspace *workspace, InclusionFit *fit);
+						  InclusionWorkspace *workspace, void (*check) (void), InclusionFit *fit);	/* check: called now and then, may leave by longjmp; or NULL */
 
 #endif							/* AGENTCRM_INCLUSION_H */

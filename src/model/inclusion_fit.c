@@ -100,6 +100,8 @@ add_pair(const InclusionWorkspace *w, const InclusionModel *m, const PairStats *
 	return first + log(total);
 }
 
+#define CHECK_GROUPS 64			/* of up to a thousand terms each */
+
 /* Pairs a fit can learn from: a later order, and not too many. */
 static bool
 usable(const PairGroup *group)
@@ -108,13 +110,9 @@ usable(const PairGroup *group)
 		&& group->n_pairs > 0.0 && isfinite(group->n_pairs);
 }
 
-/*
- * ln likelihood of all usable pairs (eq 5) and its derivatives by ln a, ln b, ln
- * c and ln d.  NaN for an invalid model.
- */
-double
-inclusion_evaluate(const PairGroup *groups, int n_groups, const InclusionModel *model,
-				   InclusionWorkspace *workspace, double gradient[INCLUSION_PARAMETERS])
+static double
+evaluate(const PairGroup *groups, int n_groups, const InclusionModel *model, InclusionWorkspace *workspace,
+		 void (*check) (void), double gradient[INCLUSION_PARAMETERS])
 {
 	double		sum = 0.0;
 	int			most = 0;
@@ -127,13 +125,28 @@ inclusion_evaluate(const PairGroup *groups, int n_groups, const InclusionModel *
 			most = groups[i].pair.n;
 	fill_tables(workspace, model, most);
 	for (int i = 0; i < n_groups; i++)
+	{
+		if (i % CHECK_GROUPS == 0 && check)
+			check();
 		if (usable(&groups[i]))
 			sum += groups[i].n_pairs * add_pair(workspace, model, &groups[i].pair, groups[i].n_pairs, gradient);
+	}
 	gradient[0] *= model->a;
 	gradient[1] *= model->b;
 	gradient[2] *= model->c;
 	gradient[3] *= model->d;
 	return sum;
+}
+
+/*
+ * ln likelihood of all usable pairs (eq 5) and its derivatives by ln a, ln b, ln
+ * c and ln d.  NaN for an invalid model.
+ */
+double
+inclusion_evaluate(const PairGroup *groups, int n_groups, const InclusionModel *model,
+				   InclusionWorkspace *workspace, double gradient[INCLUSION_PARAMETERS])
+{
+	return evaluate(groups, n_groups, model, workspace, NULL, gradient);
 }
 
 #define LOG_BOX 12.0
@@ -151,6 +164,7 @@ typedef struct Data
 	int			n_groups;
 	double		n;
 	InclusionWorkspace *workspace;
+	void		(*check) (void);
 } Data;
 
 static double
@@ -158,7 +172,7 @@ objective(const double *at, double *gradient, void *arg)
 {
 	Data	   *data = arg;
 	InclusionModel model = {exp(at[0]), exp(at[1]), exp(at[2]), exp(at[3])};
-	double		value = inclusion_evaluate(data->groups, data->n_groups, &model, data->workspace, gradient);
+	double		value = evaluate(data->groups, data->n_groups, &model, data->workspace, data->check, gradient);
 
 	for (int j = 0; j < INCLUSION_PARAMETERS; j++)
 		gradient[j] /= -data->n;
@@ -174,9 +188,9 @@ objective(const double *at, double *gradient, void *arg)
  */
 bool
 inclusion_fit(const PairGroup *groups, int n_groups, const InclusionModel *start,
-			  InclusionWorkspace *workspace, InclusionFit *fit)
+			  InclusionWorkspace *workspace, void (*check) (void), InclusionFit *fit)
 {
-	Data		data = {groups, n_groups, 0.0, workspace};
+	Data		data = {groups, n_groups, 0.0, workspace, check};
 	InclusionModel from;
 	MinimiseMemory memory = {0};
 	MinimiseResult result;

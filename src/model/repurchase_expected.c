@@ -175,6 +175,11 @@ sum_events(const BuyerClass *c, const BuyerDropout *dropout, const LaterSilence 
 	int			next_check = CHECK_EVERY;
 	bool		complete = false;
 
+	if (!(s > 0.0))
+	{
+		*value = 0.0;			/* so short a time that nothing is in it */
+		return true;
+	}
 	if (scale < LOG_FLOOR)
 		return false;
 	for (; n < k - 1; n++)

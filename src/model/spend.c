@@ -98,6 +98,7 @@ spend_expected(const SpendModel *model, double x, double mean)
 #define LEAST_ABOVE_1 0.01
 #define MAX_EVALUATIONS 200
 #define TOLERANCE 1e-9
+#define CHECK_GROUPS 1024
 
 typedef struct Data
 {
@@ -105,6 +106,7 @@ typedef struct Data
 	int			n_groups;
 	double		scale;			/* unit of money in which the mean value is 1 */
 	double		n;
+	void		(*check) (void);
 } Data;
 
 static bool
@@ -134,6 +136,8 @@ objective(const double *at, double *gradient, void *arg)
 		const SpendGroup *g = &data->groups[i];
 		double		own[SPEND_PARAMETERS];
 
+		if (i % CHECK_GROUPS == 0 && data->check)
+			data->check();
 		if (!usable(g))
 			continue;
 		spend_gradient(&model, g->x, g->mean / data->scale, own);
@@ -153,9 +157,9 @@ objective(const double *at, double *gradient, void *arg)
  * valid clients.
  */
 bool
-spend_fit(const SpendGroup *groups, int n_groups, const SpendModel *start, SpendFit *fit)
+spend_fit(const SpendGroup *groups, int n_groups, const SpendModel *start, void (*check) (void), SpendFit *fit)
 {
-	Data		data = {groups, n_groups, 0.0, 0.0};
+	Data		data = {groups, n_groups, 0.0, 0.0, check};
 	SpendModel	from = SCALED_START;
 	MinimiseMemory memory = {0};
 	MinimiseResult result;

@@ -50,6 +50,7 @@ extern double spend_log_likelihood(const SpendModel *model, double x, double mea
 extern bool spend_gradient(const SpendModel *model, double x, double mean, double gradient[SPEND_PARAMETERS]);
 extern double spend_population_mean(const SpendModel *model);
 extern double spend_expected(const SpendModel *model, double x, double mean);
-extern bool spend_fit(const SpendGroup *groups, int n_groups, const SpendModel *start, SpendFit *fit);
+extern bool spend_fit(const SpendGroup *groups, int n_groups, const SpendModel *start,
+					  void (*check) (void), SpendFit *fit);	/* check: called now and then, may leave by longjmp; or NULL */
 
 #endif							/* AGENTCRM_SPEND_H */

@@ -235,6 +235,13 @@ view_sample(const LedgerView *view, const Season *season)
 	return viewed.sample;
 }
 
+/* What fits call now and then. */
+void
+fit_check_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
 /* Order of doubles for qsort. */
 int
 fit_compare_doubles(const void *a, const void *b)
@@ -563,7 +570,12 @@ kinds_with(int kinds, TimestampTz as_of)
 {
 	if ((kinds & FIT_BY_CLOCK) && profile_population()->season_as_of > as_of)
 		kinds |= FIT_SEASON;
-	return kinds & FIT_SEASON ? kinds | FIT_BY_CLOCK : kinds;
+	if (kinds & FIT_SEASON)
+		kinds |= FIT_BY_CLOCK;
+	/* a past: what values and judges the model must know no more, and class says that new ones are due */
+	if ((kinds & FIT_REPURCHASE) && as_of < fit_clock)
+		kinds |= FIT_GAP | FIT_SPEND | FIT_CLASS;
+	return kinds;
 }
 
 /* A new calendar, which is in *season then. */

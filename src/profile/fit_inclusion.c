@@ -258,7 +258,7 @@ fit_inclusion(const ClientSample *sample, const Population *before, TimestampTz 
 	begin_pairs(&pairs);
 	read_pairs(&pairs, sample, as_of);
 	groups = list_groups(&pairs, &n_groups);
-	fitted = inclusion_fit(groups, n_groups, before->inclusion_fitted ? &before->inclusion : NULL, workspace, &fit);
+	fitted = inclusion_fit(groups, n_groups, before->inclusion_fitted ? &before->inclusion : NULL, workspace, fit_check_interrupts, &fit);
 	model_id = fit_write_generation("inclusion", params_of(&pairs, &fit, fitted, n_groups), (int64) fit.n,
 									fitted ? fit.log_likelihood : NAN, as_of);
 	write_rates(&pairs, model_id);

@@ -47,7 +47,7 @@ fit_spend(const ClientSample *sample, const Population *before, TimestampTz as_o
 	most = value_quantile(groups, n, TRIMMED_SHARE);
 	for (int i = 0; i < n; i++)
 		groups[i].mean = Min(groups[i].mean, most);
-	fitted = spend_fit(groups, n, before->spend_fitted ? &before->spend : NULL, &fit);
+	fitted = spend_fit(groups, n, before->spend_fitted ? &before->spend : NULL, fit_check_interrupts, &fit);
 	initStringInfo(&json);
 	fit_append_number(&json, "{\"p\": ", fit.model.p);
 	fit_append_number(&json, ", \"q\": ", fit.model.q);

@@ -52,7 +52,7 @@ typedef struct ProductCacheEntry
 
 static Population current;
 static bool current_checked;	/* in this transaction */
-static TimestampTz fitted_as_of = DT_NOBEGIN;
+static TimestampTz fitted_as_of = DT_NOBEGIN;	/* the oldest in use of those that every fit renews */
 static int64 fitted_sales;		/* order x product pairs at the last fit */
 static Oid	model_relid = InvalidOid;	/* numbers of generations begin anew with each CREATE EXTENSION */
 static MemoryContext repurchase_cxt;	/* holds current.repurchase */
@@ -189,8 +189,10 @@ read_gap(Jsonb *params)
 	current.gap.r = param(params, "r", -1);
 	current.gap.alpha = param(params, "alpha", -1);
 	current.gap.n_clients = param(params, "clients", -1);
+	/* generations of before have no shapes: one for all clients */
 	for (int c = 0; c < GAP_SHAPES; c++)
-		current.gap.shape_weight[c] = param(params, "shape", c);
+		if (!population_number(params, "shape", c, &current.gap.shape_weight[c]))
+			current.gap.shape_weight[c] = 0;
 	current.gap_fitted = param(params, "fitted", -1) != 0;
 }
 
@@ -485,7 +487,6 @@ population_take(const Generation *generation)
 	{
 		current.class_model_id = 0;
 		read_class(generation->params);
-		fitted_as_of = generation->as_of;
 		current.class_model_id = model_id;
 	}
 	else if (strcmp(kind, "popularity") == 0 && model_id != current.popularity_model_id)
@@ -545,6 +546,7 @@ read_generations(void)
 	bool		inclusion = false;
 	int64		popularity_before;
 	int64		inclusion_before;
+	TimestampTz oldest = DT_NOEND;
 
 	if (row == NULL || RelationGetRelid(store_relation(store)) != model_relid)
 	{
@@ -560,11 +562,14 @@ read_generations(void)
 		season = season || strcmp(generation.kind, "season") == 0;
 		spend = spend || strcmp(generation.kind, "spend") == 0;
 		inclusion = inclusion || strcmp(generation.kind, "inclusion") == 0;
+		if (strcmp(generation.kind, "season") != 0 && strcmp(generation.kind, "repurchase") != 0)
+			oldest = Min(oldest, generation.as_of);
 		if (strcmp(generation.kind, "repurchase") == 0)
 			add_repurchase(found, &n_found, &generation);
 		else
 			population_take(&generation);
 	}
+	fitted_as_of = oldest == DT_NOEND ? DT_NOBEGIN : oldest;
 	forget_missing(season, spend, inclusion);
 	if (current.popularity_model_id != popularity_before || current.inclusion_model_id != inclusion_before)
 		forget_products();

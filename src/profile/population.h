@@ -62,6 +62,7 @@ extern Jsonb *repurchase_to_json(const Repurchase *repurchase);
 extern bool repurchase_from_json(Jsonb *params, RepurchaseModel *model, Calibration *calibration);
 
 /* fit.c: rows of agentcrm.model; in a replay generations of it go to population_take, and none is retired */
+extern void fit_check_interrupts(void);
 extern int	fit_compare_doubles(const void *a, const void *b);
 extern double fit_pareto_limit(const double *amounts, int64 n, double share);
 extern int64 generation_write(const Generation *generation);

@@ -166,6 +166,7 @@ typedef struct ClientSnapshot
 	int			n_settled;
 	SettledAlarm *settled;		/* alarms of before that somebody or an order answered */
 	DateADT		settled_on;		/* the last day with one of silence or slowing down */
+	DateADT		silence_settled_on; /* with one of silence: a slowing down that was answered does not answer a stop */
 	int			n_products;
 	ClientProduct *products;	/* ordered by product_id */
 	Assessment	state;

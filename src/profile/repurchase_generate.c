@@ -561,6 +561,8 @@ repurchase_generate(TimestampTz as_of)
 		class_values(g);
 		retire_all(DT_NOEND);
 	}
+	if (g->reason)
+		elog(DEBUG1, "repurchase model of %s is not put in use: %s", timestamptz_to_str(as_of), g->reason);
 	write_segment(g, &g->pool);
 	for (int i = 0; i < g->segments.n; i++)
 		if (g->segments.of[i].used)

@@ -11,6 +11,8 @@
 #include "json.h"
 #include "profile/population.h"
 
+#define LOG_MOST 50.0			/* parameters within e^-50 and e^50 */
+
 /* {"r", "alpha", "a", "b", "k": [...], "weight": [...], "calibration": [intercept, slope], "value_class": [A, B]} */
 Jsonb *
 repurchase_to_json(const Repurchase *repurchase)
@@ -59,6 +61,13 @@ read_classes(Jsonb *params, RepurchaseModel *model)
 	return !population_number(params, "weight", model->n_classes, &none);
 }
 
+/* Far beyond any model, and near enough for no formula to leave the numbers there are. */
+static bool
+read_positive(Jsonb *params, const char *name, double *value)
+{
+	return population_number(params, name, -1, value) && *value > 0 && fabs(log(*value)) <= LOG_MOST;
+}
+
 /* False where the parameters make no model: something is missing, or out of its domain. */
 bool
 repurchase_from_json(Jsonb *params, RepurchaseModel *model, Calibration *calibration)
@@ -70,10 +79,10 @@ repurchase_from_json(Jsonb *params, RepurchaseModel *model, Calibration *calibra
 	(void) population_number(params, "m", -1, &m);
 	model->m = m == 1;
 	if ((m != 0 && m != 1) ||
-		!population_number(params, "r", -1, &model->r) ||
-		!population_number(params, "alpha", -1, &model->alpha) ||
-		!population_number(params, "a", -1, &model->a) ||
-		!population_number(params, "b", -1, &model->b) ||
+		!read_positive(params, "r", &model->r) ||
+		!read_positive(params, "alpha", &model->alpha) ||
+		!read_positive(params, "a", &model->a) ||
+		!read_positive(params, "b", &model->b) ||
 		!read_classes(params, model))
 		return false;
 	(void) population_number(params, "calibration", 0, &calibration->intercept);

@@ -52,6 +52,8 @@ settled_add(ClientSnapshot *client, const SettledAlarm *alarm)
 	client->settled[client->n_settled++] = *alarm;
 	if (strcmp(alarm->code, "silence") == 0 || strcmp(alarm->code, "slow_down") == 0)
 		client->settled_on = Max(client->settled_on, alarm->on);
+	if (strcmp(alarm->code, "silence") == 0)
+		client->silence_settled_on = Max(client->silence_settled_on, alarm->on);
 }
 
 static void
@@ -98,7 +100,7 @@ settled_read(Store *recommendations, ClientSnapshot *client)
 	int64	   *merged;
 	int			n = ledger_merged_into(client->client_id, &merged);
 
-	client->settled_on = DATEVAL_NOBEGIN;
+	client->settled_on = client->silence_settled_on = DATEVAL_NOBEGIN;
 	read_settled(recommendations, client, client->client_id);
 	for (int i = 0; i < n; i++)
 		read_settled(recommendations, client, merged[i]);

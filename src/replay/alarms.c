@@ -12,6 +12,8 @@
 
 #include <math.h>
 
+#include "utils/memutils.h"
+
 #include "replay/replay.h"
 
 #define DAYS_PER_YEAR 365.25
@@ -34,6 +36,8 @@ typedef struct Walk
 	bool		stopped;
 	ClientSnapshot client;		/* as it was at the last order, or at the origin */
 	int			next;			/* the first order after that */
+	MemoryContext held;			/* what client points to */
+	MemoryContext spare;		/* what the client of the next cycle will */
 } Walk;
 
 static DateADT
@@ -150,7 +154,14 @@ ask_agent(Walk *walk, DateADT day)
 	}
 }
 
-/* The alarms of the cycle under way. */
+static void
+ask_on(Walk *walk, DateADT day, DateADT until)
+{
+	if (day > walk->client.today && day <= until)
+		ask_agent(walk, day);
+}
+
+/* The alarms of the cycle under way: a stop may follow a slowing down. */
 static void
 walk_cycle(Walk *walk)
 {
@@ -159,10 +170,11 @@ walk_cycle(Walk *walk)
 	DateADT		naive = naive_alarm(&walk->client.profile);
 
 	count_alarm(walk, ALARM_NAIVE, naive, next_day(walk) != DATEVAL_NOEND, true);
-	if (last + 1 > walk->client.today && last + 1 <= until)
-		ask_agent(walk, last + 1);
-	if (walk->client.settled_on < last && chart_alarm(&walk->client) > walk->client.today && chart_alarm(&walk->client) <= until)
-		ask_agent(walk, chart_alarm(&walk->client));
+	ask_on(walk, last + 1, until);
+	if (walk->client.settled_on < last)
+		ask_on(walk, chart_alarm(&walk->client), until);
+	if (walk->client.silence_settled_on < last)
+		ask_on(walk, Max(walk->client.state.alarm_on, last + 1), until);
 }
 
 /* Add one record to another. */
@@ -184,6 +196,8 @@ next_cycle(Walk *walk, const LedgerView *view)
 {
 	const History *h = walk->history;
 	ClientSnapshot *again;
+	MemoryContext old;
+	MemoryContext swapped;
 	LedgerView	then;
 	int			n;
 
@@ -193,12 +207,19 @@ next_cycle(Walk *walk, const LedgerView *view)
 		return false;
 	then = (LedgerView) {h->orders[walk->next].at, view->known_at};
 	profile_move_past(&then);
+	swapped = walk->spare;
+	walk->spare = walk->held;
+	walk->held = swapped;
+	MemoryContextReset(walk->held);
+	old = MemoryContextSwitchTo(walk->held);
 	again = profile_read(&walk->client.client_id, 1, then.as_of, &n);
+	MemoryContextSwitchTo(old);
 	if (n == 0)
 		return false;
 	again->n_settled = walk->client.n_settled;
 	again->settled = walk->client.settled;
 	again->settled_on = walk->client.settled_on;
+	again->silence_settled_on = walk->client.silence_settled_on;
 	walk->client = *again;
 	profile_wait(&walk->client, walk->population, then.as_of, NULL);
 	walk->next++;
@@ -222,7 +243,9 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 	Walk		walk = {
 		.rules = rules, .w = w, .population = profile_population(), .history = history, .client = *client,
 		.next = history_after(history, w->origin),
-		.stopped = history->n_orders > 0 && history_stopped(history, period_day(w->hindsight))
+		.stopped = history->n_orders > 0 && history_stopped(history, period_day(w->hindsight)),
+		.held = AllocSetContextCreate(CurrentMemoryContext, "agentcrm alarms", ALLOCSET_DEFAULT_SIZES),
+		.spare = AllocSetContextCreate(CurrentMemoryContext, "agentcrm alarms", ALLOCSET_DEFAULT_SIZES)
 	};
 
 	memset(rules, 0, sizeof(Alarms) * ALARM_RULES);
@@ -237,4 +260,6 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 		rules[ALARM_MODEL].seen = (Mean) {1, chart_alarm(&walk.client) <= end || walk.client.settled_on >= walk.client.profile.last_order_on};
 		rules[ALARM_NAIVE].seen = (Mean) {1, naive_alarm(&walk.client.profile) <= end};
 	}
+	MemoryContextDelete(walk.held);
+	MemoryContextDelete(walk.spare);
 }

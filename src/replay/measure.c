@@ -219,6 +219,7 @@ add_case(Forecasts *f, const Case *c, const Alarms *alarms, const bool *stopped)
 			continue;
 		scores_add(&f->chance[r], c->chance[r], c->happened);
 		mean_add(&f->orders[r], fabs(c->orders[r] - c->days));
+		mean_add(&f->squares[r], (c->orders[r] - c->days) * (c->orders[r] - c->days));
 	}
 	mean_add(&f->date[RULE_MODEL], c->date[RULE_MODEL]);
 	mean_add(&f->date[NAIVE_RATE], c->date[NAIVE_RATE]);

@@ -115,6 +115,7 @@ typedef struct Forecasts
 	Scores		chance[RULES];	/* P(order within the horizon); none by recency */
 	Ranks	   *ranks[RULES];
 	Mean		orders[RULES];	/* absolute error of the number of order days; none by recency */
+	Mean		squares[RULES]; /* its square */
 	Mean		date[RULES];	/* CRPS of the next order's day; of model and own rate only */
 	Mean		due[2];			/* recall of the next order's products: by last basket, by the list of due items */
 	Alarms		alarms[ALARM_RULES];

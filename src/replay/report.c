@@ -113,6 +113,8 @@ report_chance(Report *report, const Forecasts *f)
 		add_cases(report, "model", f->segment, "ece", rule_names[r], scores_ece(model), scores_ece(naive), model->n);
 		add_cases(report, "model", f->segment, "orders_mae", rule_names[r], mean_of(&f->orders[RULE_MODEL]),
 				  mean_of(&f->orders[r]), f->orders[r].n);
+		add_cases(report, "model", f->segment, "orders_rmse", rule_names[r], sqrt(mean_of(&f->squares[RULE_MODEL])),
+				  sqrt(mean_of(&f->squares[r])), f->squares[r].n);
 	}
 	add_cases(report, "model", f->segment, "crps_days", rule_names[NAIVE_RATE], mean_of(&f->date[RULE_MODEL]),
 			  mean_of(&f->date[NAIVE_RATE]), f->date[RULE_MODEL].n);

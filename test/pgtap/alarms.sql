@@ -58,7 +58,7 @@ UPDATE agentcrm.agent SET mode = 'paused' WHERE agent <> 'retention';
 CALL agentcrm.run();
 CREATE TEMP VIEW said AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE FUNCTION pg_temp.codes(client int) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(coalesce(reason_code, kind), ' ' ORDER BY coalesce(reason_code, kind)) FROM said WHERE client_id = client $$;
-SELECT plan(34);
+SELECT plan(38);
 
 -- what is seen
 SELECT is(pg_temp.codes(1), 'slow_down', 'a client whose orders come half as often');
@@ -94,6 +94,7 @@ SELECT is((SELECT count(*)::int FROM agentcrm.retention_agent('{1,2}', '2026-03-
 CALL pg_temp.day('2026-03-20');
 CALL agentcrm.run();
 SELECT is(pg_temp.codes(5), 'silence', 'a silence');
+SELECT is((SELECT string_agg(DISTINCT reason_code, ' ') FROM generate_series(timestamptz '2026-03-21 12:00+00', '2026-04-20', '1 day') d, agentcrm.retention_agent('{1}', d) WHERE reason_code IN ('silence', 'settled')), 'silence', 'that of a client whose slowing down was answered in the same gap is one, too');
 SELECT ok((SELECT count(*) > 20 FROM agentcrm.recommendation WHERE reason_code = 'silence'), 'the others fell silent, too');
 SELECT agentcrm.feedback(recommendation_id, 'done') FROM agentcrm.recommendation WHERE client_id = 10 AND reason_code = 'silence' AND status = 'open' \g /dev/null
 CALL pg_temp.day('2026-03-21');
@@ -122,10 +123,24 @@ CALL agentcrm.run();
 SELECT is((SELECT reason_code FROM said WHERE client_id = 2 AND kind = 'bid'), 'lost_category', 'new evidence arms it again: the category stays away');
 SELECT is((SELECT string_agg(DISTINCT reason_code, ' ') FROM generate_series(timestamptz '2026-03-20 12:00+00', '2026-09-20', '7 days') d, agentcrm.retention_agent('{1}', d) WHERE kind = 'bid' AND reason_code = 'slow_down'), 'slow_down',
 	'and so it is when the pace goes on falling');
+SELECT is((SELECT count(*) || ' ' || count(DISTINCT evidence #>> '{values,alarm_since}') FROM generate_series(timestamptz '2026-09-09 12:00+00', '2026-10-06', '7 days') d, agentcrm.retention_agent('{2}', d) WHERE reason_code = 'lost_category'), '4 1',
+	'a category that stays away is one alarm, however many orders go on without it');
 SELECT is((SELECT count(*)::int FROM agentcrm.verify()), 0, 'profiles are what the ledger gives');
 SELECT is((SELECT count(*)::int FROM agentcrm.client_profile WHERE gap_recent <> ARRAY(SELECT g FROM (SELECT ordered_on - lag(ordered_on) OVER (ORDER BY ordered_on) AS g, ordered_on
 	FROM (SELECT DISTINCT ordered_on FROM agentcrm.ledger l WHERE l.client_id = client_profile.client_id) d) s WHERE g IS NOT NULL ORDER BY ordered_on OFFSET greatest(client_profile.n_gaps - 24, 0))), 0, 'the last gaps are those of the ledger');
 SELECT is((SELECT count(*)::int FROM agentcrm.client_product cp JOIN agentcrm.client_profile p USING (client_id), generate_series(0, least(cp.last_order_no, 64) - 1) i
 	WHERE (cp.held >> i & 1 = 1) <> EXISTS (SELECT FROM (SELECT order_id, dense_rank() OVER (ORDER BY ordered_at, order_id) AS no FROM agentcrm.ledger l WHERE l.client_id = cp.client_id) o
 		JOIN agentcrm.ledger l ON l.client_id = cp.client_id AND l.order_id = o.order_id AND l.product_id = cp.product_id WHERE o.no = cp.last_order_no - i)), 0, 'and the bits of a product the orders that held it');
+
+-- odd parameters, odd evidence
+DO $$ BEGIN
+	FOR i IN 1 .. 30 LOOP
+		CALL pg_temp.buy(2, date '2026-10-06' + i, '{3,4}');
+	END LOOP;
+END $$;
+CALL pg_temp.day('2026-11-07');
+CALL agentcrm.run();
+SELECT lives_ok($$SELECT * FROM agentcrm.retention_agent('{2}', '2026-11-07', '{"params": {"item_min_orders": 0}}')$$, 'a category none of the known orders held, with no least number of orders');
+UPDATE agentcrm.bid SET evidence = '{"values": {"expected_loss": "high", "usual_gap": [1], "alarm_since": 7}}' WHERE bid_id = (SELECT min(bid_id) FROM agentcrm.bid WHERE reason_code = 'slow_down');
+SELECT lives_ok('SELECT * FROM agentcrm.alarm, agentcrm.false_alarm_report', 'evidence in words of another agent breaks no view');
 SELECT * FROM finish();

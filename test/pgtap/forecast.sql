@@ -1,6 +1,6 @@
 -- What a client will buy and spend: generations of inclusion and spend, forecasts of orders and items, fits as of a past moment.
 \ir include/begin.sql
-SELECT plan(34);
+SELECT plan(38);
 SET timezone = 'UTC';
 SET agentcrm.debug_now = '2025-01-01';
 
@@ -110,6 +110,19 @@ END $$;
 SELECT is_empty($$SELECT client_id, product_id, p_next_order FROM origin_known WHERE try = 2 EXCEPT SELECT client_id, product_id, p_next_order FROM origin_known WHERE try = 1$$,
 	'a second fit in a transaction serves with its own rates of products');
 SELECT is((SELECT array_agg(DISTINCT fitted_at) FROM agentcrm.model WHERE as_of = '2024-10-15'), ARRAY[agentcrm.clock()], 'a fit as of a past moment is made when it is made');
+
+-- One kind alone: repurchase is valued by spend and judged by gap, which must not know more either.
+SELECT agentcrm.fit() \g /dev/null
+SELECT agentcrm.fit('repurchase', '2024-10-15') \g /dev/null
+SELECT is((SELECT array_agg(DISTINCT kind || ' ' || as_of::date ORDER BY kind || ' ' || as_of::date) FROM agentcrm.model WHERE current AND kind IN ('repurchase', 'gap', 'spend', 'class')),
+	'{class 2024-10-15,gap 2024-10-15,repurchase 2024-10-15,spend 2024-10-15}', 'fit(repurchase, past): what values and judges it is of that moment');
+-- Any kind of the past has the worker fit at its next step.
+SELECT agentcrm.fit() \g /dev/null
+SELECT agentcrm.fit('spend', '2024-10-15') \g /dev/null
+CALL agentcrm.run();
+SELECT is((SELECT as_of FROM agentcrm.model WHERE current AND kind = 'spend'), agentcrm.clock(), 'a generation of the past is followed by a new one at the next step');
+SELECT throws_ok($$SELECT agentcrm.p_alive(3, 20, 30, 5, '{"r": 1e307, "alpha": 10, "a": 1, "b": 2}')$$, '22023', NULL, 'a parameter beyond all measure is refused');
+SELECT ok((SELECT value >= 0 AND value < 1e-300 FROM agentcrm.expected_orders(3, 20, 20, 5, '{"r": 1, "alpha": 10, "a": 1, "b": 2, "k": [2], "weight": [1]}', 5e-324) value), 'no time, no orders');
 
 -- errors
 SELECT throws_ok($$SELECT agentcrm.fit('gap', 'infinity')$$, '22023', NULL, 'fit: as_of must be finite');
