@@ -95,7 +95,7 @@ define_settings(void)
 							&agentcrm_capture_max_keys, 100000, 100, 10000000, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("agentcrm.batch_size",
 							"Events the worker takes in one transaction.", NULL,
-							&agentcrm_batch_size, 2000, 1, 100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+							&agentcrm_batch_size, 2000, 1, 100000, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("agentcrm.idle_poll",
 							"Interval at which databases are looked at for unannounced work.", NULL,
 							&agentcrm_idle_poll, 60, 1, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);

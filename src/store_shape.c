@@ -50,6 +50,7 @@ static const StoreShape shapes[] = {
 	{"event_7", 5, 0, STORE_WRITTEN},
 	{"event_8", 5, 0, STORE_WRITTEN},
 	{"event_failed", 10, 0, STORE_WRITTEN},
+	{"event_rename", 5, 0, STORE_WRITTEN},
 	{"event_turn", 3, 1, STORE_WRITTEN},
 	{"installation", 7, 1, STORE_READ},
 	{"ledger", 16, 1, STORE_WRITTEN},

@@ -29,6 +29,21 @@ BEGIN
 	END LOOP;
 END $$;
 
+CREATE TABLE agentcrm.event_rename (
+	xid			xid8 NOT NULL,
+	at			timestamptz NOT NULL,
+	source_id	int NOT NULL,
+	part		smallint NOT NULL,
+	key			text NOT NULL
+);
+ALTER TABLE agentcrm.event_rename ALTER key SET STORAGE PLAIN;
+COMMENT ON TABLE agentcrm.event_rename IS 'Renamed keys whose events wait, so that they are found without reading the queue; rows go when the events are consumed';
+COMMENT ON COLUMN agentcrm.event_rename.xid IS 'Top-level transaction that renamed the key';
+COMMENT ON COLUMN agentcrm.event_rename.at IS 'When it was written';
+COMMENT ON COLUMN agentcrm.event_rename.source_id IS 'Source';
+COMMENT ON COLUMN agentcrm.event_rename.part IS 'The part number of renames';
+COMMENT ON COLUMN agentcrm.event_rename.key IS 'Old and new key in canonical text';
+
 CREATE TABLE agentcrm.event_turn (
 	turn_no		bigint PRIMARY KEY,
 	event_table	smallint NOT NULL CHECK (event_table BETWEEN 1 AND 8),

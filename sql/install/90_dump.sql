@@ -9,7 +9,7 @@ BEGIN
 		SELECT c.oid FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 		WHERE e.extname = 'agentcrm' AND c.relkind IN ('r', 'S')
-		AND c.relname !~ '^event(_[0-9]+)?$' AND c.relname NOT IN ('event_turn', 'event_failed', 'batch', 'server_start') ORDER BY c.oid
+		AND c.relname !~ '^event(_[0-9]+)?$' AND c.relname NOT IN ('event_turn', 'event_rename', 'event_failed', 'batch', 'server_start') ORDER BY c.oid
 	LOOP
 		PERFORM pg_extension_config_dump(member, '');
 	END LOOP;

@@ -224,7 +224,8 @@ static Rename *
 read_renames(Source *source, SourcePart *part, const Wanted *wanted, int *n, RenamedKeys *keys)
 {
 	int			n_pending;
-	QueueEvent *pending = queue_pending(source->source_id, QUEUE_PART_RENAME, &n_pending);
+	bool		of_batch = wanted->clients == NULL;
+	QueueEvent *pending = queue_renames(source->source_id, wanted->events, of_batch ? wanted->n_events : 0, &n_pending);
 	Rename	   *renames = palloc(sizeof(Rename) * Max(n_pending, 1));
 
 	*n = 0;

@@ -207,7 +207,7 @@ bool
 reconcile_leave_out_waiting(Source *source, SourcePart *part, const char **keys, int *n)
 {
 	int			n_events;
-	QueueEvent *events = queue_pending(0, 0, &n_events);
+	QueueEvent *events = queue_pending(&n_events);
 	const char **waiting = palloc_extended(sizeof(char *) * Max(n_events, 1), MCXT_ALLOC_HUGE);
 	int			n_waiting = 0;
 	int			kept = 0;

@@ -490,7 +490,7 @@ agentcrm_verify(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	sink.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	begin_verify();
-	excluded.events = queue_pending(0, 0, &excluded.n);
+	excluded.events = queue_pending(&excluded.n);
 	for (int i = 0; i < source_count(); i++)
 	{
 		Source	   *source = source_nth(i);

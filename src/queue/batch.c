@@ -48,8 +48,9 @@ event_table_relid(int number)
 	return store_relid(name);
 }
 
-static bool
-visible_in(Datum xid, Datum snapshot)
+/* Whether an event's transaction had committed by a snapshot. */
+bool
+event_visible_in(Datum xid, Datum snapshot)
 {
 	return DatumGetBool(DirectFunctionCall2(pg_visible_in_snapshot, xid, snapshot));
 }
@@ -58,9 +59,9 @@ visible_in(Datum xid, Datum snapshot)
 bool
 cursor_consumed(const Cursor *cursor, Datum xid, int table, ItemPointer tid)
 {
-	if (cursor->seen && visible_in(xid, cursor->seen))
+	if (cursor->seen && event_visible_in(xid, cursor->seen))
 		return true;
-	if (cursor->target == 0 || !visible_in(xid, cursor->target))
+	if (cursor->target == 0 || !event_visible_in(xid, cursor->target))
 		return false;
 	return table < cursor->table ||
 		(table == cursor->table && ItemPointerCompare(tid, &((Cursor *) cursor)->tid) <= 0);
@@ -119,8 +120,6 @@ typedef struct ReadState
 	QueueBatch *batch;
 	int			limit;
 	int			max;
-	int32		source_id;		/* of this one's part alone; 0: all */
-	int16		part;
 } ReadState;
 
 static void
@@ -164,12 +163,9 @@ read_table(ReadState *state, int number)
 		bool		isnull[EVENT_COLUMNS];
 
 		heap_deform_tuple(tuple, desc, values, isnull);
-		if (state->source_id && (DatumGetInt16(values[EVENT_PART]) != state->part ||
-								 DatumGetInt32(values[EVENT_SOURCE_ID]) != state->source_id))
-			continue;
 		if (cursor_consumed(&batch->cursor, values[EVENT_XID], number, &tuple->t_self))
 			continue;
-		if (batch->cursor.target && !visible_in(values[EVENT_XID], batch->cursor.target))
+		if (batch->cursor.target && !event_visible_in(values[EVENT_XID], batch->cursor.target))
 			continue;			/* of the next target */
 		if (batch->n_read == state->limit)
 		{
@@ -329,6 +325,7 @@ queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz no
 	{
 		values[1] = target;
 		isnull[2] = isnull[3] = isnull[4] = isnull[5] = true;
+		renames_prune(target);
 	}
 	else
 	{
@@ -352,12 +349,12 @@ queue_finish(QueueBatch *batch, int clients, TimestampTz started, TimestampTz no
 	store_close(store);
 }
 
-/* See queue.h. */
+/* Distinct events not consumed under the active snapshot, failed keys included. */
 QueueEvent *
-queue_pending(int32 source_id, int16 part, int *n)
+queue_pending(int *n)
 {
 	QueueBatch *batch = palloc0(sizeof(QueueBatch));
-	ReadState	state = {.batch = batch, .limit = INT_MAX, .max = 64, .source_id = source_id, .part = part};
+	ReadState	state = {.batch = batch, .limit = INT_MAX, .max = 64};
 	QueueEvent *failed;
 	int			n_failed;
 
@@ -373,7 +370,7 @@ queue_pending(int32 source_id, int16 part, int *n)
 		for (int number = 1; number <= QUEUE_TABLES; number++)
 			read_table(&state, number);
 	}
-	failed = source_id ? failed_of_part(source_id, part, &n_failed) : queue_failed_due(DT_NOEND, INT_MAX, &n_failed);
+	failed = queue_failed_due(DT_NOEND, INT_MAX, &n_failed);
 	for (int i = 0; i < n_failed; i++)
 		add_event(&state, failed[i].source_id, failed[i].part, failed[i].key, failed[i].attempts);
 	*n = events_make_distinct(batch->events, batch->n);

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "access/htup.h"
 #include "storage/itemptr.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
@@ -40,6 +41,10 @@ typedef struct Cursor
 } Cursor;
 
 extern Oid	event_table_relid(int number);
+extern HeapTuple event_form(TupleDesc desc, Datum xid, TimestampTz at, const QueueEvent *event);
+extern bool event_visible_in(Datum xid, Datum snapshot);
+extern void renames_write(Datum xid, TimestampTz at, const QueueEvent *events, int n);
+extern void renames_prune(Datum seen);
 extern void cursor_read(Cursor *cursor);
 extern bool cursor_consumed(const Cursor *cursor, Datum xid, int table, ItemPointer tid);
 extern int	events_make_distinct(QueueEvent *events, int n);

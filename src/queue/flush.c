@@ -110,8 +110,9 @@ open_any(void)
 			 errmsg("all event tables are locked")));
 }
 
-static HeapTuple
-form_event(TupleDesc desc, Datum xid, TimestampTz at, const QueueEvent *event)
+/* An event as a row. */
+HeapTuple
+event_form(TupleDesc desc, Datum xid, TimestampTz at, const QueueEvent *event)
 {
 	Datum		values[EVENT_COLUMNS] = {xid, TimestampTzGetDatum(at), Int32GetDatum(event->source_id),
 	Int16GetDatum(event->part), CStringGetTextDatum(event->key)};
@@ -136,7 +137,7 @@ insert_many(Relation rel, TupleDesc desc, Datum xid, TimestampTz at, const Queue
 		int			k = 0;
 
 		for (; k < n_slots && done < n; k++, done++)
-			ExecStoreHeapTuple(form_event(desc, xid, at, &events[done]), slots[k], false);
+			ExecStoreHeapTuple(event_form(desc, xid, at, &events[done]), slots[k], false);
 		MemoryContextSwitchTo(old);
 		heap_multi_insert(rel, slots, k, GetCurrentCommandId(true), 0, NULL);
 		for (int i = 0; i < k; i++)
@@ -162,13 +163,14 @@ queue_write(const QueueEvent *events, int n)
 	/* most transactions of an order system change one order */
 	if (n == 1)
 	{
-		HeapTuple	tuple = form_event(desc, xid, at, events);
+		HeapTuple	tuple = event_form(desc, xid, at, events);
 
 		heap_insert(rel, tuple, GetCurrentCommandId(true), 0, NULL);
 		heap_freetuple(tuple);
 	}
 	else
 		insert_many(rel, desc, xid, at, events, n);
+	renames_write(xid, at, events, n);
 	fault_point("inserted");
 	table_close(rel, NoLock);
 }

@@ -63,12 +63,10 @@ extern TimestampTz queue_next_retry(void);
 
 /* By source, part and key: for qsort and bsearch. */
 extern int	queue_compare_events(const void *a, const void *b);
-/*
- * Distinct events not consumed under the active snapshot, the batch being worked
- * on included; in that order.  Failed keys, too: of one part of a source those
- * that are tried again by themselves, of all (source 0) all.
- */
-extern QueueEvent *queue_pending(int32 source_id, int16 part, int *n);
+/* Distinct events not consumed under the active snapshot, failed keys included; in that order. */
+extern QueueEvent *queue_pending(int *n);
+/* Renames of a source that wait or are tried again, and those given; distinct. */
+extern QueueEvent *queue_renames(int32 source_id, const QueueEvent *given, int n_given, int *n);
 
 /* What waits for the worker, and what failed, of one source. */
 typedef struct QueueWaiting
