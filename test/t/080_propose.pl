@@ -202,6 +202,10 @@ foreach my $app (split /\n/, $node->safe_psql('strangers', 'SELECT app FROM expe
 	ok(defined $open && $open <= 3, "$app attaches by its name" . (defined $open ? ", $open open questions" : ''));
 	is(figures('strangers', $app), expected('strangers', $app), "$app: figures");
 }
+is($node->safe_psql('strangers', q{SELECT string_agg(app, ', ') FROM expected.mapping WHERE app NOT IN (SELECT split_part(relation, '.', 1) FROM agentcrm.propose() WHERE role IN ('orders', 'lines'))}), '',
+	'none of many applications hides another');
+($status, $stdout, $stderr) = $node->psql('strangers', q{SELECT * FROM agentcrm.attach('expected')});
+like($stderr, qr/no table that you may read looks like orders in expected/, 'a schema without orders is not attached with those of another');
 clean($node, 'strangers', 'strangers');
 
 # ---- a database of 500 tables, one of them large ----
