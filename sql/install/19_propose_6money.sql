@@ -146,7 +146,8 @@ COMMENT ON FUNCTION agentcrm.propose_discounted(jsonb, agentcrm.propose_column[]
 /*
  * What the rate does to amounts, by the prices of the same products at another
  * rate: nothing (they are in base currency), or they are to be divided or
- * multiplied by it.  NULL where too little tells.
+ * multiplied by it.  Where each client has one currency and all the same figures,
+ * these may be a price list read in either: theirs.  NULL where too little tells.
  */
 CREATE FUNCTION agentcrm.propose_rate_use(m jsonb, rate text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -156,13 +157,13 @@ BEGIN
 	IF m ->> 'source' IS NULL OR m ->> 'product_column' IS NULL THEN
 		RETURN NULL;
 	END IF;
-	seen := agentcrm.propose_ask(format('WITH s AS (SELECT %s AS p, (%s)::numeric AS a, (%s)::numeric AS q, (%s)::numeric AS r FROM %s LIMIT 20000), f AS (SELECT p, percentile_cont(0.5) WITHIN GROUP (ORDER BY a / q) AS u FROM s WHERE r = 1 AND q > 0 AND a > 0 GROUP BY p), d AS (SELECT ln(a / q / f.u::numeric) AS x, ln(r) AS r FROM s JOIN f USING (p) WHERE s.r <> 1 AND s.r > 0 AND q > 0 AND a > 0)
-		SELECT jsonb_build_object(''n'', CASE WHEN (SELECT count(DISTINCT round(u::numeric, 4)) FROM f) >= 3 THEN count(*) ELSE 0 END, ''size'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(r)), ''as_is'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x)), ''divide'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x - r)), ''multiply'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x + r))) FROM d',
-		m ->> 'product_column', m ->> 'amount', m ->> 'quantity', rate, m ->> 'source'));
-	RETURN (SELECT CASE WHEN (seen ->> 'n')::int >= 5 AND (seen ->> 'size')::numeric > 0.02 AND (array_agg(d ORDER BY d))[1] < 0.4 * (seen ->> 'size')::numeric THEN (array_agg(k ORDER BY d))[1] END
+	seen := agentcrm.propose_ask(format('WITH s AS (SELECT %s AS p, (%s)::numeric AS a, (%s)::numeric AS q, (%s)::numeric AS r, %s AS c FROM %s LIMIT 20000), f AS (SELECT p, percentile_cont(0.5) WITHIN GROUP (ORDER BY a / q) AS u FROM s WHERE r = 1 AND q > 0 AND a > 0 GROUP BY p), d AS (SELECT ln(a / q / f.u::numeric) AS x, ln(r) AS r FROM s JOIN f USING (p) WHERE s.r <> 1 AND s.r > 0 AND q > 0 AND a > 0)
+		SELECT jsonb_build_object(''theirs'', (SELECT count(*) FILTER (WHERE b) >= 3 AND NOT bool_or(a AND b) FROM (SELECT bool_or(r = 1) AS a, bool_or(r <> 1) AS b FROM s WHERE c IS NOT NULL GROUP BY c) AS y), ''n'', CASE WHEN (SELECT count(DISTINCT round(u::numeric, 4)) FROM f) >= 3 THEN count(*) ELSE 0 END, ''size'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(r)), ''as_is'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x)), ''divide'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x - r)), ''multiply'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x + r))) FROM d',
+		m ->> 'product_column', m ->> 'amount', m ->> 'quantity', rate, coalesce(nullif(m ->> 'client_link', ''), m ->> 'client_expression', 'NULL'), m ->> 'source'));
+	RETURN (SELECT CASE WHEN (seen ->> 'n')::int >= 5 AND (seen ->> 'size')::numeric > 0.02 AND (array_agg(d ORDER BY d))[1] < 0.4 * (seen ->> 'size')::numeric THEN CASE WHEN (array_agg(k ORDER BY d))[1] = 'as_is' AND (seen ->> 'theirs')::boolean THEN 'theirs' ELSE (array_agg(k ORDER BY d))[1] END END
 		FROM (SELECT k, (seen ->> k)::numeric AS d FROM unnest('{as_is,divide,multiply}'::text[]) k) AS u);
 END $$;
-COMMENT ON FUNCTION agentcrm.propose_rate_use(jsonb, text) IS 'Internal: as_is, divide or multiply, by the prices of the same products';
+COMMENT ON FUNCTION agentcrm.propose_rate_use(jsonb, text) IS 'Internal: as_is, divide, multiply, or theirs (as it is, in each client''s one currency), by the prices of the same products';
 
 /*
  * One read of the sample settles it: an amount that agrees with quantity x price
@@ -368,8 +369,8 @@ BEGIN
 		factor := agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col));
 		use := agentcrm.propose_rate_use(m, factor);
 		answers := ARRAY[format('%s / coalesce(nullif(%s, 0), 1)', bare, factor), format('%s * coalesce(%s, 1)', bare, factor), amount];
-		by_rate := answers[CASE coalesce(use, CASE WHEN rate.plain ~ 'exchange|conver|kurs|cambio' THEN 'multiply' ELSE 'divide' END) WHEN 'divide' THEN 1 WHEN 'multiply' THEN 2 ELSE 3 END];
-		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
+		by_rate := answers[CASE coalesce(nullif(use, 'theirs'), CASE WHEN rate.plain ~ 'exchange|conver|kurs|cambio' THEN 'multiply' ELSE 'divide' END) WHEN 'divide' THEN 1 WHEN 'multiply' THEN 2 ELSE 3 END];
+		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use = 'theirs' THEN 'each client has one, and the figures of the others' WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
 			jsonb_build_object('amount', by_rate), agentcrm.propose_role('amount', rate.rel, by_rate, (m ->> 'amount_score')::numeric + 0.5, format('%s different values in %s.%I; rates %s to %s in %I', currency.profile ->> 'distinct', currency.alias, currency.col, rate.profile ->> 'min', rate.profile ->> 'max', rate.col)
 				|| CASE use WHEN 'as_is' THEN '; the same products have the same prices at every rate' WHEN 'divide' THEN '; prices of the same products rise with it' WHEN 'multiply' THEN '; prices of the same products fall with it' ELSE '' END));
 	ELSE
@@ -378,7 +379,7 @@ BEGIN
 			use := agentcrm.propose_rate_use(m, rates ->> 'rate');
 			answers := ARRAY[format('%s / %s', bare, rates ->> 'rate'), format('%s * %s', bare, rates ->> 'rate'), amount];
 			by_rate := answers[CASE use WHEN 'divide' THEN 1 WHEN 'as_is' THEN 3 ELSE 2 END];
-			m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
+			m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use = 'theirs' THEN 'each client has one, and the figures of the others' WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
 				jsonb_build_object('amount', by_rate, 'watch', coalesce(m -> 'options' -> 'watch', '{}') || (rates -> 'watch')), agentcrm.propose_role('amount', (rates ->> 'rel')::oid, by_rate, (m ->> 'amount_score')::numeric + 0.5,
 				format('%s different values in %s.%I; the latest rate of %s by the order''s day', currency.profile ->> 'distinct', currency.alias, currency.col, rates ->> 'table')));
 		END IF;
