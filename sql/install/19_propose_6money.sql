@@ -75,8 +75,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			AND k.col IS DISTINCT FROM m ->> 'quantity_column'),
 	total AS (
 		SELECT 'total' AS kind, expression, col, CASE WHEN is_price THEN 0 ELSE 3.5 END + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.5 ELSE 0 END
-				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END - CASE WHEN words && '{discount}' THEN 1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
-		FROM c WHERE (words && '{total}' AND NOT is_price OR words @> '{price,net}' AND plain !~ 'unit|einzel|stuck') AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less')
+				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END + CASE WHEN plain ~ '(with|after|less)_?disc' THEN CASE WHEN words && '{gross}' THEN 0 ELSE 2 END WHEN words && '{discount}' THEN -1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
+		FROM c WHERE (words && '{total}' AND NOT is_price OR words @> '{price,net}' AND plain !~ 'unit|einzel|stuck') AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less|with_?disc')
 			AND coalesce((profile ->> 'filled')::numeric, 1) > 0.5 * coalesce(n, 0) ORDER BY prior DESC, attnum LIMIT 5),
 	price AS (
 		SELECT * FROM (
@@ -88,11 +88,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	rebate AS (
 		SELECT d.*, agentcrm.propose_number(a.alias, d) AS expression, (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric AS most
 		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) d
-		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND NOT (d.words && '{price}' AND d.plain !~ 'disc|rabat|pct|percent') AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
+		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND NOT (d.words && '{price}' AND d.plain !~ 'disc|rabat|pct|percent') AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND ((m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 OR (m -> 'profiles' -> a.alias -> d.col ->> 'min')::numeric < 0) ORDER BY d.attnum LIMIT 2),
 	computed AS (
 		SELECT 'product' AS kind, CASE WHEN m ->> 'quantity' = '1' THEN p.expression ELSE format('%s * %s', m ->> 'quantity', p.expression) END AS expression, p.col, 2.2 + p.worth AS prior, p.words, p.family, p.plain, p.is_price, p.attnum FROM price p
 		UNION ALL
-		SELECT 'product', CASE WHEN r.most <= 1 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' THEN format('%s * %s * (1 - coalesce(%s, 0))', m ->> 'quantity', p.expression, r.expression)
+		SELECT 'product', CASE WHEN r.most <= 0 THEN format('%s * %s + coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)	-- stands there as what is added
+				WHEN r.most <= 1 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' THEN format('%s * %s * (1 - coalesce(%s, 0))', m ->> 'quantity', p.expression, r.expression)
 				WHEN r.plain ~ 'amount|amt|value|betrag|montant|total|importe' OR r.most > 100 THEN format('%s * %s - coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)
 				ELSE format('%s * %s * (1 - coalesce(%s, 0) / 100.0)', m ->> 'quantity', p.expression, r.expression) END, p.col, 2.5 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
 		FROM price p, rebate r
@@ -107,7 +108,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT 'product', format('%s * %s', m ->> 'quantity', t.expression), t.col, 1, t.words, t.family, t.plain, true, t.attnum FROM total t WHERE m ->> 'quantity' <> '1' AND NOT EXISTS (SELECT FROM price)),
 	reduced AS (	-- a total that its own discount comes off
 		SELECT 'reduced' AS kind, format(CASE WHEN r.most <= 1 THEN '%s * (1 - coalesce(%s, 0))' ELSE '%s * (1 - coalesce(%s, 0) / 100.0)' END, t.expression, r.expression) AS expression, t.col, t.prior - 0.7 AS prior, t.words, t.family, t.plain, t.is_price, t.attnum
-		FROM total t, rebate r WHERE NOT t.words && '{net,discount}' AND r.most <= 100 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' LIMIT 2),
+		FROM total t, rebate r WHERE NOT t.words && '{net,discount}' AND r.most > 0 AND r.most <= 100 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' LIMIT 2),
 	heads AS (
 		SELECT h.col, agentcrm.propose_number('o', h) AS expression, CASE WHEN h.words && '{net}' THEN 2 WHEN h.words && '{gross}' THEN 0.5 ELSE 1 END AS weight
 		FROM unnest(columns) h WHERE m ->> 'l' IS NOT NULL AND h.rel = (m ->> 'o')::oid AND h.family IN ('int', 'num', 'float', 'money') AND h.words && '{total,net}' AND NOT h.words && '{money_bad,qty}' AND NOT (h.words && '{tax}' AND NOT h.words && '{net,gross}') AND NOT (h.words && '{discount}')
