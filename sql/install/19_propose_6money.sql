@@ -76,7 +76,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	total AS (
 		SELECT 'total' AS kind, expression, col, CASE WHEN is_price THEN 0 ELSE 3.5 END + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.5 ELSE 0 END
 				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END + CASE WHEN plain ~ '(with|after|less)_?disc' THEN CASE WHEN words && '{gross}' THEN 0 ELSE 2 END WHEN words && '{discount}' THEN -1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
-		FROM c WHERE (words && '{total}' AND NOT is_price OR words @> '{price,net}' AND plain !~ 'unit|einzel|stuck') AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less|with_?disc')
+		FROM c WHERE (words && '{total}' AND NOT is_price OR words @> '{price,net}' AND plain !~ 'unit|einzel|stuck') AND (NOT words && '{money_bad}' OR plain ~ '^(line|item|row|sub)_?(total|amount)_(with|after|less)_?disc') AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less|with_?disc')
 			AND coalesce((profile ->> 'filled')::numeric, 1) > 0.5 * coalesce(n, 0) ORDER BY prior DESC, attnum LIMIT 5),
 	price AS (
 		SELECT * FROM (

@@ -270,7 +270,7 @@ DECLARE
 BEGIN
 	FOR f IN SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n
 		FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
-		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text', 'uuid') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
+		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text', 'uuid') AND (NOT c.words && '{total,qty,price,tax,discount}' OR c.plain ~ '^(is_?)?tax_?line$') AND NOT c.is_key
 			AND (c.family = 'text' AND (m -> 'profiles' -> x.alias -> c.col ->> 'long')::int = 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int <= 2 AND m -> 'profiles' -> x.alias -> c.col ->> 'sample' ~* '^([ynft01]|\s*)$' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0 OR c.family IN ('bool', 'time') OR c.plain ~ '(supersed|replac|succe)ed_by|^(next|newer)_(version|revision)')
 	LOOP
 		named := format('%s.%I', f.alias, f.col);
