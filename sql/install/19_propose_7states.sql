@@ -295,6 +295,9 @@ BEGIN
 			condition := yes;
 		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_?)?(comment|text|note|section|header|title|subtotal|display_only|description)(_line|_only)?$|^(is_?)?(main_?line|tax_?line|cogs(_?line)?)$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
+		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '(assembly|component|kit|bundle|set)_?(item|line|part|member|component)$'	-- parts of what is sold, without a price
+			AND agentcrm.propose_ask(format('SELECT to_jsonb(bool_and(%s = 0)) FROM %s WHERE %s', m ->> 'amount', m ->> 'source', yes)) = 'true' THEN
+			condition := yes || ' IS NOT TRUE';
 		END IF;
 		IF condition IS NOT NULL THEN
 			m := agentcrm.propose_add(agentcrm.propose_and(m, condition, role), '{}', agentcrm.propose_role(role, f.rel, condition, 2, 'name and type ' || f.type));
