@@ -379,7 +379,7 @@ BEGIN
 		IF rates IS NOT NULL THEN
 			use := agentcrm.propose_rate_use(m, rates ->> 'rate');
 			answers := ARRAY[format('%s / %s', bare, rates ->> 'rate'), format('%s * %s', bare, rates ->> 'rate'), amount];
-			by_rate := answers[CASE use WHEN 'divide' THEN 1 WHEN 'as_is' THEN 3 ELSE 2 END];
+			by_rate := answers[CASE use WHEN 'divide' THEN 1 WHEN 'as_is' THEN 3 WHEN 'theirs' THEN 3 ELSE 2 END];	-- it is the rate on the document that says whose figures they are
 			m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use = 'theirs' THEN 'each client has one, and the figures of the others' WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
 				jsonb_build_object('amount', by_rate, 'watch', coalesce(m -> 'options' -> 'watch', '{}') || (rates -> 'watch')), agentcrm.propose_role('amount', (rates ->> 'rel')::oid, by_rate, (m ->> 'amount_score')::numeric + 0.5,
 				format('%s different values in %s.%I; the latest rate of %s by the order''s day', currency.profile ->> 'distinct', currency.alias, currency.col, rates ->> 'table')));

@@ -293,7 +293,7 @@ BEGIN
 			condition := CASE WHEN f.family = 'bool' THEN yes || ' IS NOT TRUE' WHEN f.family = 'text' AND f.profile ->> 'sample' = '' THEN format('coalesce(%s, '''') = ''''', named) ELSE named || ' IS NULL' END;
 		ELSIF f.family NOT IN ('time', 'uuid') AND f.plain ~ '^(is_?)?(current|latest|newest|active_?version|last_?version|aktuell)(_?(version|revision|flag|ind))?$' THEN
 			condition := yes;
-		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_?)?(comment|text|note|section|header|title|subtotal|display_only|description)(_line|_only)?$|^(is_?)?(main_?line|tax_?line|cogs(_?line)?)$' THEN
+		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_?)?(comment|text|note|section|header|title|subtotal|display_only|description)(_line|_only)?$' OR f.family IN ('bool', 'text') AND f.alias = 'l' AND f.plain ~ '^(is_?)?(main_?line|tax_?line|cogs(_?line)?)$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
 		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '(assembly|component|kit|bundle|set)_?(item|line|part|member|component)$'	-- parts of what is sold, without a price
 			AND agentcrm.propose_ask(format('SELECT to_jsonb(bool_and(%s = 0)) FROM %s WHERE %s', m ->> 'amount', m ->> 'source', yes)) = 'true' THEN
