@@ -109,9 +109,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		WHEN v = 'sent' AND company && '{sale,sales,sold,confirmed,ordered,done}' THEN 'quote'
 		WHEN v ~ 'partial' THEN 'sale'
 		WHEN v ~ '^(x|v|vo|re|in|ca|cn|cx)$|cancel|annul|anul|storn|void|reject|refus|declin|delet|trash|lost$|fail|fraud|abgelehnt|ablehn|otmen|otkaz|odrzuc|invalid|denied|error|expired|withdrawn|dropped|geannul|verworfen|gesperrt|iptal' THEN 'cancelled'
-		WHEN v ~ 'purchas|einkauf|achat|compra|vendor|supplier|^po$|^in_(invoice|refund|receipt)|acquist|zakup|procure|^buy|lieferant|bestellung_l' THEN 'purchase'
-		WHEN v ~ 'return|refund|(^|_)rma|retour|ruck|credit|gutschrift|avoir|abono|devol|reso$|vozvrat|zwrot' THEN 'return'
-		WHEN v ~ 'sale|sold|confirm|complet|done|ship|deliver|paid|invoic|process|approv|fulfil|clos|accept|order|finish|final|success|valid|book|post|bestatigt|bestaetigt|geliefert|bezahlt|abgeschl|erledigt|versend|versandt|bearb|fakturiert|berechnet'
+		WHEN v ~ 'purch|^vend_|einkauf|achat|compra|vendor|supplier|^po$|^in_(invoice|refund|receipt)|acquist|zakup|procure|^buy|lieferant|bestellung_l' THEN 'purchase'
+		WHEN v ~ 'return|refund|(^|_)rma|retour|ruck|cred(it|_|$)|gutschrift|avoir|abono|devol|reso$|vozvrat|zwrot' THEN 'return'
+		WHEN v ~ 'sale|sold|confirm|complet|done|ship|deliver|paid|inv(oic|c_|c$)|process|approv|fulfil|clos|accept|order|finish|final|success|valid|book|post|bestatigt|bestaetigt|geliefert|bezahlt|abgeschl|erledigt|versend|versandt|bearb|fakturiert|berechnet'
 			'|livr|termin|factur|pagad|pagat|entreg|cumpl|enviad|conferm|evas|spedit|chius|vypoln|oplac|dostav|otgruz|zaversh|zavers|podtverz|podtverzh|zreal|wyslan|zakonc|ready|pick|pack|dispatch|transit|progress|releas|print|back_?ord|^(ok|yes|y|co|cl|ap|t|true)$|payee|pay[ee]|verkauf|vente|venta|prodaz|expedi' THEN 'sale'
 		WHEN v ~ 'pending|open|new|hold|submit|wait|offen|^neu|nov|abiert|pendient|nuev|apert|nuov|en_cours|attente|receiv|activ|queue|schedul|regist|enter|creat|otkryt|ozhid|przyj' THEN 'open'
 		ELSE 'unknown' END

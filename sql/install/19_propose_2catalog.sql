@@ -39,7 +39,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
 	marks AS MATERIALIZED (	-- CubeCart_order, CubeCart_customer, ...: an application's mark says nothing of its tables
 		SELECT nspname, mark FROM (SELECT nspname, substring(relname FROM '^[^_]{3,}_') AS mark, count(*) AS n, bool_or(plain ~ '_(customer|client|kund|klient|partner|account|user|product|artik|article)') AS broad FROM found GROUP BY 1, 2) AS g
-		WHERE n >= 8 AND broad AND n >= 0.8 * (SELECT count(*) FROM found x WHERE x.nspname = g.nspname) AND (SELECT words && '{quote,archive,client2,other}' FROM agentcrm.propose_meaning('table', ARRAY[agentcrm.propose_plain(mark)]))),
+		WHERE n >= 8 AND broad AND n >= 0.8 * (SELECT count(*) FROM found x WHERE x.nspname = g.nspname) AND (SELECT words && '{client2}' OR words && '{quote,other}' AND m.name ~ '_' AND NOT words && '{archive}' FROM agentcrm.propose_meaning('table', ARRAY[agentcrm.propose_plain(mark)]) m)),	-- quote_, stg_, old_ do
 	here AS MATERIALIZED (
 		SELECT f.oid, f.nspname, f.relname, f.divided, f.reltuples, f.relpages, CASE WHEN starts_with(f.relname, m.mark) AND f.relname <> m.mark THEN agentcrm.propose_plain(substr(f.relname, length(m.mark) + 1)) ELSE f.plain END AS plain, f.space, f.said
 		FROM found f LEFT JOIN marks m USING (nspname)),

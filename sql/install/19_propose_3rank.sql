@@ -71,13 +71,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		UNION ALL
 		SELECT jsonb_build_object('kind', 'heads', 'o', rel), score, rel FROM heads WHERE score >= 6)
 	SELECT coalesce(jsonb_agg(found || jsonb_build_object('score', round(score::numeric, 2)) ORDER BY score DESC, first), '[]')
-	FROM (SELECT * FROM (
+	FROM (SELECT *, row_number() OVER (ORDER BY is_near DESC, score DESC, first) AS place FROM (
 			SELECT e.*, s.is_near, row_number() OVER (PARTITION BY e.found -> 'o' ORDER BY e.score DESC, e.first) AS of_order, row_number() OVER (PARTITION BY e.found -> 'l' ORDER BY e.score DESC, e.first) AS of_lines,
 				row_number() OVER (PARTITION BY s.schema ORDER BY e.score DESC, e.first) AS of_schema, max(e.score) OVER (PARTITION BY s.schema) AS best, bool_or(s.is_near) OVER () AS any_near
 			FROM everything e JOIN (SELECT rel, schema, coalesce(wanted -> 'near' ? schema::text, false) AS is_near FROM t) AS s ON s.rel = coalesce((e.found ->> 'o')::oid, e.first)) AS e
 		WHERE (NOT wanted ? 'orders' OR e.found ->> 'o' = wanted ->> 'orders') AND (NOT wanted ? 'lines' OR e.found ->> 'l' = wanted ->> 'lines')
 			AND (e.found ->> 'o' IS NULL OR e.of_order <= 2) AND (e.found ->> 'l' IS NULL OR e.of_lines <= 2) AND e.of_schema <= 4 AND e.score >= e.best - 12
-			AND (is_near OR NOT any_near OR NOT wanted ? 'only_near')
-		ORDER BY is_near DESC, score DESC, first LIMIT 6) AS best
+			AND (is_near OR NOT wanted ? 'only_named' AND (NOT any_near OR NOT wanted ? 'only_near'))) AS best
+	WHERE place <= 6 OR of_schema <= 2 AND place <= 30 AND NOT wanted ? 'only_near'	-- a schema with many must not hide another
 $$;
 COMMENT ON FUNCTION agentcrm.propose_candidates(agentcrm.propose_table[], agentcrm.propose_column[], agentcrm.propose_link[], jsonb) IS 'Internal: pairs of header and lines, flat tables and lone headers, best first';

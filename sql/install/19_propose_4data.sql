@@ -77,10 +77,11 @@ DECLARE
 	names text[];
 	found text[];
 	seen jsonb;
+	large name[] := ARRAY(SELECT schema FROM unnest(tables) GROUP BY schema HAVING count(*) > 300);
 BEGIN
 	FOR i IN 1 .. cardinality(tables) LOOP
 		t := tables[i];
-		CONTINUE WHEN t.key IS NOT NULL OR t.barred IS NOT NULL OR t.pages NOT BETWEEN 1 AND 1000 OR t.words = '{}' OR cardinality(tables) > 300;
+		CONTINUE WHEN t.key IS NOT NULL OR t.barred IS NOT NULL OR t.pages NOT BETWEEN 1 AND 1000 OR t.words = '{}' OR t.schema = ANY (large);
 		SELECT array_agg(c.col ORDER BY c.attnum) INTO names FROM (SELECT * FROM unnest(columns) k WHERE k.rel = t.rel AND k.family IN ('int', 'text', 'uuid') AND NOT k.words && '{qty,price,total}' ORDER BY k.attnum LIMIT 5) AS c;
 		CONTINUE WHEN names IS NULL;
 		seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*))%s%s FROM %s', (SELECT string_agg(format(' || jsonb_build_object(%L, count(DISTINCT %I))', 'one' || j, names[j]), '') FROM generate_series(1, cardinality(names)) j),
@@ -151,11 +152,12 @@ DECLARE
 	x record;
 BEGIN
 	FOR x IN
-		SELECT DISTINCT s.rel AS super, s.named, s.key[1] AS key, y.col AS kind, c.rel, c.named AS clients, c.key[1] AS client_key
+		SELECT * FROM (SELECT d.*, row_number() OVER (PARTITION BY d.schema ORDER BY d.super, d.rel, d.kind) AS of_schema FROM (
+		SELECT DISTINCT s.schema, s.rel AS super, s.named, s.key[1] AS key, y.col AS kind, c.rel, c.named AS clients, c.key[1] AS client_key
 		FROM unnest(tables) s JOIN unnest(columns) y ON y.rel = s.rel AND y.words && '{type}' AND y.family IN ('text', 'enum', 'int') JOIN unnest(tables) c ON c.schema = s.schema AND c.rel <> s.rel AND c.words && '{client}' AND NOT c.words && '{other,order,invoice,line,rep}' AND c.barred IS NULL AND cardinality(c.key) = 1 AND c.n_rows > 0
 			JOIN unnest(columns) f ON f.rel = s.rel AND f.is_key JOIN unnest(columns) g ON g.rel = c.rel AND g.is_key AND g.family = f.family
 		WHERE s.words && '{client2}' AND NOT s.words && '{client,order,invoice,line,product}' AND cardinality(s.key) = 1 AND s.pages <= 3000 AND c.pages <= 3000
-			AND EXISTS (SELECT FROM unnest(links) k JOIN unnest(tables) o ON o.rel = k.rel WHERE k.target = s.rel AND k.how <> 'foreign key' AND o.words && '{order,invoice,doc}' AND o.barred IS NULL) ORDER BY s.rel, c.rel LIMIT 6
+			AND EXISTS (SELECT FROM unnest(links) k JOIN unnest(tables) o ON o.rel = k.rel WHERE k.target = s.rel AND k.how <> 'foreign key' AND o.words && '{order,invoice,doc}' AND o.barred IS NULL)) AS d) AS p WHERE of_schema <= 6 ORDER BY super, rel, kind
 	LOOP
 		CONTINUE WHEN agentcrm.propose_ask(format('SELECT to_jsonb(count(*) >= 2 AND bool_or(n = there AND n = (SELECT count(*) FROM %3$s))) FROM (SELECT count(*) AS n, count(*) FILTER (WHERE EXISTS (SELECT FROM %3$s AS c WHERE c.%4$I = s.%2$I)) AS there FROM %1$s AS s GROUP BY s.%5$I) AS k',
 			x.named, x.key, x.clients, x.client_key, x.kind)) IS DISTINCT FROM 'true';
@@ -187,9 +189,10 @@ BEGIN
 				AND (t.words && '{line}' AND NOT t.words && '{other}' OR NOT t.words && '{client,client2,user}' AND t.rel IN (SELECT k.rel FROM unnest(links) k JOIN unnest(tables) p ON p.rel = k.target AND p.rel <> k.rel WHERE p.words && '{product}' AND NOT p.words && '{other}'))
 				AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{qty}') AND t.rel IN (SELECT c.rel FROM unnest(columns) c WHERE c.words && '{price,total}')
 				AND NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = t.rel AND k.target IN (SELECT rel FROM client WHERE words && '{order,invoice,doc}') AND (k.how = 'foreign key' OR k.score >= 0.65)))
-		SELECT l.rel, c.col, o.rel AS target, o.key, l.named, o.n_rows FROM line l JOIN unnest(columns) c ON c.rel = l.rel AND c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND c.plain ~ '(id|no|nr|num|key|ref|number|parent|code)$' AND (NOT c.words && '{qty,price,total,product,client,type,status}' OR EXISTS (SELECT FROM unnest(columns) k WHERE k.rel = c.rel AND k.plain = regexp_replace(c.plain, '_id$', '_type')))
+		SELECT * FROM (SELECT l.rel, c.col, c.attnum, o.rel AS target, o.key, l.named, row_number() OVER (PARTITION BY l.schema ORDER BY l.rel, c.attnum, o.rel) AS of_schema FROM line l JOIN unnest(columns) c ON c.rel = l.rel AND c.family IN ('int', 'text', 'uuid') AND NOT c.is_key AND c.plain ~ '(id|no|nr|num|key|ref|number|parent|code)$' AND (NOT c.words && '{qty,price,total,product,client,type,status}' OR EXISTS (SELECT FROM unnest(columns) k WHERE k.rel = c.rel AND k.plain = regexp_replace(c.plain, '_id$', '_type')))
 			JOIN client o ON o.schema = l.schema AND o.family = c.family AND o.rel <> l.rel AND o.n_rows BETWEEN l.n_rows / 100 AND l.n_rows * 4 AND o.pages <= 3000 AND (o.words && '{order,invoice,doc}' OR l.words && '{order,invoice,doc}')
-		WHERE NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = l.rel AND k.cols = ARRAY[c.col] AND (k.target = o.rel OR k.how = 'foreign key')) ORDER BY l.rel, c.attnum, o.rel LIMIT 12
+		WHERE NOT EXISTS (SELECT FROM unnest(links) k WHERE k.rel = l.rel AND k.cols = ARRAY[c.col] AND (k.target = o.rel OR k.how = 'foreign key'))) AS p
+		WHERE of_schema <= 12 ORDER BY rel, attnum, target	-- of each schema, for one must not use up what is another's
 	LOOP
 		IF agentcrm.propose_kind_of_line(tables, columns, x.rel, x.col, x.target, x.key[1]) IS NOT NULL THEN
 			found := found || (x.rel, ARRAY[x.col], x.target, x.key, 'name', 0.9)::agentcrm.propose_link;

@@ -473,7 +473,7 @@ BEGIN
 	ORDER BY f.words && '{late}', f.plain ~ 'sold|sale|order|invoice|purchase' DESC, f.attnum, c.plain ~ '(^|_)date$' DESC, c.attnum LIMIT 1;
 	FOR d IN
 		SELECT c.*, v.profile, v.filled, v.alias,
-			CASE WHEN c.words && '{ordered}' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed|effective') THEN CASE WHEN c.plain ~ 'confirm|valid|approv|submitted|booked' THEN 3.5 WHEN (m ->> 'ordered')::boolean AND c.plain ~ 'invoice|facture|rechnung' THEN 2 WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
+			CASE WHEN c.words && '{ordered}' AND c.plain !~ '^creat(ed|ion)_' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed|effective') THEN CASE WHEN c.plain ~ 'confirm|valid|approv|submitted|booked' THEN 3.5 WHEN (m ->> 'ordered')::boolean AND c.plain ~ 'invoice|facture|rechnung' THEN 2 WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
 				WHEN c.words && '{created}' AND NOT c.words && '{late}' THEN 2.5 WHEN c.words && '{late}' THEN -3 ELSE 1 END
 			+ CASE WHEN c.family = 'time' THEN 1 ELSE 0 END + CASE WHEN v.filled > 0.9 THEN 1 WHEN v.filled > 0.3 THEN 0.3 WHEN v.n > 0 THEN -3 ELSE 0 END
 			+ CASE WHEN v.n > 20 AND (v.profile ->> 'distinct')::numeric <= 1 THEN -3 ELSE 0 END + CASE WHEN c.plain ~ 'created|time$' AND c.type = 'date' THEN 0.2 ELSE 0 END + CASE WHEN v.alias = m ->> 'base' THEN 0.5 ELSE -1 END AS points

@@ -75,8 +75,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			AND k.col IS DISTINCT FROM m ->> 'quantity_column'),
 	total AS (
 		SELECT 'total' AS kind, expression, col, CASE WHEN is_price THEN 0 ELSE 3.5 END + CASE WHEN words && '{net}' THEN 1.5 WHEN words && '{gross}' THEN -2.5 ELSE 0 END + CASE WHEN words && '{base}' AND NOT words && '{price}' THEN 0.5 ELSE 0 END
-				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END - CASE WHEN words && '{discount}' THEN 1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
-		FROM c WHERE (words && '{total}' AND NOT is_price OR words @> '{price,net}' AND plain !~ 'unit|einzel|stuck') AND NOT words && '{money_bad}' AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less')
+				+ CASE WHEN plain ~ '^(line_?)?(total|amount|net|subtotal|sum|summa|betrag|importe|montant)$' THEN 0.3 ELSE 0 END + CASE WHEN plain ~ '(with|after|less)_?disc' THEN CASE WHEN words && '{gross}' THEN 0 ELSE 2 END WHEN words && '{discount}' THEN -1.5 ELSE 0 END AS prior, words, family, plain, is_price, attnum
+		FROM c WHERE (words && '{total}' AND NOT is_price OR words @> '{price,net}' AND plain !~ 'unit|einzel|stuck') AND (NOT words && '{money_bad}' OR plain ~ '^(line|item|row|sub)_?(total|amount)_(with|after|less)_?disc') AND NOT (words && '{tax}' AND NOT words && '{net,gross}') AND NOT (words && '{discount}' AND plain !~ 'after|net|less|with_?disc')
 			AND coalesce((profile ->> 'filled')::numeric, 1) > 0.5 * coalesce(n, 0) ORDER BY prior DESC, attnum LIMIT 5),
 	price AS (
 		SELECT * FROM (
@@ -88,11 +88,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	rebate AS (
 		SELECT d.*, agentcrm.propose_number(a.alias, d) AS expression, (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric AS most
 		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) d
-		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND NOT (d.words && '{price}' AND d.plain !~ 'disc|rabat|pct|percent') AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND (m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 ORDER BY d.attnum LIMIT 2),
+		WHERE d.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND d.words && '{discount}' AND NOT (d.words && '{price}' AND d.plain !~ 'disc|rabat|pct|percent') AND d.plain !~ 'discounted|after|less|net' AND d.family IN ('int', 'num', 'float', 'money') AND d.plain !~ '(_id|type|tax|code)$' AND ((m -> 'profiles' -> a.alias -> d.col ->> 'max')::numeric > 0 OR (m -> 'profiles' -> a.alias -> d.col ->> 'min')::numeric < 0) ORDER BY d.attnum LIMIT 2),
 	computed AS (
 		SELECT 'product' AS kind, CASE WHEN m ->> 'quantity' = '1' THEN p.expression ELSE format('%s * %s', m ->> 'quantity', p.expression) END AS expression, p.col, 2.2 + p.worth AS prior, p.words, p.family, p.plain, p.is_price, p.attnum FROM price p
 		UNION ALL
-		SELECT 'product', CASE WHEN r.most <= 1 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' THEN format('%s * %s * (1 - coalesce(%s, 0))', m ->> 'quantity', p.expression, r.expression)
+		SELECT 'product', CASE WHEN r.most <= 0 THEN format('%s * %s + coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)	-- stands there as what is added
+				WHEN r.most <= 1 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' THEN format('%s * %s * (1 - coalesce(%s, 0))', m ->> 'quantity', p.expression, r.expression)
 				WHEN r.plain ~ 'amount|amt|value|betrag|montant|total|importe' OR r.most > 100 THEN format('%s * %s - coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)
 				ELSE format('%s * %s * (1 - coalesce(%s, 0) / 100.0)', m ->> 'quantity', p.expression, r.expression) END, p.col, 2.5 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
 		FROM price p, rebate r
@@ -107,7 +108,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT 'product', format('%s * %s', m ->> 'quantity', t.expression), t.col, 1, t.words, t.family, t.plain, true, t.attnum FROM total t WHERE m ->> 'quantity' <> '1' AND NOT EXISTS (SELECT FROM price)),
 	reduced AS (	-- a total that its own discount comes off
 		SELECT 'reduced' AS kind, format(CASE WHEN r.most <= 1 THEN '%s * (1 - coalesce(%s, 0))' ELSE '%s * (1 - coalesce(%s, 0) / 100.0)' END, t.expression, r.expression) AS expression, t.col, t.prior - 0.7 AS prior, t.words, t.family, t.plain, t.is_price, t.attnum
-		FROM total t, rebate r WHERE NOT t.words && '{net,discount}' AND r.most <= 100 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' LIMIT 2),
+		FROM total t, rebate r WHERE NOT t.words && '{net,discount}' AND r.most > 0 AND r.most <= 100 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' LIMIT 2),
 	heads AS (
 		SELECT h.col, agentcrm.propose_number('o', h) AS expression, CASE WHEN h.words && '{net}' THEN 2 WHEN h.words && '{gross}' THEN 0.5 ELSE 1 END AS weight
 		FROM unnest(columns) h WHERE m ->> 'l' IS NOT NULL AND h.rel = (m ->> 'o')::oid AND h.family IN ('int', 'num', 'float', 'money') AND h.words && '{total,net}' AND NOT h.words && '{money_bad,qty}' AND NOT (h.words && '{tax}' AND NOT h.words && '{net,gross}') AND NOT (h.words && '{discount}')
@@ -146,7 +147,8 @@ COMMENT ON FUNCTION agentcrm.propose_discounted(jsonb, agentcrm.propose_column[]
 /*
  * What the rate does to amounts, by the prices of the same products at another
  * rate: nothing (they are in base currency), or they are to be divided or
- * multiplied by it.  NULL where too little tells.
+ * multiplied by it.  Where each client has one currency and all the same figures,
+ * these may be a price list read in either: theirs.  NULL where too little tells.
  */
 CREATE FUNCTION agentcrm.propose_rate_use(m jsonb, rate text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -156,13 +158,13 @@ BEGIN
 	IF m ->> 'source' IS NULL OR m ->> 'product_column' IS NULL THEN
 		RETURN NULL;
 	END IF;
-	seen := agentcrm.propose_ask(format('WITH s AS (SELECT %s AS p, (%s)::numeric AS a, (%s)::numeric AS q, (%s)::numeric AS r FROM %s LIMIT 20000), f AS (SELECT p, percentile_cont(0.5) WITHIN GROUP (ORDER BY a / q) AS u FROM s WHERE r = 1 AND q > 0 AND a > 0 GROUP BY p), d AS (SELECT ln(a / q / f.u::numeric) AS x, ln(r) AS r FROM s JOIN f USING (p) WHERE s.r <> 1 AND s.r > 0 AND q > 0 AND a > 0)
-		SELECT jsonb_build_object(''n'', CASE WHEN (SELECT count(DISTINCT round(u::numeric, 4)) FROM f) >= 3 THEN count(*) ELSE 0 END, ''size'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(r)), ''as_is'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x)), ''divide'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x - r)), ''multiply'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x + r))) FROM d',
-		m ->> 'product_column', m ->> 'amount', m ->> 'quantity', rate, m ->> 'source'));
-	RETURN (SELECT CASE WHEN (seen ->> 'n')::int >= 5 AND (seen ->> 'size')::numeric > 0.02 AND (array_agg(d ORDER BY d))[1] < 0.4 * (seen ->> 'size')::numeric THEN (array_agg(k ORDER BY d))[1] END
+	seen := agentcrm.propose_ask(format('WITH s AS (SELECT %s AS p, (%s)::numeric AS a, (%s)::numeric AS q, (%s)::numeric AS r, %s AS c FROM %s LIMIT 20000), f AS (SELECT p, percentile_cont(0.5) WITHIN GROUP (ORDER BY a / q) AS u FROM s WHERE r = 1 AND q > 0 AND a > 0 GROUP BY p), d AS (SELECT ln(a / q / f.u::numeric) AS x, ln(r) AS r FROM s JOIN f USING (p) WHERE s.r <> 1 AND s.r > 0 AND q > 0 AND a > 0)
+		SELECT jsonb_build_object(''theirs'', (SELECT count(*) FILTER (WHERE b) >= 3 AND NOT bool_or(a AND b) FROM (SELECT bool_or(r = 1) AS a, bool_or(r <> 1) AS b FROM s WHERE c IS NOT NULL GROUP BY c) AS y), ''n'', CASE WHEN (SELECT count(DISTINCT round(u::numeric, 4)) FROM f) >= 3 THEN count(*) ELSE 0 END, ''size'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(r)), ''as_is'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x)), ''divide'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x - r)), ''multiply'', percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(x + r))) FROM d',
+		m ->> 'product_column', m ->> 'amount', m ->> 'quantity', rate, coalesce(nullif(m ->> 'client_link', ''), m ->> 'client_expression', 'NULL'), m ->> 'source'));
+	RETURN (SELECT CASE WHEN (seen ->> 'n')::int >= 5 AND (seen ->> 'size')::numeric > 0.02 AND (array_agg(d ORDER BY d))[1] < 0.4 * (seen ->> 'size')::numeric THEN CASE WHEN (array_agg(k ORDER BY d))[1] = 'as_is' AND (seen ->> 'theirs')::boolean THEN 'theirs' ELSE (array_agg(k ORDER BY d))[1] END END
 		FROM (SELECT k, (seen ->> k)::numeric AS d FROM unnest('{as_is,divide,multiply}'::text[]) k) AS u);
 END $$;
-COMMENT ON FUNCTION agentcrm.propose_rate_use(jsonb, text) IS 'Internal: as_is, divide or multiply, by the prices of the same products';
+COMMENT ON FUNCTION agentcrm.propose_rate_use(jsonb, text) IS 'Internal: as_is, divide, multiply, or theirs (as it is, in each client''s one currency), by the prices of the same products';
 
 /*
  * One read of the sample settles it: an amount that agrees with quantity x price
@@ -368,8 +370,8 @@ BEGIN
 		factor := agentcrm.propose_number(rate.alias, (SELECT c FROM unnest(columns) c WHERE c.rel = rate.rel AND c.col = rate.col));
 		use := agentcrm.propose_rate_use(m, factor);
 		answers := ARRAY[format('%s / coalesce(nullif(%s, 0), 1)', bare, factor), format('%s * coalesce(%s, 1)', bare, factor), amount];
-		by_rate := answers[CASE coalesce(use, CASE WHEN rate.plain ~ 'exchange|conver|kurs|cambio' THEN 'multiply' ELSE 'divide' END) WHEN 'divide' THEN 1 WHEN 'multiply' THEN 2 ELSE 3 END];
-		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
+		by_rate := answers[CASE coalesce(nullif(use, 'theirs'), CASE WHEN rate.plain ~ 'exchange|conver|kurs|cambio' THEN 'multiply' ELSE 'divide' END) WHEN 'divide' THEN 1 WHEN 'multiply' THEN 2 ELSE 3 END];
+		m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use = 'theirs' THEN 'each client has one, and the figures of the others' WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
 			jsonb_build_object('amount', by_rate), agentcrm.propose_role('amount', rate.rel, by_rate, (m ->> 'amount_score')::numeric + 0.5, format('%s different values in %s.%I; rates %s to %s in %I', currency.profile ->> 'distinct', currency.alias, currency.col, rate.profile ->> 'min', rate.profile ->> 'max', rate.col)
 				|| CASE use WHEN 'as_is' THEN '; the same products have the same prices at every rate' WHEN 'divide' THEN '; prices of the same products rise with it' WHEN 'multiply' THEN '; prices of the same products fall with it' ELSE '' END));
 	ELSE
@@ -377,8 +379,8 @@ BEGIN
 		IF rates IS NOT NULL THEN
 			use := agentcrm.propose_rate_use(m, rates ->> 'rate');
 			answers := ARRAY[format('%s / %s', bare, rates ->> 'rate'), format('%s * %s', bare, rates ->> 'rate'), amount];
-			by_rate := answers[CASE use WHEN 'divide' THEN 1 WHEN 'as_is' THEN 3 ELSE 2 END];
-			m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
+			by_rate := answers[CASE use WHEN 'divide' THEN 1 WHEN 'as_is' THEN 3 WHEN 'theirs' THEN 3 ELSE 2 END];	-- it is the rate on the document that says whose figures they are
+			m := agentcrm.propose_add(m || jsonb_build_object('amount', by_rate, 'currency', (m -> 'currency') || jsonb_build_object('others', array_remove(answers, by_rate), 'how', CASE WHEN use = 'theirs' THEN 'each client has one, and the figures of the others' WHEN use IS NOT NULL THEN 'by the prices of the same products' END)),
 				jsonb_build_object('amount', by_rate, 'watch', coalesce(m -> 'options' -> 'watch', '{}') || (rates -> 'watch')), agentcrm.propose_role('amount', (rates ->> 'rel')::oid, by_rate, (m ->> 'amount_score')::numeric + 0.5,
 				format('%s different values in %s.%I; the latest rate of %s by the order''s day', currency.profile ->> 'distinct', currency.alias, currency.col, rates ->> 'table')));
 		END IF;

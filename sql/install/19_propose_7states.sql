@@ -101,8 +101,8 @@ BEGIN
 	IF m ->> 'source' IS NULL THEN
 		RETURN '[]';
 	END IF;
-	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s) AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed, round(avg((%8$s)::int), 3) AS done, round(avg((%9$s)::int), 3) AS gone FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
-		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'), coalesce(m ->> 'done', 'NULL::boolean'), coalesce(m ->> 'gone', 'NULL::boolean'))), '[]');
+	seen := coalesce(agentcrm.propose_ask(format('SELECT jsonb_agg(v ORDER BY orders DESC, value) FROM (SELECT %1$s::text AS value, %2$s AS orders, sum(%3$s)%10$s AS amount, min(%4$s) AS first, max(%4$s) AS last, count(%4$s) AS dated, count(%6$s) AS confirmed, round(avg((%8$s)::int), 3) AS done, round(avg((%9$s)::int), 3) AS gone FROM %5$s WHERE %7$s GROUP BY 1 LIMIT 41) AS v',
+		format('%s.%I', m ->> 'base', c.col), agentcrm.propose_order_count(m), m ->> 'amount', coalesce(m ->> 'at', 'NULL::date'), m ->> 'source', coalesce(m ->> 'confirmed', '1'), coalesce(m -> 'options' ->> 'is_sale', 'true'), coalesce(m ->> 'done', 'NULL::boolean'), coalesce(m ->> 'gone', 'NULL::boolean'), ' FILTER (WHERE ' || (m -> 'options' ->> 'line_ok') || ')')), '[]');
 	SELECT seen || coalesce(jsonb_agg(jsonb_build_object('value', u.value, 'orders', NULL)), '[]') INTO seen FROM (
 		SELECT k AS value FROM jsonb_object_keys(labels) k	-- where all kinds of things have their statuses in one table, those of the same beginning
 		WHERE c.family = 'enum' OR (SELECT count(*) FROM jsonb_object_keys(labels)) <= 12 OR split_part(k, '_', 1) IN (SELECT split_part(s ->> 'value', '_', 1) FROM jsonb_array_elements(seen) s WHERE s ->> 'value' ~ '^[A-Za-z]+_')
@@ -205,6 +205,7 @@ DECLARE
 	counted text[];
 	returned text[];
 	sign numeric;
+	sold numeric;
 	condition text;
 	base oid := (m ->> CASE m ->> 'base' WHEN 'o' THEN 'o' ELSE 'l' END)::oid;
 BEGIN
@@ -231,13 +232,18 @@ BEGIN
 		-- a label alone that no order has is no reason to ask
 		CONTINUE WHEN (SELECT bool_or(v ->> 'reading' IN ('purchase', 'quote', 'return') OR v ->> 'reading' IN ('draft', 'cancelled') AND (v ->> 'orders')::int > 0) FROM jsonb_array_elements(seen) v) IS NOT TRUE;
 		SELECT array_agg(v ->> 'value' ORDER BY i) FILTER (WHERE v ->> 'reading' IN ('sale', 'open', 'unknown', 'return') AND coalesce(v ->> 'value', '') !~* 'payment|transfer|adjust|inventory|write.?off|opening'),
-			array_agg(v ->> 'value' ORDER BY i) FILTER (WHERE v ->> 'reading' = 'return'), sum((v ->> 'amount')::numeric) FILTER (WHERE v ->> 'reading' = 'return') INTO counted, returned, sign FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i);
+			array_agg(v ->> 'value' ORDER BY i) FILTER (WHERE v ->> 'reading' = 'return'), sum((v ->> 'amount')::numeric) FILTER (WHERE v ->> 'reading' = 'return'), sum((v ->> 'amount')::numeric) FILTER (WHERE v ->> 'reading' = 'sale') INTO counted, returned, sign, sold FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i);
 		condition := agentcrm.propose_in(named, c, coalesce(counted, '{}'));
 		IF cardinality(counted) IS DISTINCT FROM jsonb_array_length(seen) THEN
 			m := agentcrm.propose_and(m, condition);
 		END IF;
 		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('type', c.rel, named, 2, 'name; values: ' || (SELECT string_agg(format('%s (%s)', coalesce(v ->> 'value', 'NULL'), v ->> 'reading'), ', ' ORDER BY i) FROM jsonb_array_elements(seen) WITH ORDINALITY AS x(v, i))));
 		m := agentcrm.propose_ask_question(m, 'which documents are sales?', 'is_sale', c.plain !~ 'so_?trx|is_?sale', named, 'purchases, quotes or returns stand in the same table', condition, seen => seen);
+		IF sold < 0 AND NOT m -> 'options' ? 'kind' THEN	-- what is sold stands on the other side of the books
+			m := agentcrm.propose_add(m || jsonb_build_object('amount', format('-(%s)', m ->> 'amount'), 'quantity', format('-(%s)', m ->> 'quantity')),
+				jsonb_build_object('amount', format('-(%s)', m ->> 'amount'), 'quantity', format('-(%s)', m ->> 'quantity')), agentcrm.propose_role('amount', c.rel, format('-(%s)', m ->> 'amount'), (m ->> 'amount_score')::numeric + 0.5, 'sales are negative'));
+			sign := -sign;
+		END IF;
 		IF returned IS NOT NULL AND NOT m -> 'options' ? 'kind' THEN
 			condition := agentcrm.propose_in(named, c, returned);
 			m := agentcrm.propose_add(m, jsonb_build_object('kind', format('CASE WHEN %s THEN ''return'' ELSE ''sale'' END', condition)), agentcrm.propose_role('kind', c.rel, format('CASE WHEN %s THEN ''return'' ELSE ''sale'' END', condition), 2, 'values that read as returns'));
@@ -264,7 +270,7 @@ DECLARE
 BEGIN
 	FOR f IN SELECT c.*, x.alias, m -> 'profiles' -> x.alias -> c.col AS profile, (m -> 'profiles' -> x.alias ->> 'n')::numeric AS n
 		FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
-		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text', 'uuid') AND NOT c.words && '{total,qty,price,tax,discount}' AND NOT c.is_key
+		WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND c.family IN ('bool', 'time', 'int', 'text', 'uuid') AND (NOT c.words && '{total,qty,price,tax,discount}' OR c.plain ~ '^(is_?)?tax_?line$') AND NOT c.is_key
 			AND (c.family = 'text' AND (m -> 'profiles' -> x.alias -> c.col ->> 'long')::int = 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'distinct')::int <= 2 AND m -> 'profiles' -> x.alias -> c.col ->> 'sample' ~* '^([ynft01]|\s*)$' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1 AND (m -> 'profiles' -> x.alias -> c.col ->> 'min')::numeric >= 0 OR c.family IN ('bool', 'time') OR c.plain ~ '(supersed|replac|succe)ed_by|^(next|newer)_(version|revision)')
 	LOOP
 		named := format('%s.%I', f.alias, f.col);
@@ -287,8 +293,11 @@ BEGIN
 			condition := CASE WHEN f.family = 'bool' THEN yes || ' IS NOT TRUE' WHEN f.family = 'text' AND f.profile ->> 'sample' = '' THEN format('coalesce(%s, '''') = ''''', named) ELSE named || ' IS NULL' END;
 		ELSIF f.family NOT IN ('time', 'uuid') AND f.plain ~ '^(is_?)?(current|latest|newest|active_?version|last_?version|aktuell)(_?(version|revision|flag|ind))?$' THEN
 			condition := yes;
-		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_?)?(comment|text|note|section|header|title|subtotal|display_only|description)(_line|_only)?$' THEN
+		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '^(is_?)?(comment|text|note|section|header|title|subtotal|display_only|description)(_line|_only)?$' OR f.family IN ('bool', 'text') AND f.alias = 'l' AND f.plain ~ '^(is_?)?(main_?line|tax_?line|cogs(_?line)?)$' THEN
 			condition := CASE f.family WHEN 'int' THEN format('coalesce(%s, 0) = 0', named) WHEN 'text' THEN format('(%s) IS NOT TRUE', yes) ELSE yes || ' IS NOT TRUE' END;
+		ELSIF f.family <> 'time' AND f.alias = 'l' AND f.plain ~ '(assembly|component|kit|bundle|set)_?(item|line|part|member|component)$'	-- parts of what is sold, without a price
+			AND agentcrm.propose_ask(format('SELECT to_jsonb(bool_and(%s = 0)) FROM %s WHERE %s', m ->> 'amount', m ->> 'source', yes)) = 'true' THEN
+			condition := yes || ' IS NOT TRUE';
 		END IF;
 		IF condition IS NOT NULL THEN
 			m := agentcrm.propose_add(agentcrm.propose_and(m, condition, role), '{}', agentcrm.propose_role(role, f.rel, condition, 2, 'name and type ' || f.type));

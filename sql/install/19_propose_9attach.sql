@@ -51,10 +51,27 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.attach_rival(jsonb) IS 'Internal: another mapping about as good as the best';
 
+/*
+ * A source called like a schema is in it, with what its foreign keys reach, and may look up clients
+ * and products in schemas without orders; one that has orders is another application.
+ */
+CREATE FUNCTION agentcrm.propose_reach(named name, given oid[]) RETURNS name[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE reached AS (
+		SELECT oid AS space FROM pg_namespace WHERE nspname = named
+		UNION
+		SELECT t.relnamespace FROM reached r JOIN pg_class c ON c.relnamespace = r.space JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' JOIN pg_class t ON t.oid = k.confrelid)
+	SELECT array_agg(schema) FROM (SELECT t.schema FROM unnest(agentcrm.propose_tables(NULL, ARRAY[named])) t GROUP BY t.schema
+		HAVING t.schema IN (SELECT n.nspname FROM reached r JOIN pg_namespace n ON n.oid = r.space) OR bool_or(t.rel = ANY (given))
+			OR NOT bool_or(t.words && '{order,invoice}' AND NOT t.words && '{other}' AND t.barred IS NULL OR starts_with(t.barred, 'schema ') IS TRUE)) AS s
+$$;
+COMMENT ON FUNCTION agentcrm.propose_reach(name, oid[]) IS 'Internal: schemas in which a source called like one of them is looked for';
+
 CREATE FUNCTION agentcrm.attach_best(source_name text, given jsonb, path name[], dry_run boolean) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	schemas name[] := agentcrm.part_array(given, 'schemas')::name[];
+	named name[] := (SELECT ARRAY[source_name::name] WHERE schemas IS NULL AND to_regnamespace(quote_ident(source_name)) IS NOT NULL);
 	wanted jsonb := jsonb_strip_nulls(jsonb_build_object('only_near', true, 'clients', agentcrm.option_table(given, 'clients')::oid, 'products', agentcrm.option_table(given, 'products')::oid, 'reps', agentcrm.option_table(given, 'reps')::oid));
 	mappings jsonb;
 	best jsonb;
@@ -63,11 +80,15 @@ DECLARE
 	asked jsonb;
 	call text;
 BEGIN
-	mappings := agentcrm.propose_mappings(schemas, CASE WHEN to_regnamespace(quote_ident(source_name)) IS NOT NULL AND schemas IS NULL THEN ARRAY[source_name::name] ELSE path END, wanted);
+	IF named IS NOT NULL THEN
+		wanted := wanted || '{"only_named": true}';
+		schemas := agentcrm.propose_reach(source_name, ARRAY(SELECT value::oid FROM jsonb_each_text(wanted) WHERE value ~ '^\d+$'));
+	END IF;
+	mappings := agentcrm.propose_mappings(schemas, coalesce(named, path), wanted);
 	best := mappings -> 0;
 	IF best IS NULL THEN
-		PERFORM agentcrm.attach_refuse(format('no table that you may read looks like orders%s', ' in ' || agentcrm.path_text(schemas)),
-			'Pass orders, lines or both, and the expressions at, quantity and amount; or use attach_query.', '42P01');
+		PERFORM agentcrm.attach_refuse(format('no table that you may read looks like orders%s', ' in ' || agentcrm.path_text(coalesce(named, schemas))),
+			CASE WHEN named IS NOT NULL THEN 'A source called like a schema is looked for there: schemas => ''{...}'' looks elsewhere. ' ELSE '' END || 'Pass orders, lines or both, and the expressions at, quantity and amount; or use attach_query.', '42P01');
 	END IF;
 	options := agentcrm.attach_override(best, given);
 	call := agentcrm.attach_call(source_name, CASE WHEN best ? 'run_as' AND NOT options ? 'run_as' THEN options || jsonb_build_object('run_as', best -> 'run_as') ELSE options END);
