@@ -169,7 +169,7 @@ COMMENT ON COLUMN agentcrm.model.segment IS 'Segment: * for all clients; channel
 COMMENT ON COLUMN agentcrm.model.params IS 'Parameters by name';
 COMMENT ON COLUMN agentcrm.model.n IS 'Clients (or orders) the fit is based on';
 COMMENT ON COLUMN agentcrm.model.log_likelihood IS 'Log-likelihood, where the fit has one';
-COMMENT ON COLUMN agentcrm.model.metrics IS 'How the fit went and how good it is, by name. Of kind repurchase: log_loss, brier and ece of P(an order within window_days), mae_orders, on the last closed window by parameters that did not see it (_raw: before recalibration), log_loss_in_use of what served until then, and the reason why a generation is not put in use';
+COMMENT ON COLUMN agentcrm.model.metrics IS 'How the fit went and how good it is, by name. Of kinds repurchase, gap, spend and inclusion: log_loss on the last closed window (window_days, window_cases) by parameters that did not see it, log_loss_in_use of what served until then, and the reason why a generation is not put in use; not_judged: why not, where the cases are too few. log_loss is, per case, of P(an order within the window) for repurchase and gap, of the mean value of a client''s orders in it for spend (its natural logarithm has the unit of the source currency), of which of a client''s orders held a product for inclusion. Of kind repurchase also brier and ece of that P and mae_orders (_raw: before recalibration), and kept: why a segment keeps the parameters it had';
 COMMENT ON COLUMN agentcrm.model.as_of IS 'Moment up to which data were used';
 COMMENT ON COLUMN agentcrm.model.fitted_at IS 'When the fit was made';
 COMMENT ON COLUMN agentcrm.model.current IS 'True for the generation in use';
