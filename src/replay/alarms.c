@@ -145,7 +145,10 @@ ask_agent(Walk *walk, DateADT day)
 	{
 		const Bid  *bid = &sink.bids[i];
 		const char *code = bid->kind == BID_BID ? profile_alarm_code(bid->reason_code) : NULL;
-		SettledAlarm alarm = {.code = code, .on = day, .category = bid->demand_category, .product_id = bid->has_product ? bid->product_id : 0};
+		SettledAlarm alarm = {
+			.code = code, .on = day, .n_orders = walk->client.profile.n_orders, .category = bid->demand_category,
+			.product_id = bid->has_product ? bid->product_id : 0
+		};
 
 		if (code == NULL)
 			continue;
