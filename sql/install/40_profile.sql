@@ -152,16 +152,6 @@ CREATE TABLE agentcrm.model (
 	retired_at		timestamptz
 );
 CREATE UNIQUE INDEX model_kind_segment_idx ON agentcrm.model (kind, segment) WHERE current;
--- Whoever takes a generation out of use: replays ask which one was in use.
-CREATE FUNCTION agentcrm.retire_model() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	NEW.retired_at := agentcrm.clock();
-	RETURN NEW;
-END $$;
-COMMENT ON FUNCTION agentcrm.retire_model() IS 'Internal: notes when a generation goes out of use';
-CREATE TRIGGER retire BEFORE UPDATE OF current ON agentcrm.model FOR EACH ROW WHEN (OLD.current AND NOT NEW.current)
-	EXECUTE FUNCTION agentcrm.retire_model();
 COMMENT ON TABLE agentcrm.model IS 'Fitted generations of models: one current row per kind and segment, older ones kept';
 COMMENT ON COLUMN agentcrm.model.model_id IS 'Generation';
 COMMENT ON COLUMN agentcrm.model.kind IS 'season: the firm''s own calendar, intensity of the 366 days of a year; gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders; repurchase: when clients buy again and when they are gone (MBG/CNBD-k, a mixture over the regularity k); spend: order values between and within clients (Gamma-Gamma); inclusion: products bought again (BG/BB)';

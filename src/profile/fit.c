@@ -331,7 +331,7 @@ generation_retire(const char *kind, const char *segment)
 	Oid			types[2] = {TEXTOID, TEXTOID};
 	Datum		values[2] = {CStringGetTextDatum(kind), CStringGetTextDatum(segment)};
 
-	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current"
+	if (SPI_execute_with_args(GENERATION_RETIRE
 							  " AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) $2",
 							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not retire the generation of \"%s\"", kind);
@@ -538,7 +538,7 @@ retire_later(int kinds, TimestampTz as_of)
 		Datum		values[2] = {CStringGetTextDatum(all_kinds[i].name), TimestampTzGetDatum(as_of)};
 
 		if ((kinds & all_kinds[i].kind) &&
-			SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current"
+			SPI_execute_with_args(GENERATION_RETIRE
 								  " AND kind OPERATOR(pg_catalog.=) $1 AND as_of OPERATOR(pg_catalog.>) $2",
 								  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 			elog(ERROR, "could not retire generations of \"%s\"", all_kinds[i].name);

@@ -539,7 +539,7 @@ retire_all(TimestampTz as_of)
 	Datum		values[1] = {TimestampTzGetDatum(as_of)};
 
 	if (!population_gathering() &&
-		SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current AND kind OPERATOR(pg_catalog.=) 'repurchase' AND as_of OPERATOR(pg_catalog.<=) $1",
+		SPI_execute_with_args(GENERATION_RETIRE " AND kind OPERATOR(pg_catalog.=) 'repurchase' AND as_of OPERATOR(pg_catalog.<=) $1",
 							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not retire generations of the repurchase model");
 }
