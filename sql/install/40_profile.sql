@@ -152,16 +152,6 @@ CREATE TABLE agentcrm.model (
 	retired_at		timestamptz
 );
 CREATE UNIQUE INDEX model_kind_segment_idx ON agentcrm.model (kind, segment) WHERE current;
--- Whoever takes a generation out of use: replays ask which one was in use.
-CREATE FUNCTION agentcrm.retire_model() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	NEW.retired_at := agentcrm.clock();
-	RETURN NEW;
-END $$;
-COMMENT ON FUNCTION agentcrm.retire_model() IS 'Internal: notes when a generation goes out of use';
-CREATE TRIGGER retire BEFORE UPDATE OF current ON agentcrm.model FOR EACH ROW WHEN (OLD.current AND NOT NEW.current)
-	EXECUTE FUNCTION agentcrm.retire_model();
 COMMENT ON TABLE agentcrm.model IS 'Fitted generations of models: one current row per kind and segment, older ones kept';
 COMMENT ON COLUMN agentcrm.model.model_id IS 'Generation';
 COMMENT ON COLUMN agentcrm.model.kind IS 'season: the firm''s own calendar, intensity of the 366 days of a year; gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders; repurchase: when clients buy again and when they are gone (MBG/CNBD-k, a mixture over the regularity k); spend: order values between and within clients (Gamma-Gamma); inclusion: products bought again (BG/BB)';
@@ -169,7 +159,7 @@ COMMENT ON COLUMN agentcrm.model.segment IS 'Segment: * for all clients; channel
 COMMENT ON COLUMN agentcrm.model.params IS 'Parameters by name';
 COMMENT ON COLUMN agentcrm.model.n IS 'Clients (or orders) the fit is based on';
 COMMENT ON COLUMN agentcrm.model.log_likelihood IS 'Log-likelihood, where the fit has one';
-COMMENT ON COLUMN agentcrm.model.metrics IS 'How the fit went and how good it is, by name. Of kind repurchase: log_loss, brier and ece of P(an order within window_days), mae_orders, on the last closed window by parameters that did not see it (_raw: before recalibration), log_loss_in_use of what served until then, and the reason why a generation is not put in use';
+COMMENT ON COLUMN agentcrm.model.metrics IS 'How the fit went and how good it is, by name. Of kinds repurchase, gap, spend and inclusion: log_loss on the last closed window (window_days, window_cases) by parameters that did not see it, log_loss_in_use of what served until then, and the reason why a generation is not put in use; not_judged: why not, where the cases are too few. log_loss is, per case, of P(an order within the window) for repurchase and gap, of the mean value of a client''s orders in it for spend (its natural logarithm has the unit of the source currency), of which of a client''s orders held a product for inclusion. Of kind repurchase also brier and ece of that P and mae_orders (_raw: before recalibration), and kept: why a segment keeps the parameters it had';
 COMMENT ON COLUMN agentcrm.model.as_of IS 'Moment up to which data were used';
 COMMENT ON COLUMN agentcrm.model.fitted_at IS 'When the fit was made';
 COMMENT ON COLUMN agentcrm.model.current IS 'True for the generation in use';

@@ -40,7 +40,7 @@ RETURNS double precision
 AS 'MODULE_PATHNAME', 'agentcrm_expected_orders_of'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 REVOKE ALL ON FUNCTION agentcrm.expected_orders(int, double precision, double precision, double precision, jsonb, double precision) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.expected_orders(int, double precision, double precision, double precision, jsonb, double precision) IS 'The same as a pure function of statistics: repeat_orders order days after the first, the last of them last_order days and today age days after the first, sum_log_gaps the sum of the natural logarithms of the gaps in days; and params as in agentcrm.model (r, alpha in days, a, b, arrays k and weight; without them k = 1). NULL for an argument that is NULL. Errors: statistics that no client can have, params that make no model; days that are negative or not finite';
+COMMENT ON FUNCTION agentcrm.expected_orders(int, double precision, double precision, double precision, jsonb, double precision) IS 'The same as a pure function of statistics: repeat_orders order days after the first, the last of them last_order days and today age days after the first, sum_log_gaps the sum of the natural logarithms of the gaps in days; and params as in agentcrm.model (r, alpha in days, a, b, arrays k and weight; without them k = 1). NULL for an argument that is NULL. Errors: statistics that no client can have, params that make no model; days that are negative or not finite; more than numbers can say';
 
 CREATE FUNCTION agentcrm.next_order_date(client_id bigint, as_of timestamptz, quantile double precision DEFAULT 0.5)
 RETURNS date
@@ -68,7 +68,7 @@ RETURNS double precision
 AS 'MODULE_PATHNAME', 'agentcrm_expected_value_of'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 REVOKE ALL ON FUNCTION agentcrm.expected_value(int, double precision, double precision, double precision, jsonb, double precision, double precision) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.expected_value(int, double precision, double precision, double precision, jsonb, double precision, double precision) IS 'The same as a pure function of statistics: repeat_orders order days after the first, the last of them last_order days and today age days after the first, sum_log_gaps the sum of the natural logarithms of the gaps in days; and params as in agentcrm.model (r, alpha in days, a, b, arrays k and weight; without them k = 1). order_value is the net amount of an order. NULL for an argument that is NULL. Errors: statistics that no client can have, params that make no model; days that are negative or not finite; an order_value that is not finite';
+COMMENT ON FUNCTION agentcrm.expected_value(int, double precision, double precision, double precision, jsonb, double precision, double precision) IS 'The same as a pure function of statistics: repeat_orders order days after the first, the last of them last_order days and today age days after the first, sum_log_gaps the sum of the natural logarithms of the gaps in days; and params as in agentcrm.model (r, alpha in days, a, b, arrays k and weight; without them k = 1). order_value is the net amount of an order. NULL for an argument that is NULL. Errors: statistics that no client can have, params that make no model; days that are negative or not finite; an order_value that is not finite, more than numbers can say';
 
 CREATE FUNCTION agentcrm.repurchase_scores(as_of timestamptz, days double precision DEFAULT 28)
 RETURNS TABLE (client_id bigint, p_alive double precision, p_order double precision, expected_orders double precision)

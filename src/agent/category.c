@@ -36,10 +36,7 @@ add_product(LostCategory *list, int *n, const ClientProduct *product, const Prod
 	}
 }
 
-/*
- * Orders since the client's alarm about the category was settled last; all, if none
- * was.  Days of orders as far as gaps are kept: never more orders than there were.
- */
+/* Orders since the client's alarm about the category was settled last; all, if none was. */
 static int
 orders_armed(const ClientSnapshot *client, const char *category)
 {
@@ -47,7 +44,7 @@ orders_armed(const ClientSnapshot *client, const char *category)
 
 	for (int i = 0; i < client->n_settled; i++)
 		if (strcmp(client->settled[i].code, "lost_category") == 0 && strcmp(client->settled[i].category, category) == 0)
-			orders = Min(orders, profile_order_days_after(&client->profile, client->settled[i].on));
+			orders = Min(orders, client->profile.n_orders - client->settled[i].n_orders);
 	return orders;
 }
 

@@ -9,9 +9,9 @@
 #include <stddef.h>
 
 #include "model.h"
+#include "score.h"
 
 #define SURE 1e-12				/* what is closer to 0 or 1 is taken as this close */
-#define BINS 10
 #define MAX_NEWTON 50
 #define LEAST_SLOPE 0.05
 #define INTERCEPT_PRECISION 1.0 /* prior: intercept ~ N(0, 1), slope ~ N(1, .5^2) */
@@ -148,34 +148,19 @@ calibration_fit(const double *p, const bool *happened, size_t n, Calibration *c)
 	return true;
 }
 
-/*
- * Scores of forecasts: mean log loss and Brier score, and the expected
- * calibration error: the mean distance of forecast and share in ten bins of
- * equal width, weighted by their forecasts.  Forecasts that are certain count
- * as certain to 1e-12.  NaN without forecasts.
- */
+/* Scores of forecasts, as score.c has them.  NaN without forecasts. */
 void
 forecast_score(const double *p, const bool *happened, size_t n, ForecastScore *score)
 {
-	double		excess[BINS] = {0.0};
-	double		ece = 0.0;
+	Scores		sums = {0};
+	double		events = 0.0;
 
-	*score = (ForecastScore) {0};
 	for (size_t i = 0; i < n; i++)
 	{
-		double		q = inside(p[i]);
-		double		y = happened[i] ? 1.0 : 0.0;
-		int			bin = (int) fmin(BINS - 1, floor(q * BINS));
-
-		score->events += y;
-		score->log_loss -= happened[i] ? log(q) : log1p(-q);
-		score->brier += (q - y) * (q - y);
-		excess[bin] += q - y;
+		scores_add(&sums, p[i], happened[i]);
+		events += happened[i];
 	}
-	for (int i = 0; i < BINS; i++)
-		ece += fabs(excess[i]);
-	score->n = n;
-	score->log_loss /= n;
-	score->brier /= n;
-	score->ece = ece / n;
+	*score = (ForecastScore) {
+		.n = n, .events = events, .log_loss = scores_log_loss(&sums), .brier = scores_brier(&sums), .ece = scores_ece(&sums)
+	};
 }

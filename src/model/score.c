@@ -15,16 +15,24 @@ probability(double p)
 	return fmax(0.0, fmin(1.0, p));
 }
 
+/* -ln P(what happened) of one forecast, nats. */
+double
+score_loss(double p, bool happened)
+{
+	double		clipped = fmax(SCORE_CLIP, fmin(1.0 - SCORE_CLIP, p));
+
+	return -log(happened ? clipped : 1.0 - clipped);
+}
+
 /* Add a case: it was put at p, and happened or not.  A forecast that is no number counts as one half. */
 void
 scores_add(Scores *s, double p, bool happened)
 {
 	double		q = isnan(p) ? 0.5 : probability(p);
-	double		clipped = fmax(SCORE_CLIP, fmin(1.0 - SCORE_CLIP, q));
 	int			bin = q >= 1.0 ? SCORE_BINS - 1 : (int) (q * SCORE_BINS);
 
 	s->n++;
-	s->log_loss -= log(happened ? clipped : 1.0 - clipped);
+	s->log_loss += score_loss(q, happened);
 	s->brier += (q - happened) * (q - happened);
 	s->bin[bin].n++;
 	s->bin[bin].p += q;

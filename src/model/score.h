@@ -34,6 +34,7 @@ typedef struct Scores
 	ScoreBin	bin[SCORE_BINS];	/* of equal width; p = 1 lies in the last */
 } Scores;
 
+extern double score_loss(double p, bool happened);
 extern void scores_add(Scores *s, double p, bool happened);
 extern double scores_log_loss(const Scores *s);
 extern double scores_brier(const Scores *s);

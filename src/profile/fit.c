@@ -1,13 +1,14 @@
 /*
  * fit.c
- *		New generations of the population's parameters: season, gap prior, class
- *		limits, popularity of products; and how a generation is written.
+ *		New generations of the population's parameters: which are made and in
+ *		what order, class limits, popularity of products; and how one is written.
  *
  * One scan of client_profile and one of product_month; results are rows of
  * agentcrm.model, switched in one step.  For a past as_of later orders are
  * taken off again, from the ledger.  For a replay one pass over the ledger as a
  * view shows it, and nothing is stored.  Other kinds have files of their own
- * (repurchase_generate.c, fit_spend.c, fit_inclusion.c).  Changes no profile.
+ * (repurchase_generate.c, fit_season.c, fit_gap.c, fit_spend.c, fit_inclusion.c).
+ * Changes no profile.
  */
 #include "postgres.h"
 
@@ -54,6 +55,9 @@
 /* What is counted on the firm's clock: a new season makes it anew. */
 #define FIT_BY_CLOCK (FIT_GAP | FIT_REPURCHASE)
 
+/* What is judged on the last closed window, each by fit_window.c. */
+#define FIT_JUDGED (FIT_GAP | FIT_SPEND | FIT_INCLUSION)
+
 /* The calendar changes slowly and is read from the ledger: not every day. */
 #define SEASON_LASTS (28 * USECS_PER_DAY)
 
@@ -78,6 +82,7 @@ typedef struct Sample
 	int64		orders[POPULARITY_MONTHS];	/* of all clients, by age in months */
 	ClientSample clients;
 	ArrayBuildState *late;		/* clients with orders after as_of; NULL: none */
+	Datum		late_ids;		/* the same, when all are read */
 	int64		sales;			/* orders x products, as the next: of a view only */
 	ProductDeltas *products;	/* orders by product and month */
 } Sample;
@@ -181,6 +186,8 @@ read_sample(TimestampTz as_of, const Season *season)
 	store_close(store);
 	fold_at_end(&folds);
 	sample_sort(&sample->clients);
+	if (sample->late)
+		sample->late_ids = makeArrayResult(sample->late, CurrentMemoryContext);
 	return sample;
 }
 
@@ -317,26 +324,6 @@ class_params(Sample *sample)
 	return json.data;
 }
 
-static char *
-gap_params(Sample *sample, GapPrior *prior)
-{
-	StringInfoData json;
-	bool		fitted = gap_prior_estimate(&sample->gaps, prior);
-
-	if (!fitted)
-		*prior = *population_weak_gap_prior();
-	initStringInfo(&json);
-	fit_append_number(&json, "{\"k\": ", prior->k);
-	fit_append_number(&json, ", \"r\": ", prior->r);
-	fit_append_number(&json, ", \"alpha\": ", prior->alpha);
-	fit_append_number(&json, ", \"clients\": ", prior->n_clients);
-	fit_append_number(&json, ", \"fitted\": ", fitted);
-	for (int c = 0; c < GAP_SHAPES; c++)
-		fit_append_number(&json, c == 0 ? ", \"shape\": [" : ", ", prior->shape_weight[c]);
-	appendStringInfoString(&json, "]}");
-	return json.data;
-}
-
 /* The generation in use is in use no more. */
 void
 generation_retire(const char *kind, const char *segment)
@@ -344,7 +331,7 @@ generation_retire(const char *kind, const char *segment)
 	Oid			types[2] = {TEXTOID, TEXTOID};
 	Datum		values[2] = {CStringGetTextDatum(kind), CStringGetTextDatum(segment)};
 
-	if (SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current"
+	if (SPI_execute_with_args(GENERATION_RETIRE
 							  " AND kind OPERATOR(pg_catalog.=) $1 AND segment OPERATOR(pg_catalog.=) $2",
 							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not retire the generation of \"%s\"", kind);
@@ -450,8 +437,9 @@ end_product(Shares *shares)
 }
 
 static void
-add_month(Shares *shares, int64 product_id, DateADT month, int32 orders)
+add_month(void *arg, int64 product_id, DateADT month, int32 orders)
 {
+	Shares	   *shares = arg;
 	int			age = month_age(month, shares->month);
 
 	if (product_id != shares->product_id)
@@ -466,12 +454,11 @@ static Portal
 open_months(const Sample *sample, TimestampTz as_of)
 {
 	Oid			types[2] = {INT8ARRAYOID, TIMESTAMPTZOID};
-	Datum		values[2] = {0, TimestampTzGetDatum(as_of)};
+	Datum		values[2] = {sample->late_ids, TimestampTzGetDatum(as_of)};
 
 	if (sample->late == NULL)
 		return SPI_cursor_open_with_args(NULL, "SELECT product_id, month, orders FROM agentcrm.product_month ORDER BY 1, 2",
 										 0, NULL, NULL, NULL, true, 0);
-	values[0] = makeArrayResult(sample->late, CurrentMemoryContext);
 	return SPI_cursor_open_with_args(NULL, "SELECT product_id, month, pg_catalog.sum(orders)::pg_catalog.int4 "
 									 "FROM (SELECT product_id, month, orders FROM agentcrm.product_month UNION ALL "
 									 "SELECT product_id, pg_catalog.date_trunc('month', ordered_on)::pg_catalog.date, "
@@ -482,16 +469,13 @@ open_months(const Sample *sample, TimestampTz as_of)
 									 2, types, values, NULL, true, 0);
 }
 
+/* Have all of them taken in turn. */
 static void
-write_shares(const Sample *sample, int64 model_id, TimestampTz as_of)
+each_month(const Sample *sample, TimestampTz as_of, void (*take) (void *arg, int64 product_id, DateADT month, int32 orders), void *arg)
 {
 	Portal		portal = open_months(sample, as_of);
-	Shares		shares;
 	bool		isnull;
 
-	begin_shares(&shares, sample, fold_month(period_day(as_of)));
-	shares.store = store_open("product_popularity", RowExclusiveLock);
-	shares.model_id = model_id;
 	while (SPI_cursor_fetch(portal, true, ROWS_AT_ONCE), SPI_processed > 0)
 	{
 		for (uint64 i = 0; i < SPI_processed; i++)
@@ -499,15 +483,45 @@ write_shares(const Sample *sample, int64 model_id, TimestampTz as_of)
 			HeapTuple	row = SPI_tuptable->vals[i];
 			TupleDesc	desc = SPI_tuptable->tupdesc;
 
-			add_month(&shares, DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull)),
-					  DatumGetDateADT(SPI_getbinval(row, desc, 2, &isnull)),
-					  DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull)));
+			take(arg, DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull)), DatumGetDateADT(SPI_getbinval(row, desc, 2, &isnull)),
+				 DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull)));
 		}
 		SPI_freetuptable(SPI_tuptable);
 		CHECK_FOR_INTERRUPTS();
 	}
-	end_product(&shares);
 	SPI_cursor_close(portal);
+}
+
+static void
+count_month(void *sales, int64 product_id, DateADT month, int32 orders)
+{
+	*(int64 *) sales += orders;
+}
+
+/* Orders x products up to as_of. */
+static int64
+count_sales(const Sample *sample, TimestampTz as_of)
+{
+	int64		sales = 0;
+
+	if (population_gathering())
+		return sample->sales;
+	if (sample->late == NULL)
+		return population_count_sales();
+	each_month(sample, as_of, count_month, &sales);
+	return sales;
+}
+
+static void
+write_shares(const Sample *sample, int64 model_id, TimestampTz as_of)
+{
+	Shares		shares;
+
+	begin_shares(&shares, sample, fold_month(period_day(as_of)));
+	shares.store = store_open("product_popularity", RowExclusiveLock);
+	shares.model_id = model_id;
+	each_month(sample, as_of, add_month, &shares);
+	end_product(&shares);
 	store_close(shares.store);
 }
 
@@ -524,7 +538,7 @@ retire_later(int kinds, TimestampTz as_of)
 		Datum		values[2] = {CStringGetTextDatum(all_kinds[i].name), TimestampTzGetDatum(as_of)};
 
 		if ((kinds & all_kinds[i].kind) &&
-			SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current"
+			SPI_execute_with_args(GENERATION_RETIRE
 								  " AND kind OPERATOR(pg_catalog.=) $1 AND as_of OPERATOR(pg_catalog.>) $2",
 								  2, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 			elog(ERROR, "could not retire generations of \"%s\"", all_kinds[i].name);
@@ -551,11 +565,9 @@ take_shares(const Sample *sample, DateADT month)
 static void
 fit_popularity(const Sample *sample, TimestampTz as_of)
 {
-	bool		stored = !population_gathering();
-	int64		model_id = fit_write_generation("popularity", "{\"half_life_months\": 6}",
-												stored ? population_count_sales() : sample->sales, NAN, as_of);
+	int64		model_id = fit_write_generation("popularity", "{\"half_life_months\": 6}", count_sales(sample, as_of), NAN, as_of);
 
-	if (!stored)
+	if (population_gathering())
 	{
 		take_shares(sample, fold_month(period_day(as_of)));
 		return;
@@ -573,8 +585,8 @@ kinds_with(int kinds, TimestampTz as_of)
 	if (kinds & FIT_SEASON)
 		kinds |= FIT_BY_CLOCK;
 	/* a past: what values and judges the model must know no more, and class says that new ones are due */
-	if ((kinds & FIT_REPURCHASE) && as_of < fit_clock)
-		kinds |= FIT_GAP | FIT_SPEND | FIT_CLASS;
+	if (as_of < fit_clock)
+		kinds |= (kinds & FIT_REPURCHASE) ? FIT_GAP | FIT_SPEND | FIT_CLASS : FIT_CLASS;
 	return kinds;
 }
 
@@ -594,7 +606,7 @@ fit(int kinds, TimestampTz as_of)
 {
 	const Population *before;
 	Sample	   *sample = NULL;
-	GapPrior	prior;
+	FitWindow  *window = NULL;
 	Season		season;
 
 	/* what one fit writes the next one reads, under a snapshot of our own */
@@ -609,20 +621,18 @@ fit(int kinds, TimestampTz as_of)
 		fit_write_season(as_of, &season);
 	if (kinds != FIT_REPURCHASE)
 		sample = population_gathering() ? view_sample(population_past_view(), &season) : read_sample(as_of, &season);
+	if ((kinds & FIT_JUDGED) && !population_gathering())
+		window = fit_window(&sample->clients, &season, kinds & FIT_INCLUSION, as_of);
 	if (kinds & FIT_GAP)
-	{
-		char	   *params = gap_params(sample, &prior);
-
-		fit_write_generation("gap", params, (int64) prior.n_clients, NAN, as_of);
-	}
+		fit_gap(&sample->gaps, before, window, as_of);
 	if (kinds & FIT_CLASS)
 		fit_write_generation("class", class_params(sample), sample->n_clients, NAN, as_of);
 	if (kinds & FIT_SPEND)
-		fit_spend(&sample->clients, before, as_of);
+		fit_spend(&sample->clients, before, window, as_of);
 	if (kinds & FIT_POPULARITY)
 		fit_popularity(sample, as_of);
 	if (kinds & FIT_INCLUSION)
-		fit_inclusion(&sample->clients, before, as_of);
+		fit_inclusion(&sample->clients, before, window, as_of);
 	store_sync();
 	population_forget();
 	if (kinds & FIT_REPURCHASE)

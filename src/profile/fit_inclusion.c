@@ -244,12 +244,47 @@ fit_count_rates(const ClientSample *sample, const LedgerView *view)
 	end_pairs(&pairs);
 }
 
+/* What the window's orders add to a pair's ln likelihood. */
+static bool
+pair_loss(const FitWindow *window, int i, const void *model, double *loss)
+{
+	const PairCase *c = &window->pairs[i];
+
+	if (c->now.n == c->then.n)
+		return false;
+	*loss = inclusion_log_likelihood(model, &c->then) - inclusion_log_likelihood(model, &c->now);
+	return true;
+}
+
+/* To what was known when the window began. */
+static bool
+fit_before(const FitWindow *window, const InclusionModel *start, InclusionWorkspace *workspace, InclusionFit *fit)
+{
+	Pairs		pairs = {0};
+	PairGroup  *groups;
+	int			n;
+	bool		fitted;
+
+	begin_pairs(&pairs);
+	for (int i = 0; i < window->n_pairs; i++)
+		if (window->pairs[i].then.n > 0)
+			add_pair(&pairs, &window->pairs[i].then);
+	groups = list_groups(&pairs, &n);
+	fitted = inclusion_fit(groups, n, start, workspace, fit_check_interrupts, fit);
+	pfree(groups);
+	end_pairs(&pairs);
+	return fitted;
+}
+
 void
-fit_inclusion(const ClientSample *sample, const Population *before, TimestampTz as_of)
+fit_inclusion(const ClientSample *sample, const Population *before, const FitWindow *window, TimestampTz as_of)
 {
 	Pairs		pairs = {0};
 	InclusionWorkspace *workspace = palloc(sizeof(InclusionWorkspace));
+	const InclusionModel *standing = before->inclusion_fitted ? &before->inclusion : NULL;
+	FitTrial	trial = {.n = window ? window->n_pairs : 0, .loss = pair_loss, .standing = standing};
 	InclusionFit fit;
+	InclusionFit then;
 	PairGroup  *groups;
 	int64		model_id;
 	int			n_groups;
@@ -258,10 +293,14 @@ fit_inclusion(const ClientSample *sample, const Population *before, TimestampTz 
 	begin_pairs(&pairs);
 	read_pairs(&pairs, sample, as_of);
 	groups = list_groups(&pairs, &n_groups);
-	fitted = inclusion_fit(groups, n_groups, before->inclusion_fitted ? &before->inclusion : NULL, workspace, fit_check_interrupts, &fit);
-	model_id = fit_write_generation("inclusion", params_of(&pairs, &fit, fitted, n_groups), (int64) fit.n,
-									fitted ? fit.log_likelihood : NAN, as_of);
-	write_rates(&pairs, model_id);
+	fitted = inclusion_fit(groups, n_groups, standing, workspace, fit_check_interrupts, &fit);
+	trial.made = fitted ? &fit.model : NULL;
+	if (fitted && window && fit_before(window, &fit.model, workspace, &then))
+		trial.before = &then.model;
+	model_id = fit_write_judged("inclusion", params_of(&pairs, &fit, fitted, n_groups), (int64) fit.n,
+								fitted ? fit.log_likelihood : NAN, as_of, &trial, window);
+	if (model_id != 0)
+		write_rates(&pairs, model_id);
 	pfree(groups);
 	pfree(workspace);
 	end_pairs(&pairs);

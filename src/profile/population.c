@@ -330,8 +330,14 @@ take_products(const Generation *generation, void (*renew) (void), void (*read) (
 
 /* Where no generation is current, none serves: that in use may have known more than is asked. */
 static void
-forget_missing(bool season_found, bool spend_found, bool inclusion_found)
+forget_missing(bool gap_found, bool season_found, bool spend_found, bool inclusion_found)
 {
+	if (!gap_found)
+	{
+		current.gap_model_id = 0;
+		current.gap = weak_gap_prior;
+		current.gap_fitted = false;
+	}
 	if (!season_found)
 	{
 		current.season_model_id = 0;
@@ -541,6 +547,7 @@ read_generations(void)
 	HeapTuple	row = store_next(scan);
 	Repurchase *found = palloc(MAX_REPURCHASE * sizeof(Repurchase));
 	int			n_found = 0;
+	bool		gap = false;
 	bool		season = false;
 	bool		spend = false;
 	bool		inclusion = false;
@@ -559,10 +566,12 @@ read_generations(void)
 	{
 		Generation	generation = read_generation(row, store_desc(store));
 
+		gap = gap || strcmp(generation.kind, "gap") == 0;
 		season = season || strcmp(generation.kind, "season") == 0;
 		spend = spend || strcmp(generation.kind, "spend") == 0;
 		inclusion = inclusion || strcmp(generation.kind, "inclusion") == 0;
-		if (strcmp(generation.kind, "season") != 0 && strcmp(generation.kind, "repurchase") != 0)
+		/* every fit renews these two; the others stay where the new ones are worse */
+		if (strcmp(generation.kind, "class") == 0 || strcmp(generation.kind, "popularity") == 0)
 			oldest = Min(oldest, generation.as_of);
 		if (strcmp(generation.kind, "repurchase") == 0)
 			add_repurchase(found, &n_found, &generation);
@@ -570,7 +579,7 @@ read_generations(void)
 			population_take(&generation);
 	}
 	fitted_as_of = oldest == DT_NOEND ? DT_NOBEGIN : oldest;
-	forget_missing(season, spend, inclusion);
+	forget_missing(gap, season, spend, inclusion);
 	if (current.popularity_model_id != popularity_before || current.inclusion_model_id != inclusion_before)
 		forget_products();
 	put_repurchase(found, n_found > 0 && strcmp(found[0].segment, "*") == 0 ? n_found : 0);

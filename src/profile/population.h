@@ -30,6 +30,9 @@ typedef struct Generation
 	bool		current;		/* takes the place of the one in use */
 } Generation;
 
+/* Begins a statement that takes generations out of use: replays ask which one was in use. */
+#define GENERATION_RETIRE "UPDATE agentcrm.model SET current = false, retired_at = agentcrm.clock() WHERE current"
+
 /* Takes up one generation of those being gathered for the past. */
 typedef void (*PastSource) (void *arg);
 

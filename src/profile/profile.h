@@ -142,6 +142,7 @@ typedef struct SettledAlarm
 {
 	const char *code;			/* of the reason: silence, slow_down, lost_category, lost_item */
 	DateADT		on;				/* the day it was raised for */
+	int			n_orders;		/* orders up to that day; of a category only */
 	const char *category;
 	int64		product_id;		/* 0: none */
 } SettledAlarm;

@@ -21,6 +21,8 @@
 #include "utils/memutils.h"
 
 #include "json.h"
+#include "model/score.h"
+#include "profile/fit.h"
 #include "profile/outlook.h"
 #include "profile/repurchase_sample.h"
 
@@ -30,7 +32,6 @@
 #define SEGMENT_WEIGHT 25		/* precision of a segment's log parameters about the pool's */
 #define SEGMENT_EVIDENCE 1.64	/* standard errors by which a segment's own model must be better */
 #define MAX_EVALUATIONS 100
-#define WORSE 1e-4				/* log loss a client */
 #define VALUE_SHARE_A 0.80
 #define VALUE_SHARE_B 0.95
 
@@ -47,6 +48,8 @@ typedef struct Segment
 	ForecastScore shown;		/* recalibrated */
 	ForecastScore raw;
 	double		mae;			/* of the number of orders in the window */
+	double		standing;		/* log loss of what is in use for its clients, on the window */
+	char	   *kept;			/* why the parameters in use stay; NULL: they do not */
 	bool		used;
 } Segment;
 
@@ -73,7 +76,6 @@ typedef struct Generator
 	const Population *population;
 	Segment		pool;
 	Segments	segments;
-	double		standing;		/* log loss of what is in use, on the window */
 	const char *reason;			/* why the new one is not put in use; NULL: it is */
 } Generator;
 
@@ -150,7 +152,7 @@ fit_before(const Generator *g, int segment, const RepurchaseModel *start, const 
 
 /* ---- the window's judgement ---- */
 
-/* What a model (NULL: the gap model) foresaw of the window for the clients of a segment. */
+/* What a model foresaw of the window for the clients of a segment. */
 static Forecasts
 foresee(const Generator *g, int segment, const RepurchaseModel *model)
 {
@@ -163,29 +165,15 @@ foresee(const Generator *g, int segment, const RepurchaseModel *model)
 	for (int i = 0; i < g->window->n; i++)
 	{
 		const WindowClient *c = &g->window->clients[i];
+		RepurchaseScore score;
 
 		if (!belongs(c->client, segment))
 			continue;
-		f.did[f.n] = c->orders;
+		(void) repurchase_score(model, &c->then, g->window->span, &score);
+		f.p[f.n] = score.active;
+		f.orders[f.n] = score.expected;
 		f.happened[f.n] = c->orders > 0;
-		if (model)
-		{
-			RepurchaseScore score;
-
-			(void) repurchase_score(model, &c->then, g->window->span, &score);
-			f.p[f.n] = score.active;
-			f.orders[f.n] = score.expected;
-		}
-		else
-		{
-			Outlook		outlook = {
-				.prior = &g->population->gap, .gaps = {c->then.x, c->then.tx, c->then.sum_log}, .elapsed = c->then.T - c->then.tx
-			};
-
-			f.p[f.n] = outlook_order_within(&outlook, g->window->span);
-			f.orders[f.n] = 0;
-		}
-		f.n++;
+		f.did[f.n++] = c->orders;
 		CHECK_FOR_INTERRUPTS();
 	}
 	return f;
@@ -216,25 +204,53 @@ judge(const Generator *g, int segment, Segment *s, Calibration otherwise)
 	forecast_score(f.p, f.happened, f.n, &s->shown);
 }
 
-/* Log loss of what a generation shows (NULL: of the gap model) for all clients of the window. */
+/* P(an order within the window) as a generation (NULL: the gap model) shows it. */
 static double
-shown_loss(const Generator *g, const RepurchaseModel *model, const Calibration *calibration)
+shown(const Generator *g, const WindowClient *c, const Repurchase *generation)
 {
-	Forecasts	f = foresee(g, -1, model);
-	ForecastScore score;
+	Outlook		outlook = {
+		.prior = &g->population->gap, .repurchase = generation, .gaps = {c->then.x, c->then.tx, c->then.sum_log},
+		.elapsed = c->then.T - c->then.tx
+	};
 
-	if (calibration)
-		recalibrate(&f, calibration);
-	forecast_score(f.p, f.happened, f.n, &score);
-	return score.log_loss;
+	return outlook_order_within(&outlook, g->window->span);
 }
 
-/* Log loss of a forecast that came true or not. */
-static double
-loss_of(double p, bool happened)
+static const Repurchase *
+standing_of(const Generator *g, const Drawn *drawn)
 {
-	p = Max(1e-12, Min(p, 1 - 1e-12));
-	return happened ? -log(p) : -log1p(-p);
+	return drawn->standing;
+}
+
+/* The new generation for a client: of its channel, of its territory, of all. */
+static const Repurchase *
+made_of(const Generator *g, const Drawn *drawn)
+{
+	if (drawn->channel >= 0 && g->segments.of[drawn->channel].used)
+		return &g->segments.of[drawn->channel].made;
+	if (drawn->territory >= 0 && g->segments.of[drawn->territory].used)
+		return &g->segments.of[drawn->territory].made;
+	return &g->pool.made;
+}
+
+/* Log loss of what the clients of a segment are shown, each by the generation that is its own. */
+static double
+shown_loss(const Generator *g, int segment, const Repurchase *(*own) (const Generator *, const Drawn *))
+{
+	double		sum = 0;
+	int			n = 0;
+
+	for (int i = 0; i < g->window->n; i++)
+	{
+		const WindowClient *c = &g->window->clients[i];
+
+		if (!belongs(c->client, segment))
+			continue;
+		sum += score_loss(shown(g, c, own(g, c->client)), c->orders > 0);
+		n++;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return n > 0 ? sum / n : NAN;
 }
 
 /* Whether the segment's own parameters foresaw its window better than the pool's, beyond chance. */
@@ -249,7 +265,7 @@ deserves_own(const Generator *g, int segment, const Segment *s)
 
 	for (int i = 0; i < own.n; i++)
 	{
-		double		gain = loss_of(pooled.p[i], own.happened[i]) - loss_of(own.p[i], own.happened[i]);
+		double		gain = score_loss(pooled.p[i], own.happened[i]) - score_loss(own.p[i], own.happened[i]);
 
 		sum += gain;
 		squares += gain * gain;
@@ -286,9 +302,9 @@ find_segments(Generator *g, Datum ids)
 	static const char *const sql =
 		"WITH drawn AS MATERIALIZED (SELECT c.channel, c.territory FROM agentcrm.client c JOIN pg_catalog.unnest($1) AS d(client_id)"
 		" USING (client_id))"
-		" (SELECT '" REPURCHASE_CHANNEL "' || channel, pg_catalog.count(*) FROM drawn WHERE channel <> ''"
+		" (SELECT '" REPURCHASE_CHANNEL "' OPERATOR(pg_catalog.||) channel, pg_catalog.count(*) FROM drawn WHERE channel OPERATOR(pg_catalog.<>) ''"
 		" GROUP BY channel HAVING pg_catalog.count(*) BETWEEN $2 AND $3 ORDER BY 2 DESC, 1 LIMIT $4)"
-		" UNION ALL (SELECT '" REPURCHASE_TERRITORY "' || territory, pg_catalog.count(*) FROM drawn WHERE territory <> ''"
+		" UNION ALL (SELECT '" REPURCHASE_TERRITORY "' OPERATOR(pg_catalog.||) territory, pg_catalog.count(*) FROM drawn WHERE territory OPERATOR(pg_catalog.<>) ''"
 		" GROUP BY territory HAVING pg_catalog.count(*) BETWEEN $2 AND $3 ORDER BY 2 DESC, 1 LIMIT $4)";
 	bool		isnull;
 
@@ -318,7 +334,7 @@ segment_index(const Segments *segments, const char *kind, const char *name)
 	return -1;
 }
 
-/* Put the drawn clients into their segments; both are ordered by client. */
+/* Put the drawn clients into their segments, new and in use; both are ordered by client. */
 static void
 place_clients(Generator *g, Datum ids)
 {
@@ -336,13 +352,16 @@ place_clients(Generator *g, Datum ids)
 			HeapTuple	row = SPI_tuptable->vals[i];
 			TupleDesc	desc = SPI_tuptable->tupdesc;
 			int64		client_id = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+			const char *channel = SPI_getvalue(row, desc, 2);
+			const char *territory = SPI_getvalue(row, desc, 3);
 
 			while (at < g->sample->n && g->sample->drawn[at].client_id < client_id)
 				at++;
 			if (at == g->sample->n || g->sample->drawn[at].client_id != client_id)
 				continue;
-			g->sample->drawn[at].channel = segment_index(&g->segments, REPURCHASE_CHANNEL, SPI_getvalue(row, desc, 2));
-			g->sample->drawn[at].territory = segment_index(&g->segments, REPURCHASE_TERRITORY, SPI_getvalue(row, desc, 3));
+			g->sample->drawn[at].channel = segment_index(&g->segments, REPURCHASE_CHANNEL, channel);
+			g->sample->drawn[at].territory = segment_index(&g->segments, REPURCHASE_TERRITORY, territory);
+			g->sample->drawn[at].standing = population_repurchase(g->population, channel, territory);
 		}
 		SPI_freetuptable(SPI_tuptable);
 		CHECK_FOR_INTERRUPTS();
@@ -359,43 +378,76 @@ leave_territories(Generator *g, int channel)
 			g->sample->drawn[i].territory = -1;
 }
 
-/* Where a segment's fit begins: at its generation in use, else at the new one of all. */
-static const RepurchaseModel *
-segment_start(const Generator *g, const char *segment)
+/* The generation in use of a segment; NULL: it has none of its own. */
+static const Repurchase *
+segment_standing(const Generator *g, const char *segment)
 {
 	for (int i = 1; i < g->population->n_repurchase; i++)
 		if (strcmp(g->population->repurchase[i].segment, segment) == 0)
-			return &g->population->repurchase[i].model;
-	return &g->pool.fit.model;
+			return &g->population->repurchase[i];
+	return NULL;
 }
 
-/* Fit what deserves a model of its own, channels before territories. */
+/* Where a segment's parameters in use foresaw its window better than the new ones, they stay. */
+static void
+keep_better(Generator *g, int segment, Segment *s, const Repurchase *standing)
+{
+	double		loss;
+
+	s->standing = shown_loss(g, segment, standing_of);
+	loss = shown_loss(g, segment, made_of);
+	if (standing == NULL || loss <= s->standing + FIT_WORSE)
+		return;
+	s->kept = MemoryContextStrdup(GetMemoryChunkContext(g),
+								  psprintf("parameters of before stay: log loss %.4f of the new ones, %.4f of theirs", loss, s->standing));
+	s->made.model = standing->model;
+	s->made.calibration = standing->calibration;
+}
+
+/* Which segments there are, and who belongs to which. */
+static void
+place_segments(Generator *g)
+{
+	Datum		ids = drawn_ids(g->sample);
+
+	for (int i = 0; i < g->sample->n; i++)
+		g->sample->drawn[i].standing = population_repurchase(g->population, NULL, NULL);
+	find_segments(g, ids);
+	if (g->segments.n > 0 || g->population->n_repurchase > 1)
+		place_clients(g, ids);
+}
+
+/* Fit a segment, where it deserves a model of its own. */
+static void
+fit_segment(Generator *g, int segment, Segment *s)
+{
+	const Repurchase *standing = segment_standing(g, s->made.segment);
+	const RepurchaseModel *start = standing ? &standing->model : &g->pool.fit.model;
+
+	for (int i = 0; i < g->sample->n; i++)
+		s->clients += belongs(&g->sample->drawn[i], segment);
+	if (!fit_before(g, segment, start, &g->pool.before.model, &s->before) || !deserves_own(g, segment, s) ||
+		!fit_now(g, segment, start, &g->pool.fit.model, &s->fit))
+		return;
+	s->used = true;
+	s->made.model = s->fit.model;
+	judge(g, segment, s, g->pool.made.calibration);
+	keep_better(g, segment, s, standing);
+	if (strncmp(s->made.segment, REPURCHASE_CHANNEL, strlen(REPURCHASE_CHANNEL)) == 0)
+		leave_territories(g, segment);
+}
+
+/* Channels before territories. */
 static void
 fit_segments(Generator *g)
 {
 	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "agentcrm segments", ALLOCSET_DEFAULT_SIZES);
-	Datum		ids = drawn_ids(g->sample);
 
-	find_segments(g, ids);
-	if (g->segments.n > 0)
-		place_clients(g, ids);
 	for (int i = 0; i < g->segments.n; i++)
 	{
-		Segment    *s = &g->segments.of[i];
-		const RepurchaseModel *start = segment_start(g, s->made.segment);
 		MemoryContext old = MemoryContextSwitchTo(work);
 
-		for (int j = 0; j < g->sample->n; j++)
-			s->clients += belongs(&g->sample->drawn[j], i);
-		if (fit_before(g, i, start, &g->pool.before.model, &s->before) && deserves_own(g, i, s) &&
-			fit_now(g, i, start, &g->pool.fit.model, &s->fit))
-		{
-			s->used = true;
-			s->made.model = s->fit.model;
-			judge(g, i, s, g->pool.made.calibration);
-			if (strncmp(s->made.segment, REPURCHASE_CHANNEL, strlen(REPURCHASE_CHANNEL)) == 0)
-				leave_territories(g, i);
-		}
+		fit_segment(g, i, &g->segments.of[i]);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(work);
 	}
@@ -403,16 +455,6 @@ fit_segments(Generator *g)
 }
 
 /* ---- value classes ---- */
-
-static const RepurchaseModel *
-model_of(const Generator *g, const Drawn *drawn)
-{
-	if (drawn->channel >= 0 && g->segments.of[drawn->channel].used)
-		return &g->segments.of[drawn->channel].made.model;
-	if (drawn->territory >= 0 && g->segments.of[drawn->territory].used)
-		return &g->segments.of[drawn->territory].made.model;
-	return &g->pool.made.model;
-}
 
 /* Limits of the value classes: the clients that bring the first 80 and 95 % of the margin expected. */
 static void
@@ -428,7 +470,7 @@ class_values(Generator *g)
 	{
 		const Drawn *drawn = &g->sample->drawn[i];
 
-		values[i] = drawn->order_margin * repurchase_expected(model_of(g, drawn), &drawn->buyer, horizon);
+		values[i] = drawn->order_margin * repurchase_expected(&made_of(g, drawn)->model, &drawn->buyer, horizon);
 		CHECK_FOR_INTERRUPTS();
 	}
 	qsort(values, n, sizeof(double), fit_compare_doubles);
@@ -475,8 +517,10 @@ write_segment(const Generator *g, const Segment *s)
 	json_begin(&state);
 	if (fitted)
 		put_fit(&state, g, s);
-	if (fitted && s == &g->pool)
-		json_number(&state, "log_loss_in_use", g->standing);
+	if (fitted)
+		json_number(&state, "log_loss_in_use", s->standing);
+	if (s->kept)
+		json_text(&state, "kept", s->kept);
 	if (g->reason)
 		json_text(&state, "reason", g->reason);
 	generation_write(&(Generation) {
@@ -495,7 +539,7 @@ retire_all(TimestampTz as_of)
 	Datum		values[1] = {TimestampTzGetDatum(as_of)};
 
 	if (!population_gathering() &&
-		SPI_execute_with_args("UPDATE agentcrm.model SET current = false WHERE current AND kind = 'repurchase' AND as_of <= $1",
+		SPI_execute_with_args(GENERATION_RETIRE " AND kind OPERATOR(pg_catalog.=) 'repurchase' AND as_of OPERATOR(pg_catalog.<=) $1",
 							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not retire generations of the repurchase model");
 }
@@ -512,13 +556,12 @@ insufficient(const Generator *g)
 					NEED_CLIENTS, g->window->days, NEED_REPEATERS, g->window->n, g->window->repeaters);
 }
 
-/* Fit the pool and judge it; sets g->reason where it is not to be used. */
+/* Fit the model of all clients; sets g->reason where there is none. */
 static void
 fit_pool(Generator *g)
 {
 	const Repurchase *standing = g->population->n_repurchase > 0 ? &g->population->repurchase[0] : NULL;
 	Segment    *pool = &g->pool;
-	double		loss;
 
 	if (!fit_now(g, -1, standing ? &standing->model : NULL, NULL, &pool->fit) ||
 		!fit_before(g, -1, &pool->fit.model, NULL, &pool->before))
@@ -529,11 +572,18 @@ fit_pool(Generator *g)
 	}
 	pool->made.model = pool->fit.model;
 	judge(g, -1, pool, (Calibration) {0, 1});
-	g->standing = standing ? shown_loss(g, &standing->model, &standing->calibration) : shown_loss(g, NULL, NULL);
-	loss = shown_loss(g, &pool->made.model, &pool->made.calibration);
-	if (!(loss <= g->standing + WORSE))
-		g->reason = psprintf("worse on the last closed window: log loss %.4f, %.4f of %s", loss, g->standing,
-							 standing ? "the generation in use" : "the gap model");
+}
+
+/* New generations, with their segments, against those in use; sets g->reason where they are not to be used. */
+static void
+compare(Generator *g)
+{
+	double		loss = shown_loss(g, -1, made_of);
+
+	g->pool.standing = shown_loss(g, -1, standing_of);
+	if (!(loss <= g->pool.standing + FIT_WORSE))
+		g->reason = psprintf("worse on the last closed window: log loss %.4f, %.4f of %s", loss, g->pool.standing,
+							 g->population->n_repurchase > 0 ? "the generation in use" : "the gap model");
 }
 
 /* See population.h. */
@@ -557,7 +607,12 @@ repurchase_generate(TimestampTz as_of)
 		fit_pool(g);
 	if (g->reason == NULL)
 	{
+		place_segments(g);
 		fit_segments(g);
+		compare(g);
+	}
+	if (g->reason == NULL)
+	{
 		class_values(g);
 		retire_all(DT_NOEND);
 	}

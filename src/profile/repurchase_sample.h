@@ -22,6 +22,7 @@ typedef struct Drawn
 	bool		later;			/* its profile knows more than may be seen */
 	int			channel;		/* index of a segment, -1: of none */
 	int			territory;
+	const Repurchase *standing;	/* the generation that serves it; NULL: the gap model does */
 	TimestampTz fold_at;		/* its last document up to the sample's as_of */
 	DateADT		first_on;		/* days of its first and last order */
 	DateADT		last_on;

@@ -134,6 +134,17 @@ date_until(FunctionCallInfo fcinfo, const Outlook *outlook, DateADT today, doubl
 	PG_RETURN_DATEADT(today + (int) ceil(days));
 }
 
+/* What is expected of a client, where there are numbers for it. */
+static Datum
+number_of(double value, const char *what)
+{
+	if (!isfinite(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("%s out of range", what)));
+	PG_RETURN_FLOAT8(value);
+}
+
 /* agentcrm.p_alive(client_id, as_of) */
 Datum
 agentcrm_p_alive(PG_FUNCTION_ARGS)
@@ -187,7 +198,7 @@ agentcrm_expected_orders(PG_FUNCTION_ARGS)
 
 	if (!client_args(fcinfo, &profile, &outlook))
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(outlook_orders(&outlook, days));
+	return number_of(outlook_orders(&outlook, days), "expected orders");
 }
 
 /* agentcrm.expected_orders(repeat_orders, last_order, age, sum_log_gaps, params, days) */
@@ -196,7 +207,7 @@ agentcrm_expected_orders_of(PG_FUNCTION_ARGS)
 {
 	Outlook		outlook = pure_args(fcinfo);
 
-	PG_RETURN_FLOAT8(outlook_orders(&outlook, days_arg(fcinfo, 5)));
+	return number_of(outlook_orders(&outlook, days_arg(fcinfo, 5)), "expected orders");
 }
 
 /* agentcrm.next_order_date(client_id, as_of, quantile) */
@@ -237,7 +248,8 @@ agentcrm_expected_value(PG_FUNCTION_ARGS)
 
 	if (!client_args(fcinfo, &profile, &outlook))
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(outlook_orders(&outlook, days) * assess_order_value(&profile, profile_population(), period_day(PG_GETARG_TIMESTAMPTZ(1))));
+	return number_of(outlook_orders(&outlook, days) *
+					 assess_order_value(&profile, profile_population(), period_day(PG_GETARG_TIMESTAMPTZ(1))), "expected value");
 }
 
 /* agentcrm.expected_value(repeat_orders, last_order, age, sum_log_gaps, params, days, order_value) */
@@ -251,5 +263,5 @@ agentcrm_expected_value_of(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("order_value must be finite")));
-	PG_RETURN_FLOAT8(outlook_orders(&outlook, days_arg(fcinfo, 5)) * value);
+	return number_of(outlook_orders(&outlook, days_arg(fcinfo, 5)) * value, "expected value");
 }

@@ -5,7 +5,8 @@
  * Agents have no memory: what was recommended because of an alarm and was done,
  * declined, seen until its time passed, or answered by an order is not to be raised again for
  * the same evidence.  An end is final, so that what was settled at a past as_of
- * can be told from the rows of today.  Reads only.
+ * can be told from the rows of today.  What is counted by orders begins anew with
+ * the orders after that day.  Reads only.
  */
 #include "postgres.h"
 
@@ -13,6 +14,7 @@
 #include "utils/builtins.h"
 
 #include "profile/assess.h"
+#include "profile/population.h"
 
 /* Columns of agentcrm.recommendation. */
 enum
@@ -56,6 +58,43 @@ settled_add(ClientSnapshot *client, const SettledAlarm *alarm)
 		client->silence_settled_on = Max(client->silence_settled_on, alarm->on);
 }
 
+/* Orders up to a day, being counted: lines come order by order. */
+typedef struct Count
+{
+	DateADT		until;
+	int32		source_id;
+	int64		order_id;
+	int			n;
+} Count;
+
+static void
+count_order(const LedgerLine *line, void *arg)
+{
+	Count	   *count = arg;
+
+	if (line->is_return || line->ordered_on > count->until ||
+		(count->n > 0 && line->source_id == count->source_id && line->order_id == count->order_id))
+		return;
+	count->source_id = line->source_id;
+	count->order_id = line->order_id;
+	count->n++;
+}
+
+/* Orders of a client up to a day: from the gaps kept where each day has one order, else from the ledger. */
+static int
+orders_until(const ClientSnapshot *client, DateADT day)
+{
+	const ClientProfile *profile = &client->profile;
+	int			days = profile_order_days_after(profile, day);
+	LedgerView	view = population_view(client->as_of);
+	Count		count = {.until = day};
+
+	if (days == 0 || (profile->n_orders == profile->n_gaps + 1 && days <= profile->n_recent))
+		return profile->n_orders - days;
+	ledger_scan_clients(&client->client_id, 1, &view, count_order, &count);
+	return count.n;
+}
+
 static void
 add_row(ClientSnapshot *client, const char *code, HeapTuple row, TupleDesc desc)
 {
@@ -67,6 +106,8 @@ add_row(ClientSnapshot *client, const char *code, HeapTuple row, TupleDesc desc)
 	alarm.category = TextDatumGetCString(heap_getattr(row, R_CATEGORY, desc, &isnull));
 	product = heap_getattr(row, R_PRODUCT_ID, desc, &isnull);
 	alarm.product_id = isnull ? 0 : DatumGetInt64(product);
+	if (strcmp(code, "lost_category") == 0)
+		alarm.n_orders = orders_until(client, alarm.on);
 	settled_add(client, &alarm);
 }
 

@@ -38,6 +38,7 @@ typedef struct Walk
 	int			next;			/* the first order after that */
 	MemoryContext held;			/* what client points to */
 	MemoryContext spare;		/* what the client of the next cycle will */
+	MemoryContext asked;		/* what the agent needs for one answer */
 } Walk;
 
 static DateADT
@@ -130,28 +131,42 @@ is_in_vain(const Walk *walk, const SettledAlarm *alarm)
 	return part_bought(walk, alarm);
 }
 
-/* Count what the agent raises on a day, and take it for answered. */
+/* Count an alarm of the agent, and take it for answered. */
+static void
+take_alarm(Walk *walk, const Bid *bid, const char *code, DateADT day)
+{
+	SettledAlarm alarm = {
+		.code = code, .on = day, .n_orders = walk->client.profile.n_orders, .product_id = bid->has_product ? bid->product_id : 0,
+		.category = bid->demand_category ? pstrdup(bid->demand_category) : NULL
+	};
+
+	count_alarm(walk, ALARM_MODEL, day, is_in_vain(walk, &alarm), strcmp(code, "silence") == 0 || strcmp(code, "slow_down") == 0);
+	profile_wait(&walk->client, walk->population, day * USECS_PER_DAY, &alarm);
+}
+
+/* What the agent raises on a day. */
 static void
 ask_agent(Walk *walk, DateADT day)
 {
 	TimestampTz as_of = day * USECS_PER_DAY;
 	AgentCall	call = plan_call(0, as_of);
+	MemoryContext old;
 	BidSink		sink;
 
-	bid_sink_init(&sink);
 	profile_wait(&walk->client, walk->population, as_of, NULL);
+	old = MemoryContextSwitchTo(walk->asked);
+	bid_sink_init(&sink);
 	agent_alarms(&walk->client, walk->population, &call, &sink);
+	MemoryContextSwitchTo(old);
 	for (int i = 0; i < sink.n; i++)
 	{
 		const Bid  *bid = &sink.bids[i];
 		const char *code = bid->kind == BID_BID ? profile_alarm_code(bid->reason_code) : NULL;
-		SettledAlarm alarm = {.code = code, .on = day, .category = bid->demand_category, .product_id = bid->has_product ? bid->product_id : 0};
 
-		if (code == NULL)
-			continue;
-		count_alarm(walk, ALARM_MODEL, day, is_in_vain(walk, &alarm), strcmp(code, "silence") == 0 || strcmp(code, "slow_down") == 0);
-		profile_wait(&walk->client, walk->population, as_of, &alarm);
+		if (code)
+			take_alarm(walk, bid, code, day);
 	}
+	MemoryContextReset(walk->asked);
 }
 
 static void
@@ -245,9 +260,13 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 		.next = history_after(history, w->origin),
 		.stopped = history->n_orders > 0 && history_stopped(history, period_day(w->hindsight)),
 		.held = AllocSetContextCreate(CurrentMemoryContext, "agentcrm alarms", ALLOCSET_DEFAULT_SIZES),
-		.spare = AllocSetContextCreate(CurrentMemoryContext, "agentcrm alarms", ALLOCSET_DEFAULT_SIZES)
+		.spare = AllocSetContextCreate(CurrentMemoryContext, "agentcrm alarms", ALLOCSET_DEFAULT_SIZES),
+		.asked = AllocSetContextCreate(CurrentMemoryContext, "agentcrm alarms asked", ALLOCSET_DEFAULT_SIZES)
 	};
 
+	/* a list of its own, for it grows: the caller's client keeps its */
+	if (client->n_settled > 0)
+		walk.client.settled = memcpy(palloc(client->n_settled * sizeof(SettledAlarm)), client->settled, client->n_settled * sizeof(SettledAlarm));
 	memset(rules, 0, sizeof(Alarms) * ALARM_RULES);
 	for (int r = 0; r < ALARM_RULES; r++)
 		rules[r].years = Max(0, Min(end, last) - client->today) / DAYS_PER_YEAR;
@@ -262,4 +281,5 @@ alarms_walk(Alarms *rules, const Window *w, const ClientSnapshot *client, const 
 	}
 	MemoryContextDelete(walk.held);
 	MemoryContextDelete(walk.spare);
+	MemoryContextDelete(walk.asked);
 }

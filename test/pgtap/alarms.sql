@@ -21,7 +21,7 @@ $$;
 -- To a day: what the applications' writes until then lead to.
 CREATE PROCEDURE pg_temp.day(day date) LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('agentcrm.debug_now', day || ' 12:00+00', false); END $$;
 -- 1 ordered every 10 days, and every 20 since the start of December; 2 left drinks while ordering every week;
--- 3 buys at random, once a month; 5 is like 1 but goes on as ever; the others are a population of rhythms from 8 to 16 days.
+-- 6 and 7 are like 2 but with two orders a week, 6 on one day, 7 on two; 3 buys at random, once a month; 5 is like 1 but goes on as ever; the others are a population of rhythms from 8 to 16 days.
 DO $$
 DECLARE
 	random_days int[] := '{1,4,64,70,71,118,133,139,140,201,205,230,232,299,301,360,362,365}';
@@ -36,6 +36,10 @@ BEGIN
 	END LOOP;
 	FOR i IN 0 .. 39 LOOP
 		CALL pg_temp.buy(2, date '2026-02-24' - 7 * i, CASE WHEN i < 7 THEN '{3,4}'::int[] WHEN i % 3 = 0 THEN '{1,3}' WHEN i % 3 = 1 THEN '{2,4}' ELSE '{1,2,3}' END);
+	END LOOP;
+	FOR i IN REVERSE 39 .. 0 LOOP
+		CALL pg_temp.buy(6, date '2026-02-24' - 7 * (i / 2), CASE WHEN i < 7 THEN '{3,4}'::int[] ELSE '{1,2,3}' END);
+		CALL pg_temp.buy(7, date '2026-03-01' - 7 * (i / 2) - 3 * (i % 2), CASE WHEN i < 7 THEN '{3,4}'::int[] ELSE '{1,2,3}' END);
 	END LOOP;
 	FOREACH d IN ARRAY random_days LOOP
 		CALL pg_temp.buy(3, date '2025-02-20' + d);
@@ -58,7 +62,7 @@ UPDATE agentcrm.agent SET mode = 'paused' WHERE agent <> 'retention';
 CALL agentcrm.run();
 CREATE TEMP VIEW said AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE FUNCTION pg_temp.codes(client int) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(coalesce(reason_code, kind), ' ' ORDER BY coalesce(reason_code, kind)) FROM said WHERE client_id = client $$;
-SELECT plan(38);
+SELECT plan(39);
 
 -- what is seen
 SELECT is(pg_temp.codes(1), 'slow_down', 'a client whose orders come half as often');
@@ -116,11 +120,16 @@ DO $$ BEGIN
 	END LOOP;
 	FOR i IN 1 .. 30 LOOP
 		CALL pg_temp.buy(2, date '2026-03-03' + 7 * i, '{3,4}');
+		CALL pg_temp.buy(6, date '2026-03-03' + 7 * ((i + 1) / 2), '{3,4}');
+		CALL pg_temp.buy(7, date '2026-03-03' + 7 * ((i + 1) / 2) - 3 * (i % 2), '{3,4}');
 	END LOOP;
 END $$;
 CALL pg_temp.day('2026-10-06');
 CALL agentcrm.run();
 SELECT is((SELECT reason_code FROM said WHERE client_id = 2 AND kind = 'bid'), 'lost_category', 'new evidence arms it again: the category stays away');
+CREATE TEMP VIEW since AS SELECT client_id, d, (evidence #>> '{values,p_chance}')::float8 AS p FROM generate_series(timestamptz '2026-03-04 12:00+00', '2026-10-06', '7 days') d, agentcrm.retention_agent('{6,7}', d) WHERE reason_code = 'lost_category';
+SELECT ok(count(*) > 10 AND array_agg(d) FILTER (WHERE client_id = 6) = array_agg(d) FILTER (WHERE client_id = 7) AND max(abs(s.p - o.p)) < 1e-12, 'orders since the answer count as orders, two of a day as those of two days')
+	FROM since s LEFT JOIN (SELECT client_id AS other, d, p FROM since) o USING (d) WHERE o.other <> s.client_id;
 SELECT is((SELECT string_agg(DISTINCT reason_code, ' ') FROM generate_series(timestamptz '2026-03-20 12:00+00', '2026-09-20', '7 days') d, agentcrm.retention_agent('{1}', d) WHERE kind = 'bid' AND reason_code = 'slow_down'), 'slow_down',
 	'and so it is when the pace goes on falling');
 SELECT is((SELECT count(*) || ' ' || count(DISTINCT evidence #>> '{values,alarm_since}') FROM generate_series(timestamptz '2026-09-09 12:00+00', '2026-10-06', '7 days') d, agentcrm.retention_agent('{2}', d) WHERE reason_code = 'lost_category'), '4 1',

@@ -75,8 +75,8 @@ CREATE PROCEDURE pg_temp.look(try int) LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM agentcrm.fit(NULL, '2024-10-15');
 	INSERT INTO then_known
-	SELECT look.try, as_of, kind || segment,	-- gaps are summed in the order of the rows
-		regexp_replace(params::text, CASE kind WHEN 'gap' THEN '(\.\d{10})\d+' ELSE '^$' END, '\1', 'g') || coalesce(log_likelihood::text, '') FROM agentcrm.model WHERE current
+	SELECT look.try, as_of, kind || segment,	-- gaps are summed in the order of the rows; the way to the parameters depends on the start
+		regexp_replace((params - 'evaluations')::text, CASE kind WHEN 'gap' THEN '(\.\d{10})\d+' ELSE '^$' END, '\1', 'g') || coalesce(log_likelihood::text, '') FROM agentcrm.model WHERE current
 	UNION ALL SELECT look.try, '2024-10-15', 'share of ' || product_id, share::text FROM agentcrm.product_popularity
 	UNION ALL SELECT look.try, '2024-10-15', 'rate of ' || product_id, repeats || '/' || orders FROM agentcrm.product_inclusion
 	UNION ALL SELECT look.try, '2024-10-15', 'client ' || f.client_id, f::text FROM ids, LATERAL agentcrm.forecast(ids, '2024-10-15', 28) f

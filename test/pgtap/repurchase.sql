@@ -173,6 +173,29 @@ SELECT ok((SELECT count(*) > 1 FROM agentcrm.model WHERE kind = 'repurchase' AND
 DELETE FROM sale WHERE client_id > 2000;
 CALL agentcrm.run();
 
+-- what is in use is judged as it is shown: each client by its own generation
+CREATE PROCEDURE pg_temp.spoil(of text) LANGUAGE sql AS $$	-- it expects no orders any more
+	WITH gone AS (UPDATE agentcrm.model SET current = false WHERE current AND kind = 'repurchase' AND segment = of RETURNING *)
+	INSERT INTO agentcrm.model (kind, segment, params, n, as_of, fitted_at, current) SELECT kind, segment, params || '{"calibration": [-8, 1]}', n, as_of, fitted_at, true FROM gone
+$$;
+CREATE TEMP VIEW shop AS SELECT * FROM agentcrm.model WHERE kind = 'repurchase' AND current AND segment = 'channel:shop';
+SELECT agentcrm.fit('repurchase') \g /dev/null
+CALL pg_temp.spoil('channel:shop');
+SELECT agentcrm.fit('repurchase') \g /dev/null
+SELECT ok((SELECT (metrics ->> 'log_loss_in_use')::float8 > (metrics ->> 'log_loss')::float8 + .1 FROM pool), 'a segment''s bad generation tells in the loss of what is in use');
+SELECT ok((SELECT (metrics ->> 'log_loss_in_use')::float8 > (metrics ->> 'log_loss')::float8 + .2 AND NOT metrics ? 'kept' FROM shop), 'and more so in its own, which goes');
+CALL pg_temp.spoil('*');
+INSERT INTO client SELECT i, 'shop' FROM generate_series(5001, 5800) i;
+INSERT INTO sale (client_id, at, amount) SELECT i, '2024-12-03', 1 FROM generate_series(5001, 5800) i;
+CALL agentcrm.run();
+CREATE TEMP TABLE good AS SELECT params - 'value_class' AS params FROM shop;
+SELECT agentcrm.fit('repurchase') \g /dev/null
+SELECT is((SELECT params - 'value_class' FROM shop), (SELECT params FROM good), 'a segment''s own fit that is worse on its window does not replace the parameters in use');
+SELECT matches((SELECT metrics ->> 'kept' FROM shop), '^parameters of before stay: log loss \d\.\d+ of the new ones, \d\.\d+ of theirs$', 'and says so');
+SELECT ok((SELECT params #>> '{calibration,0}' <> '-8' FROM pool), 'while the other clients have new ones');
+DELETE FROM sale WHERE client_id > 2000;
+CALL agentcrm.run();
+
 -- bad input: an answer, never NaN, never an error in the worker
 INSERT INTO client SELECT i FROM generate_series(1001, 1006) i;
 INSERT INTO sale (client_id, at, amount) VALUES (1001, '2024-12-01', 10), (1002, '2024-12-05 08:00', 10), (1002, '2024-12-05 09:00', 10), (1002, '2024-12-05 10:00', 10),
@@ -198,6 +221,10 @@ SELECT throws_ok($$SELECT agentcrm.p_order_within(11, agentcrm.clock(), -1)$$, '
 SELECT throws_ok($$SELECT agentcrm.expected_orders(11, agentcrm.clock(), 'NaN')$$, '22023', 'days must be finite and not negative');
 SELECT throws_ok($$SELECT agentcrm.expected_value(11, agentcrm.clock(), 'infinity')$$, '22023', 'days must be finite and not negative');
 SELECT throws_ok($$SELECT agentcrm.next_order_date(11, agentcrm.clock(), 1)$$, '22023', 'quantile must lie between 0 and 1, without these');
+SELECT throws_ok($$SELECT agentcrm.expected_value(3, 30, 40, 6, '{"r": 1, "alpha": 10, "a": 1, "b": 2}', 90, 1e308)$$, '22003', 'expected value out of range');
+SELECT throws_ok(format($$SELECT agentcrm.expected_orders(0, 0, 0, 0, '{"r": 1e21, "alpha": 1e-21, "a": 1, "b": 2, "k": [12], "weight": [1]}', %s)$$, days), '22003', 'expected orders out of range')
+FROM unnest('{1,1e300}'::float8[]) days;
+SELECT is_empty($$SELECT * FROM agentcrm.repurchase_scores(agentcrm.clock(), 1.7e308) r WHERE to_jsonb(r)::text ~ 'NaN|[iI]nf'$$, 'all the time there is: no answer is NaN or infinite');
 SELECT throws_ok($$SELECT * FROM agentcrm.repurchase_scores('infinity')$$, '22023', 'as_of and days must be finite, and days not negative');
 SELECT throws_ok($$SELECT * FROM agentcrm.repurchase_scores(agentcrm.clock(), NULL)$$, '22004', 'days must not be NULL');
 SELECT throws_ok(format('SELECT agentcrm.p_alive(%s, %L)', stats, params), '22023', message, stats || ' ' || params) FROM (VALUES
