@@ -19,10 +19,12 @@
 #define compat_decode_datetime(fields, types, n, kind, tm, fsec, tz) \
 	DecodeDateTime(fields, types, n, kind, tm, fsec, tz)
 #define compat_guc_malloc(size) malloc(size)
+#define compat_guc_free(pointer) free(pointer)
 #else
 #define compat_decode_datetime(fields, types, n, kind, tm, fsec, tz) \
 	DecodeDateTime(fields, types, n, kind, tm, fsec, tz, &(DateTimeErrorExtra) {0})
 #define compat_guc_malloc(size) guc_malloc(LOG, size)
+#define compat_guc_free(pointer) guc_free(pointer)
 #endif
 
 #if PG_VERSION_NUM < 160000

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -22,7 +23,13 @@ char	   *engine_debug_now = NULL;
 static TimestampTz debug_time = 0;
 static bool debug_time_set = false;
 
-/* Check hook of agentcrm.debug_now: empty, or a time.  Runs in the postmaster too, so it must not raise errors. */
+/*
+ * Check hook of agentcrm.debug_now: empty, or a time.  Runs in the postmaster
+ * too, so it must not raise errors.  The value becomes the time in digits, with
+ * its offset: a parallel worker restores its settings one by one, and reads it
+ * before it has the time zone and its abbreviations, which in words and "T" would
+ * be looked up in freed memory.
+ */
 bool
 engine_check_debug_now(char **newval, void **extra, GucSource source)
 {
@@ -35,19 +42,24 @@ engine_check_debug_now(char **newval, void **extra, GucSource source)
 	struct pg_tm tm;
 	fsec_t		fsec;
 	TimestampTz time;
+	char	   *digits;
 
 	if (*newval == NULL || **newval == '\0')
 		return true;
 	if (ParseDateTime(*newval, work, sizeof(work), fields, types, MAXDATEFIELDS, &n) != 0 ||
 		compat_decode_datetime(fields, types, n, &kind, &tm, &fsec, &tz) != 0 ||
-		kind != DTK_DATE || tm2timestamp(&tm, fsec, &tz, &time) != 0)
+		kind != DTK_DATE || tm.tm_year <= 0 || tm2timestamp(&tm, fsec, &tz, &time) != 0)
 	{
 		GUC_check_errdetail("\"%s\" is not a time such as \"2026-01-31 09:00+00\".", *newval);
 		return false;
 	}
+	digits = compat_guc_malloc(MAXDATELEN + 1);
 	*extra = compat_guc_malloc(sizeof(TimestampTz));
-	if (*extra == NULL)
+	if (digits == NULL || *extra == NULL)
 		return false;
+	EncodeDateTime(&tm, fsec, true, tz, NULL, USE_ISO_DATES, digits);
+	compat_guc_free(*newval);
+	*newval = digits;
 	*(TimestampTz *) *extra = time;
 	return true;
 }

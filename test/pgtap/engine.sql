@@ -2,12 +2,18 @@
 \ir include/begin.sql
 CREATE TABLE orders (order_id int PRIMARY KEY, client int, day date, qty int);
 INSERT INTO orders SELECT g, 1 + g % 7, '2025-01-01'::date + g, 1 FROM generate_series(1, 70) g;
-SELECT plan(57);
+SELECT plan(59);
 
 -- clock
 SET agentcrm.debug_now = '2025-06-01 12:00+00';
 SELECT is(agentcrm.clock(), '2025-06-01 12:00+00'::timestamptz, 'clock: the time that is set');
 SELECT throws_ok($$SET agentcrm.debug_now = 'noon'$$, '22023', 'invalid value for parameter "agentcrm.debug_now": "noon"', 'which must be a time');
+SET agentcrm.debug_now = '2025-06-01T12:00:00Z';
+SELECT is(current_setting('agentcrm.debug_now'), '2025-06-01 12:00:00+00', 'which is kept in digits');
+SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
+SELECT count(*) AS found FROM pg_class \gset
+SELECT ok(:found > 0, 'so that parallel workers can read it before they know of time zones');
+RESET parallel_setup_cost; RESET parallel_tuple_cost; RESET min_parallel_table_scan_size;
 SET agentcrm.debug_now = '';
 SELECT ok(agentcrm.clock() BETWEEN now() AND clock_timestamp(), 'clock: else the time');
 SET agentcrm.debug_now = '2025-06-01 12:00+00';
