@@ -393,7 +393,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'agentcrm_profile_fit'
 LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.fit(text, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.fit(text, timestamptz) IS 'New generation of one kind of model (season, gap, class, popularity, repurchase, spend, inclusion), or of all, from orders up to as_of, by default now; generations that know later orders are in use no more; the worker calls it by itself when orders have grown by a tenth, and daily, season every four weeks. A new season makes gap and repurchase models anew; repurchase as of the past also gap, spend and class. Errors: an unknown kind, an as_of that is not finite or lies in the future';
+COMMENT ON FUNCTION agentcrm.fit(text, timestamptz) IS 'New generation of one kind of model (season, gap, class, popularity, repurchase, spend, inclusion), or of all, from orders up to as_of, by default now; generations that know later orders are in use no more, so that a fit as of the past changes what serves all until the worker fits anew, as it says in a NOTICE; the worker calls it by itself when orders have grown by a tenth, and daily, season every four weeks. A new season makes gap and repurchase models anew; repurchase as of the past also gap, spend and class. Errors: an unknown kind, an as_of that is not finite or lies in the future';
 
 CREATE FUNCTION agentcrm.forecast(client_ids bigint[], as_of timestamptz, days int DEFAULT NULL,
 	OUT client_id bigint, OUT p_order double precision, OUT orders double precision, OUT amount double precision,
