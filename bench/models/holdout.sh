@@ -32,7 +32,7 @@ load_source() {
 
 # origin day: generations as of the end of that day
 origin() {
-	sql -c "SELECT agentcrm.fit(NULL, '$1 23:59:59+00')" >/dev/null
+	sql -c 'SET client_min_messages = warning' -c "SELECT agentcrm.fit(NULL, '$1 23:59:59+00')" >/dev/null
 }
 
 # clients_at day: those with an order until then, as an array

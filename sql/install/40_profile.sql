@@ -383,15 +383,16 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'agentcrm_profile_fit'
 LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.fit(text, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.fit(text, timestamptz) IS 'New generation of one kind of model (season, gap, class, popularity, repurchase, spend, inclusion), or of all, from orders up to as_of, by default now; generations that know later orders are in use no more; the worker calls it by itself when orders have grown by a tenth, and daily, season every four weeks. A new season makes gap and repurchase models anew; repurchase as of the past also gap, spend and class. Errors: an unknown kind, an as_of that is not finite or lies in the future';
+COMMENT ON FUNCTION agentcrm.fit(text, timestamptz) IS 'New generation of one kind of model (season, gap, class, popularity, repurchase, spend, inclusion), or of all, from orders up to as_of, by default now; generations that know later orders are in use no more, so that a fit as of the past changes what serves all until the worker fits anew, as it says in a NOTICE; the worker calls it by itself when orders have grown by a tenth, and daily, season every four weeks. A new season makes gap and repurchase models anew; repurchase as of the past also gap, spend and class. Errors: an unknown kind, an as_of that is not finite or lies in the future';
 
 CREATE FUNCTION agentcrm.forecast(client_ids bigint[], as_of timestamptz, days int DEFAULT NULL,
-	OUT client_id bigint, OUT p_order double precision, OUT orders double precision, OUT amount double precision)
+	OUT client_id bigint, OUT p_order double precision, OUT orders double precision, OUT amount double precision,
+	OUT lifetime_value double precision)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'agentcrm_forecast'
 LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) IS 'What each client will do within so many days after as_of (default agentcrm.value_horizon) if nothing is done: probability of an order, expected days with an order, expected net amount in source currency. Clients in the order given; unknown ones, those merged into others and those without orders by then left out; from stored profiles, or from the ledger up to as_of when there are later orders, with the current generations. Errors: a NULL client_ids, id or as_of, an as_of that is not finite, days outside 1..3650';
+COMMENT ON FUNCTION agentcrm.forecast(bigint[], timestamptz, int) IS 'What each client will do within so many days after as_of (default agentcrm.value_horizon) if nothing is done: probability of an order, expected days with an order, expected net amount, and the client''s lifetime value over that horizon: the margin in it by the client''s own share, or agentcrm.margin_rate, not discounted; both in source currency. Clients in the order given; unknown ones, those merged into others and those without orders by then left out; from stored profiles, or from the ledger up to as_of when there are later orders, but with the generations in use now, which may have learnt from those: to try the models on the past call backtest(). Errors: a NULL client_ids, id or as_of, an as_of that is not finite, days outside 1..3650';
 
 CREATE FUNCTION agentcrm.forecast_items(client_ids bigint[], as_of timestamptz, days int DEFAULT NULL,
 	OUT client_id bigint, OUT product_id bigint, OUT p_next_order double precision, OUT p_within double precision)
@@ -399,7 +400,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'agentcrm_forecast_items'
 LANGUAGE C STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.forecast_items(bigint[], timestamptz, int) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.forecast_items(bigint[], timestamptz, int) IS 'The products each client has bought before: probability that its next order holds the product, and that an order within so many days after as_of (default agentcrm.value_horizon) does. Otherwise as forecast()';
+COMMENT ON FUNCTION agentcrm.forecast_items(bigint[], timestamptz, int) IS 'The products each client has bought before: probability that its next order holds the product, and that an order within so many days after as_of (default agentcrm.value_horizon) does. Otherwise as forecast(), also in what it knows of later orders';
 
 CREATE VIEW agentcrm.client_360 AS
 SELECT c.client_id, coalesce(c.name, c.client_key) AS client, coalesce(r.name, r.rep_key) AS rep,

@@ -5,7 +5,7 @@ RETURNS double precision
 AS 'MODULE_PATHNAME', 'agentcrm_p_alive'
 LANGUAGE C STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.p_alive(bigint, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.p_alive(bigint, timestamptz) IS 'Probability that a client has not gone, as of a moment (no later order is seen), in [0, 1]. By the generation of kind repurchase for the client''s segment, or while there is none by the gap model, as in client_state. NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite';
+COMMENT ON FUNCTION agentcrm.p_alive(bigint, timestamptz) IS 'Probability that a client has not gone, as of a moment (no later order is seen), in [0, 1]. By the generation in use now of kind repurchase for the client''s segment, or while there is none by the gap model, as in client_state; it may have learnt from orders after as_of: to try the models on the past call backtest(). NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite';
 
 CREATE FUNCTION agentcrm.p_alive(repeat_orders int, last_order double precision, age double precision, sum_log_gaps double precision, params jsonb)
 RETURNS double precision
@@ -19,7 +19,7 @@ RETURNS double precision
 AS 'MODULE_PATHNAME', 'agentcrm_p_order_within'
 LANGUAGE C STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.p_order_within(bigint, timestamptz, double precision) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.p_order_within(bigint, timestamptz, double precision) IS 'Probability that a client orders at least once within so many days after as_of if nothing is done, in [0, 1]: allowing for the client having gone, recalibrated on the last closed window. By the generation of kind repurchase for the client''s segment, or while there is none by the gap model, as in client_state. NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite; days that are negative or not finite';
+COMMENT ON FUNCTION agentcrm.p_order_within(bigint, timestamptz, double precision) IS 'Probability that a client orders at least once within so many days after as_of if nothing is done, in [0, 1]: allowing for the client having gone, recalibrated on the last closed window. By the generation in use now of kind repurchase for the client''s segment, or while there is none by the gap model, as in client_state; it may have learnt from orders after as_of: to try the models on the past call backtest(). NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite; days that are negative or not finite';
 
 CREATE FUNCTION agentcrm.p_order_within(repeat_orders int, last_order double precision, age double precision, sum_log_gaps double precision, params jsonb, days double precision)
 RETURNS double precision
@@ -33,7 +33,7 @@ RETURNS double precision
 AS 'MODULE_PATHNAME', 'agentcrm_expected_orders'
 LANGUAGE C STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.expected_orders(bigint, timestamptz, double precision) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.expected_orders(bigint, timestamptz, double precision) IS 'Number of orders expected of a client within so many days after as_of, allowing for the client having gone. By the generation of kind repurchase for the client''s segment, or while there is none by the gap model, as in client_state. NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite; days that are negative or not finite';
+COMMENT ON FUNCTION agentcrm.expected_orders(bigint, timestamptz, double precision) IS 'Number of orders expected of a client within so many days after as_of, allowing for the client having gone. By the generation in use now of kind repurchase for the client''s segment, or while there is none by the gap model, as in client_state; it may have learnt from orders after as_of: to try the models on the past call backtest(). NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite; days that are negative or not finite';
 
 CREATE FUNCTION agentcrm.expected_orders(repeat_orders int, last_order double precision, age double precision, sum_log_gaps double precision, params jsonb, days double precision)
 RETURNS double precision
@@ -47,7 +47,7 @@ RETURNS date
 AS 'MODULE_PATHNAME', 'agentcrm_next_order_date'
 LANGUAGE C STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.next_order_date(bigint, timestamptz, double precision) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.next_order_date(bigint, timestamptz, double precision) IS 'Day by which a clients next order has come with the given probability, as of a moment; NULL where it is never so probable because the client may have gone. By the generation of kind repurchase for the client''s segment, or while there is none by the gap model, as in client_state. NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite; a quantile outside (0, 1)';
+COMMENT ON FUNCTION agentcrm.next_order_date(bigint, timestamptz, double precision) IS 'Day by which a client''s next order has come with the given probability, as of a moment; NULL where it is never so probable because the client may have gone. By the generation in use now of kind repurchase for the client''s segment, or while there is none by the gap model, as in client_state; it may have learnt from orders after as_of: to try the models on the past call backtest(). NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite; a quantile outside (0, 1)';
 
 CREATE FUNCTION agentcrm.next_order_date(repeat_orders int, last_order double precision, age double precision, sum_log_gaps double precision, params jsonb, today date, quantile double precision)
 RETURNS date
@@ -61,7 +61,7 @@ RETURNS double precision
 AS 'MODULE_PATHNAME', 'agentcrm_expected_value'
 LANGUAGE C STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.expected_value(bigint, timestamptz, double precision) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.expected_value(bigint, timestamptz, double precision) IS 'Net amount expected of a client within so many days after as_of, source currency: expected_orders times the mean net amount of its orders of 12 months, else of all. NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite; days that are negative or not finite';
+COMMENT ON FUNCTION agentcrm.expected_value(bigint, timestamptz, double precision) IS 'Net amount expected of a client within so many days after as_of, source currency: expected_orders times the net amount of an order, its own mean of 12 months (else of all) drawn towards other clients'' by the generation of kind spend; the margin in it is lifetime_value of forecast(). By the generations in use now, also for a past as_of. NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite; days that are negative or not finite';
 
 CREATE FUNCTION agentcrm.expected_value(repeat_orders int, last_order double precision, age double precision, sum_log_gaps double precision, params jsonb, days double precision, order_value double precision)
 RETURNS double precision
@@ -75,4 +75,4 @@ RETURNS TABLE (client_id bigint, p_alive double precision, p_order double precis
 AS 'MODULE_PATHNAME', 'agentcrm_repurchase_scores'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION agentcrm.repurchase_scores(timestamptz, double precision) FROM PUBLIC;
-COMMENT ON FUNCTION agentcrm.repurchase_scores(timestamptz, double precision) IS 'All clients with orders as of a moment, in one scan: what p_alive, p_order_within and expected_orders say of each for so many days. Errors: an argument that is NULL or not finite; days that are negative';
+COMMENT ON FUNCTION agentcrm.repurchase_scores(timestamptz, double precision) IS 'All clients with orders as of a moment, in one scan: what p_alive, p_order_within and expected_orders say of each for so many days, with the generations in use now. Errors: an argument that is NULL or not finite; days that are negative';

@@ -71,8 +71,8 @@ CREATE TRIGGER agent_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON age
 CREATE TRIGGER check_lent_rights BEFORE INSERT OR UPDATE OF agent, function_schema, function_name, registrar ON agentcrm.agent
 	FOR EACH ROW EXECUTE FUNCTION agentcrm.check_lent_rights();
 CREATE FUNCTION agentcrm.check_params() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_check_params';
-COMMENT ON FUNCTION agentcrm.check_params() IS 'Internal: refuses parameters that a built-in agent does not know';
-CREATE TRIGGER check_params BEFORE INSERT OR UPDATE OF function_schema, function_name, params ON agentcrm.agent
+COMMENT ON FUNCTION agentcrm.check_params() IS 'Internal: refuses names of agents that are reserved, and parameters that a built-in agent does not know';
+CREATE TRIGGER check_params BEFORE INSERT OR UPDATE OF agent, function_schema, function_name, params ON agentcrm.agent
 	FOR EACH ROW EXECUTE FUNCTION agentcrm.check_params();
 
 CREATE FUNCTION agentcrm.portfolio_agent(client_ids bigint[], as_of timestamptz, call jsonb DEFAULT '{}')
@@ -106,6 +106,6 @@ CREATE FUNCTION agentcrm.register_agent(name text, objective text, function text
 COMMENT ON FUNCTION agentcrm.register_agent(text, text, text, jsonb) IS
 'Registers a function as an agent, or registers it anew under the same name, active and without its old problem. The caller becomes the registrar: the agent runs under the registrar''s rights, read-only, with search_path pg_catalog, and within params.time_limit_ms (5000) and params.memory_limit_mb (256), which also bounds its temporary files.
 name: name of the agent. objective: acquire, grow, retain, serve or protect. function: its name, as the caller''s search_path finds it, declared (client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal. params: handed to it as call -> ''params''.
-Nobody may write a row of agentcrm.agent whose registrar is a role that he is no member of. Errors: a NULL argument, an empty name, no such function or one of another signature, params that are no object, an unknown objective.
+Nobody may write a row of agentcrm.agent whose registrar is a role that he is no member of. Errors: a NULL argument, an empty name or one of model, items and alarms (backtest_report has the models'' figures under these), no such function or one of another signature, params that are no object, an unknown objective.
 Example: SELECT agentcrm.register_agent(''birthday'', ''retain'', ''crm.birthday_agent'')';
 REVOKE ALL ON FUNCTION agentcrm.register_agent(text, text, text, jsonb) FROM PUBLIC;

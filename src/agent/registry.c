@@ -46,6 +46,9 @@ static const struct
 	"min_orders", "valid_days"}},
 };
 
+/* What backtest_metric and backtest_report call the models' own figures. */
+static const char *const reserved[] = {"model", "items", "alarms"};
+
 static MemoryContext registry_cxt = NULL;
 static bool registry_valid = false;
 static Oid	registry_relid = InvalidOid;
@@ -135,7 +138,17 @@ builtin_check_params(const char *function, Jsonb *params)
 	}
 }
 
-/* Row trigger on agentcrm.agent: parameters of built-in agents are those that they read. */
+static void
+check_name(const char *name)
+{
+	for (int i = 0; name && i < (int) lengthof(reserved); i++)
+		if (strcmp(name, reserved[i]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_RESERVED_NAME), errmsg("an agent cannot be called \"%s\"", name),
+					 errdetail("Backtests report the models' own figures under that name.")));
+}
+
+/* Row trigger on agentcrm.agent: the name is free, parameters of built-in agents are those that they read. */
 Datum
 agentcrm_check_params(PG_FUNCTION_ARGS)
 {
@@ -152,6 +165,7 @@ agentcrm_check_params(PG_FUNCTION_ARGS)
 				 errmsg("agentcrm.check_params must be called as a trigger")));
 	desc = data->tg_relation->rd_att;
 	row = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple;
+	check_name(SPI_getvalue(row, desc, SPI_fnumber(desc, "agent")));
 	schema = SPI_getvalue(row, desc, SPI_fnumber(desc, "function_schema"));
 	params = SPI_getbinval(row, desc, SPI_fnumber(desc, "params"), &isnull);
 	/* NULLs are the constraints' matter */

@@ -67,7 +67,7 @@ typedef struct InclusionFit
 #define INCLUSION_MIN_PAIRS 100
 
 /* Orders that the population's rate counts for against a product's own. */
-#define INCLUSION_PRODUCT_WEIGHT 20.0
+#define INCLUSION_PRODUCT_WEIGHT 60.0
 
 extern bool inclusion_model_valid(const InclusionModel *model);
 extern bool pair_valid(const PairStats *pair);

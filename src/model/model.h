@@ -152,21 +152,6 @@ extern double gap_cycles_per_year(const GapPrior *prior, const GapStats *client)
 extern double gap_alarm_probability(const GapPrior *prior, const GapStats *client,
 									double false_alarms_per_year);
 
-/* ---- another model of repurchase, for comparison (pareto.c) ---- */
-
-typedef struct ParetoModel
-{
-	double		r,
-				alpha,
-				s,
-				beta;
-} ParetoModel;
-
-extern double pareto_log_likelihood(const ParetoModel *model, const BuyerStats *buyer);
-extern double pareto_alive(const ParetoModel *model, const BuyerStats *buyer);
-extern double pareto_expected(const ParetoModel *model, const BuyerStats *buyer, double t);
-extern double pareto_active(const ParetoModel *model, const BuyerStats *buyer, double t);
-
 /* ---- clients who have slowed down, or left a category (chart.c, chart_part.c) ---- */
 
 #define CHART_GAPS 24			/* gaps that a change may lie back */

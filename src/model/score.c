@@ -109,6 +109,53 @@ ranks_auc(const Ranks *r)
 	return above / (r->n[0] * r->n[1]);
 }
 
+/* The rate of a Poisson count whose mean, given that it is not 0, is mean > 1. */
+static double
+rate_above_zero(double mean)
+{
+	double		low = mean - 1.0;
+	double		high = mean;
+
+	while (high - low > 1e-9 * mean)
+	{
+		double		rate = 0.5 * (low + high);
+
+		if (rate < -expm1(-rate) * mean)
+			low = rate;
+		else
+			high = rate;
+	}
+	return high;
+}
+
+/*
+ * The count that an absolute error asks for (Gneiting 2011, J. Am. Stat. Assoc.
+ * 106, 746-762): the median of a count that is above 0 with probability p, and of
+ * that mean, if it is Poisson but for its zeros (Lambert 1992, Technometrics 34,
+ * 1-14).  NaN for what is no number.
+ */
+double
+score_count_median(double p, double mean)
+{
+	double		rate,
+				term,
+				above;
+	double		count = 1.0;
+
+	if (isnan(p) || isnan(mean) || p <= 0.5)
+		return isnan(p) || isnan(mean) ? NAN : 0.0;
+	p = probability(p);
+	if (mean <= p)
+		return 1.0;
+	if (mean > 1000.0)
+		return mean;
+	rate = rate_above_zero(mean / p);
+	term = p * rate * exp(-rate) / -expm1(-rate);
+	for (above = p - term; above > 0.5; above -= term)
+		term *= rate / ++count;
+	return count;
+}
+
 /*
  * Continuous ranked probability score of a date up to a horizon of n steps of
  * width days: sum of (F(t) - [day <= t])^2 width at t = width, 2 width, ...

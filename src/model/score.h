@@ -55,6 +55,10 @@ extern int	rank_of_days(double days);	/* fewer days rank higher */
 extern void ranks_add(Ranks *r, int rank, bool happened);
 extern double ranks_auc(const Ranks *r);
 
+/* ---- counts ---- */
+
+extern double score_count_median(double p, double mean);
+
 /* ---- dates ---- */
 
 extern double score_crps(const double *cdf, int n, double width, double day);

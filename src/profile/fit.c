@@ -220,7 +220,11 @@ view_client(Fold *fold, bool has_lines, void *arg)
 	MemoryContextSwitchTo(old);
 }
 
-/* The same by folding the ledger, client by client, whatever a table's order is; also orders by product and month. */
+/*
+ * The same by folding the ledger, client by client, whatever a table's order is; also orders by product and month.
+ * A client that is merged has no lines, for they count for the survivor, but in a view of before the merge, where it
+ * was a client of its own.
+ */
 static Sample *
 view_sample(const LedgerView *view, const Season *season)
 {
@@ -718,6 +722,11 @@ agentcrm_profile_fit(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("a replay is on in this session"),
 				 errhint("An agent must not replay, backtest or fit.")));
+	if (as_of < now - USECS_PER_DAY)
+		ereport(NOTICE,
+				(errmsg("the generations fitted as of %s take the place of those in use", timestamptz_to_str(as_of)),
+				 errhint("SELECT agentcrm.fit() makes present ones, as the worker does at its next step. "
+						 "To try the past and leave what serves alone, call agentcrm.backtest() or agentcrm.replay_bids().")));
 	fit_clock = now;
 	fit(kinds_named(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0))), as_of);
 	PG_RETURN_VOID();

@@ -30,7 +30,7 @@ days_argument(FunctionCallInfo fcinfo)
 	return days;
 }
 
-/* agentcrm.forecast(client_ids, as_of, days): orders and net amount of each client. */
+/* agentcrm.forecast(client_ids, as_of, days): orders, net amount and margin of each client. */
 Datum
 agentcrm_forecast(PG_FUNCTION_ARGS)
 {
@@ -43,17 +43,20 @@ agentcrm_forecast(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < n; i++)
 	{
-		Datum		values[4];
-		bool		isnull[4] = {false};
-		double		orders;
+		Datum		values[5];
+		bool		isnull[5] = {false};
+		double		orders,
+					amount;
 
 		if (clients[i].profile.n_orders == 0)
 			continue;
 		orders = profile_orders_expected(&clients[i], population, days);
+		amount = orders * clients[i].state.order_value;
 		values[0] = Int64GetDatum(clients[i].client_id);
 		values[1] = Float8GetDatum(profile_order_within(&clients[i], population, days));
 		values[2] = Float8GetDatum(orders);
-		values[3] = Float8GetDatum(orders * clients[i].state.order_value);
+		values[3] = Float8GetDatum(amount);
+		values[4] = Float8GetDatum(amount * profile_margin_share(&clients[i].profile, agentcrm_margin_rate));
 		tuplestore_putvalues(result->setResult, result->setDesc, values, isnull);
 	}
 	return (Datum) 0;

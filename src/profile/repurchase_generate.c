@@ -26,7 +26,7 @@
 #include "profile/outlook.h"
 #include "profile/repurchase_sample.h"
 
-#define NEED_CLIENTS 100		/* known before the window; see doc/decisions.md */
+#define NEED_CLIENTS 50 		/* known before the window; see doc/decisions.md */
 #define NEED_REPEATERS 30		/* of them with orders on two days */
 #define SEGMENT_CLIENTS 300		/* a segment's, to be looked at, and at most all but as many */
 #define SEGMENT_WEIGHT 25		/* precision of a segment's log parameters about the pool's */

@@ -379,7 +379,7 @@ finish_run(Run *run)
 				(errmsg("no client had an order at any origin"),
 				 run->mode == REPLAY_AS_KNOWN ? errhint("Before the attach nothing was known; as_corrected goes further back.") : 0));
 	ereport(NOTICE,
-			(errmsg("backtest %lld is done: SELECT * FROM agentcrm.backtest_report WHERE run = %lld",
+			(errmsg("backtest %lld is done: SELECT * FROM agentcrm.backtest_report WHERE run_id = %lld",
 					(long long) run->run_id, (long long) run->run_id)));
 }
 

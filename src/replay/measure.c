@@ -218,7 +218,7 @@ add_case(Forecasts *f, const Case *c, const Alarms *alarms, const bool *stopped)
 		if (r == NAIVE_RECENCY)
 			continue;
 		scores_add(&f->chance[r], c->chance[r], c->happened);
-		mean_add(&f->orders[r], fabs(c->orders[r] - c->days));
+		mean_add(&f->orders[r], fabs((r == NAIVE_WINDOW ? c->orders[r] : score_count_median(c->chance[r], c->orders[r])) - c->days));
 		mean_add(&f->squares[r], (c->orders[r] - c->days) * (c->orders[r] - c->days));
 	}
 	mean_add(&f->date[RULE_MODEL], c->date[RULE_MODEL]);

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(68);
+SELECT plan(70);
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
@@ -110,6 +110,8 @@ SELECT throws_ok($$SELECT * FROM agentcrm.profile('{1}', NULL)$$, '22004', 'as_o
 SELECT throws_ok($$SELECT agentcrm.register_agent('birthday', 'party', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '23514', NULL, 'an unknown objective is refused');
 SELECT throws_ok($$SELECT agentcrm.register_agent('birthday', NULL, 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22004', NULL, 'a null objective is refused');
 SELECT throws_ok($$SELECT agentcrm.register_agent('', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22023', NULL, 'so is an empty name');
+SELECT throws_ok($$SELECT agentcrm.register_agent('items', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '42939', 'an agent cannot be called "items"', 'nor a name under which backtests report');
+SELECT throws_ok($$UPDATE agentcrm.agent SET agent = 'alarms' WHERE agent = 'retention'$$, '42939', 'an agent cannot be called "alarms"', 'nor may an agent be renamed to one');
 SELECT lives_ok($$SELECT agentcrm.register_agent('birthday', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)', '{"who": "the boss"}')$$, 'an agent is registered');
 SELECT lives_ok($$SELECT agentcrm.register_agent('broken', 'retain', 'public.broken')$$, 'so is one that does what it must not');
 SET client_min_messages = error;

@@ -50,7 +50,7 @@ SELECT cmp_ok((SELECT count(*)::int FROM value WHERE order_value <> mean), '>', 
 -- forecasts
 CREATE TEMP VIEW ids AS SELECT array_agg(client_id) AS ids FROM agentcrm.client;
 SELECT is_empty($$SELECT FROM ids, LATERAL agentcrm.forecast(ids, agentcrm.clock()) f, LATERAL agentcrm.profile(ARRAY[f.client_id], agentcrm.clock()) s
-	WHERE (f.orders, f.amount) IS DISTINCT FROM (s.expected_orders, s.expected_value)$$, 'over the value horizon the forecast is the assessment');
+	WHERE (f.orders, f.amount, f.lifetime_value) IS DISTINCT FROM (s.expected_orders, s.expected_value, s.lifetime_value)$$, 'over the value horizon the forecast is the assessment');
 SELECT is_empty($$SELECT FROM ids, LATERAL agentcrm.forecast(ids, agentcrm.clock(), 28) f
 	WHERE (f.p_order, f.orders) IS DISTINCT FROM (agentcrm.p_order_within(f.client_id, agentcrm.clock(), 28), agentcrm.expected_orders(f.client_id, agentcrm.clock(), 28))$$,
 	'and what the calls for one client say');

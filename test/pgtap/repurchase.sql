@@ -16,7 +16,7 @@ CALL agentcrm.run();
 
 -- too little data is an answer
 SELECT is((SELECT array_agg(current || ' ' || params || ' ' || (metrics ->> 'reason')) FROM agentcrm.model WHERE kind = 'repurchase'),
-	ARRAY['false {} insufficient: needs 100 clients with orders before the last 28 days and 30 of them with repeat orders, has 10 and 10'],
+	ARRAY['false {} insufficient: needs 50 clients with orders before the last 28 days and 30 of them with repeat orders, has 10 and 10'],
 	'ten clients: insufficient, and it says what is needed');
 SELECT is_empty($$SELECT FROM agentcrm.client_state WHERE repurchase_model_id IS NOT NULL OR value_class IS NOT NULL$$, 'no client is judged by it');
 SELECT is_empty($$SELECT FROM agentcrm.client_state WHERE NOT (p_alive BETWEEN 0 AND 1 AND p_order BETWEEN 0 AND 1 AND due_early <= due_on AND due_on <= due_late)$$,

@@ -11,6 +11,7 @@
 
 #include "../../src/model/model.h"
 #include "csv.h"
+#include "pareto.h"
 #include "tap.h"
 #include "unit.h"
 

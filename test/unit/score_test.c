@@ -64,9 +64,24 @@ test_crps(void)
 	ok_close(score_crps(cdf, 0, 1, 1), 0, 0, "no horizon, nothing to say");
 }
 
+static void
+test_count_median(void)
+{
+	/* Poisson of mean 2.52: P(at most 2) = .539, P(at most 1) = .283 */
+	ok_close(score_count_median(-expm1(-2.52), 2.52), 2, 0, "of a Poisson count");
+	ok_close(score_count_median(-expm1(-2.68), 2.68), 3, 0, "of a larger one: P(at most 2) = .498");
+	ok_close(score_count_median(0.5, 3), 0, 0, "none is as likely as any");
+	ok_close(score_count_median(0.6, 3), 3, 0, "more zeros than a Poisson count of that mean");
+	ok_close(score_count_median(0.9, 0.8), 1, 0, "less than one expected of those that come");
+	ok_close(score_count_median(1, 5000), 5000, 0, "a large one is its mean");
+	ok(isnan(score_count_median(NAN, 1)) && isnan(score_count_median(1, NAN)), "no number, no median");
+	ok_close(score_count_median(0, INFINITY), 0, 0, "it cannot happen");
+}
+
 int
 main(void)
 {
+	test_count_median();
 	test_scores();
 	test_ranks();
 	test_crps();

@@ -11,7 +11,7 @@
  */
 #include <math.h>
 
-#include "model.h"
+#include "pareto.h"
 
 #define PANEL_POINTS 16
 #define MAX_PANELS 1000
