@@ -169,7 +169,7 @@ COMMENT ON COLUMN agentcrm.model.segment IS 'Segment: * for all clients; channel
 COMMENT ON COLUMN agentcrm.model.params IS 'Parameters by name';
 COMMENT ON COLUMN agentcrm.model.n IS 'Clients (or orders) the fit is based on';
 COMMENT ON COLUMN agentcrm.model.log_likelihood IS 'Log-likelihood, where the fit has one';
-COMMENT ON COLUMN agentcrm.model.metrics IS 'How the fit went and how good it is, by name. Of kind repurchase: log_loss, brier and ece of P(an order within window_days), mae_orders, on the last closed window by parameters that did not see it (_raw: before recalibration), log_loss_in_use of what served until then, and the reason why a generation is not put in use';
+COMMENT ON COLUMN agentcrm.model.metrics IS 'How the fit went and how good it is, by name. Of kind repurchase: log_loss, brier and ece of P(an order within window_days), mae_orders, on the last closed window by parameters that did not see it (_raw: before recalibration), interval_share of the dates that the 80 % interval held before it was scaled, of interval_cases orders, log_loss_in_use of what served until then, and the reason why a generation is not put in use';
 COMMENT ON COLUMN agentcrm.model.as_of IS 'Moment up to which data were used';
 COMMENT ON COLUMN agentcrm.model.fitted_at IS 'When the fit was made';
 COMMENT ON COLUMN agentcrm.model.current IS 'True for the generation in use';

@@ -47,6 +47,8 @@ typedef struct Segment
 	ForecastScore shown;		/* recalibrated */
 	ForecastScore raw;
 	double		mae;			/* of the number of orders in the window */
+	int			intervals;		/* orders whose next one lay in the window's reach */
+	double		interval_share; /* of them in the interval, before it is scaled */
 	bool		used;
 } Segment;
 
@@ -105,13 +107,6 @@ fit_groups(BuyerGroup *groups, int n, const RepurchaseModel *start, const Repurc
 	return fitted;
 }
 
-/* A client's segment by kind: its index, -1 for none. */
-static bool
-belongs(const Drawn *drawn, int segment)
-{
-	return segment < 0 || drawn->channel == segment || drawn->territory == segment;
-}
-
 /* To all orders of the sample. */
 static bool
 fit_now(const Generator *g, int segment, const RepurchaseModel *start, const RepurchaseModel *pool, RepurchaseFit *fit)
@@ -124,7 +119,7 @@ fit_now(const Generator *g, int segment, const RepurchaseModel *start, const Rep
 	{
 		const Drawn *drawn = &g->sample->drawn[i];
 
-		if (belongs(drawn, segment))
+		if (drawn_belongs(drawn, segment))
 			groups[n++] = (BuyerGroup) {.buyer = drawn->buyer, .n = g->sample->weight[drawn->stratum]};
 	}
 	fitted = fit_groups(groups, n, start, pool, fit);
@@ -141,7 +136,7 @@ fit_before(const Generator *g, int segment, const RepurchaseModel *start, const 
 	bool		fitted;
 
 	for (int i = 0; i < g->window->n; i++)
-		if (belongs(g->window->clients[i].client, segment))
+		if (drawn_belongs(g->window->clients[i].client, segment))
 			groups[n++] = (BuyerGroup) {.buyer = g->window->clients[i].then, .n = 1};
 	fitted = fit_groups(groups, n, start, pool, fit);
 	pfree(groups);
@@ -164,7 +159,7 @@ foresee(const Generator *g, int segment, const RepurchaseModel *model)
 	{
 		const WindowClient *c = &g->window->clients[i];
 
-		if (!belongs(c->client, segment))
+		if (!drawn_belongs(c->client, segment))
 			continue;
 		f.did[f.n] = c->orders;
 		f.happened[f.n] = c->orders > 0;
@@ -214,6 +209,32 @@ judge(const Generator *g, int segment, Segment *s, Calibration otherwise)
 		s->made.calibration = otherwise;
 	recalibrate(&f, &s->made.calibration);
 	forecast_score(f.p, f.happened, f.n, &s->shown);
+}
+
+/* The interval of the next order, by what it would have been right after the orders before the window. */
+static void
+scale_interval(const Generator *g, int segment, Segment *s, double otherwise)
+{
+	IntervalCase *cases;
+	int			n = interval_cases(g->sample, g->window, segment, &cases);
+	double	   *scores = palloc(Max(n, 1) * sizeof(double));
+	Repurchase	before = {.model = s->before.model, .calibration = s->made.calibration};
+	int			held = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Outlook		outlook = {.repurchase = &before, .gaps = {cases[i].then.x, cases[i].then.tx, cases[i].then.sum_log}};
+		DateInterval interval = outlook_interval_raw(&outlook);
+
+		scores[i] = conformal_score(&interval, cases[i].gap, g->window->span);
+		held += scores[i] <= 1;
+		CHECK_FOR_INTERRUPTS();
+	}
+	s->intervals = n;
+	s->interval_share = n > 0 ? (double) held / n : 0;
+	s->made.interval = n < INTERVAL_MIN_CASES ? otherwise : conformal_scale(scores, n, INTERVAL_SHARE);
+	pfree(scores);
+	pfree(cases);
 }
 
 /* Log loss of what a generation shows (NULL: of the gap model) for all clients of the window. */
@@ -386,13 +407,14 @@ fit_segments(Generator *g)
 		MemoryContext old = MemoryContextSwitchTo(work);
 
 		for (int j = 0; j < g->sample->n; j++)
-			s->clients += belongs(&g->sample->drawn[j], i);
+			s->clients += drawn_belongs(&g->sample->drawn[j], i);
 		if (fit_before(g, i, start, &g->pool.before.model, &s->before) && deserves_own(g, i, s) &&
 			fit_now(g, i, start, &g->pool.fit.model, &s->fit))
 		{
 			s->used = true;
 			s->made.model = s->fit.model;
 			judge(g, i, s, g->pool.made.calibration);
+			scale_interval(g, i, s, g->pool.made.interval);
 			if (strncmp(s->made.segment, REPURCHASE_CHANNEL, strlen(REPURCHASE_CHANNEL)) == 0)
 				leave_territories(g, i);
 		}
@@ -464,6 +486,8 @@ put_fit(JsonbParseState **state, const Generator *g, const Segment *s)
 	json_number(state, "ece", s->shown.ece);
 	json_number(state, "ece_raw", s->raw.ece);
 	json_number(state, "mae_orders", s->mae);
+	json_number(state, "interval_cases", s->intervals);
+	json_number(state, "interval_share", s->interval_share);
 }
 
 static void
@@ -529,6 +553,7 @@ fit_pool(Generator *g)
 	}
 	pool->made.model = pool->fit.model;
 	judge(g, -1, pool, (Calibration) {0, 1});
+	scale_interval(g, -1, pool, 1);
 	g->standing = standing ? shown_loss(g, &standing->model, &standing->calibration) : shown_loss(g, NULL, NULL);
 	loss = shown_loss(g, &pool->made.model, &pool->made.calibration);
 	if (!(loss <= g->standing + WORSE))
@@ -549,6 +574,7 @@ repurchase_generate(TimestampTz as_of)
 	g->window = sample_window(g->sample);
 	strcpy(g->pool.made.segment, "*");
 	g->pool.made.calibration.slope = 1;
+	g->pool.made.interval = 1;
 	g->pool.clients = g->sample->n;
 	g->reason = insufficient(g);
 	if (g->reason)

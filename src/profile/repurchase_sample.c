@@ -101,6 +101,9 @@ set_figures(Drawn *drawn, const ClientProfile *profile, DateADT today)
 	drawn->first_on = profile->first_order_on;
 	drawn->last_on = profile->last_order_on;
 	drawn->buyer = buyer_of(profile, today);
+	drawn->n_recent = profile->n_recent;
+	for (int i = 0; i < profile->n_recent; i++)
+		drawn->recent[i] = Min(profile->recent[i], PG_INT16_MAX);
 	drawn->order_margin = assess_order_value(profile, profile_population(), today) * profile_margin_share(profile, agentcrm_margin_rate);
 }
 
