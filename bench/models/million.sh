@@ -31,7 +31,7 @@ say "$(sql -c 'SELECT count(*) FROM agentcrm.client_profile') clients, $(sql -c 
 
 # timed name sql: CPU seconds of a session that does it, into $name
 timed() {
-	measured sql -c "$2"
+	measured sql -o /dev/null -c "$2"
 	printf -v "$1" %s "$(calc "$cpu_ms / 1000")"
 	wall=$(calc "${wall:-0} + $wall_ms / 1000")
 }
@@ -50,7 +50,7 @@ table_to_table() {
 			die "not every client has scores"
 		say "$1 fit $run: $fit s CPU, $(sql -c "SELECT metrics ->> 'evaluations' FROM agentcrm.model WHERE current AND kind = 'repurchase'") evaluations;" \
 			"scores into a table $scores s, counted alone $reading s, $wall s passed for the three"
-		calc "($fit + $scores) / 1000 " >>"$work/$1"
+		calc "$fit + $scores" >>"$work/$1"
 		echo >>"$work/$1"
 	done
 }
