@@ -426,14 +426,28 @@ fit_segments(Generator *g)
 
 /* ---- value classes ---- */
 
-static const RepurchaseModel *
-model_of(const Generator *g, const Drawn *drawn)
+/* The segment whose model speaks for a client; 0: all clients', else one more than its index. */
+static int
+speaker_of(const Generator *g, const Drawn *drawn)
 {
 	if (drawn->channel >= 0 && g->segments.of[drawn->channel].used)
-		return &g->segments.of[drawn->channel].made.model;
+		return drawn->channel + 1;
 	if (drawn->territory >= 0 && g->segments.of[drawn->territory].used)
-		return &g->segments.of[drawn->territory].made.model;
-	return &g->pool.made.model;
+		return drawn->territory + 1;
+	return 0;
+}
+
+/* Tables of the models in use, by speaker. */
+static RepurchaseTable *
+make_tables(const Generator *g)
+{
+	RepurchaseTable *tables = palloc_extended((g->segments.n + 1) * sizeof(RepurchaseTable), MCXT_ALLOC_HUGE);
+
+	(void) repurchase_table(&g->pool.made.model, &tables[0]);
+	for (int i = 0; i < g->segments.n; i++)
+		if (g->segments.of[i].used)
+			(void) repurchase_table(&g->segments.of[i].made.model, &tables[i + 1]);
+	return tables;
 }
 
 /* Limits of the value classes: the clients that bring the first 80 and 95 % of the margin expected. */
@@ -442,6 +456,7 @@ class_values(Generator *g)
 {
 	int			n = g->sample->n;
 	double	   *values = palloc_extended(Max(n, 1) * sizeof(double), MCXT_ALLOC_HUGE);
+	RepurchaseTable *tables = make_tables(g);
 	double		horizon = season_days(&g->population->season, g->sample->today, g->sample->today + agentcrm_value_horizon);
 	double		a,
 				b;
@@ -449,8 +464,10 @@ class_values(Generator *g)
 	for (int i = 0; i < n; i++)
 	{
 		const Drawn *drawn = &g->sample->drawn[i];
+		RepurchaseScore score;
 
-		values[i] = drawn->order_margin * repurchase_expected(model_of(g, drawn), &drawn->buyer, horizon);
+		(void) repurchase_score_by_table(&tables[speaker_of(g, drawn)], &drawn->buyer, horizon, &score);
+		values[i] = drawn->order_margin * score.expected;
 		CHECK_FOR_INTERRUPTS();
 	}
 	qsort(values, n, sizeof(double), fit_compare_doubles);
@@ -464,6 +481,7 @@ class_values(Generator *g)
 		g->segments.of[i].made.value_b = b;
 	}
 	pfree(values);
+	pfree(tables);
 }
 
 /* ---- rows ---- */
