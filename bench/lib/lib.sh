@@ -233,9 +233,9 @@ quartiles() {
 bar() {
 	local verdict
 	verdict=$(awk -v f="$2" -v b="$4" -v sense="$3" \
-		'BEGIN { print (f ~ /^-?[0-9.]+$/ && (sense == "at_most" ? f + 0 <= b + 0 : f + 0 >= b + 0)) ? "ok" : "short" }')
+		'BEGIN { print (f ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ && (sense == "at_most" ? f + 0 <= b + 0 : f + 0 >= b + 0)) ? "ok" : "short" }')
 	[ "$verdict" = ok ] || short=1
-	printf '%-44s %10s  beat %7s  stretch %7s  %s\n' "$1" "$(awk -v f="$2" 'BEGIN { if (f !~ /^-?[0-9.]+$/) print "none"; else printf f < 10 ? "%.3f" : f < 100 ? "%.1f" : "%.0f", f }')" \
+	printf '%-44s %10s  beat %7s  stretch %7s  %s\n' "$1" "$(awk -v f="$2" 'BEGIN { if (f !~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/) print "none"; else printf f != 0 && f * f < 1e-6 ? "%.1e" : f < 10 ? "%.3f" : f < 100 ? "%.1f" : "%.0f", f }')" \
 		"$4" "$5" "$verdict"
 }
 

@@ -56,6 +56,18 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 REVOKE ALL ON FUNCTION agentcrm.next_order_date(int, double precision, double precision, double precision, jsonb, date, double precision) FROM PUBLIC;
 COMMENT ON FUNCTION agentcrm.next_order_date(int, double precision, double precision, double precision, jsonb, date, double precision) IS 'The same as a pure function of statistics: repeat_orders order days after the first, the last of them last_order days and today age days after the first, sum_log_gaps the sum of the natural logarithms of the gaps in days; and params as in agentcrm.model (r, alpha in days, a, b, arrays k and weight; without them k = 1). Day counted from today. NULL where the order is never so probable, and for an argument that is NULL. Errors: statistics that no client can have, params that make no model; a quantile outside (0, 1); a day that is not finite';
 
+CREATE FUNCTION agentcrm.next_order_interval(client_id bigint, as_of timestamptz, OUT early date, OUT late date)
+AS 'MODULE_PATHNAME', 'agentcrm_next_order_interval'
+LANGUAGE C STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION agentcrm.next_order_interval(bigint, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.next_order_interval(bigint, timestamptz) IS 'Days from early to late that hold a clients next order with 80 %, when an order later than a window of window_days (metrics of the generation) counts as one on its last day: the 10 and 90 % quantiles, drawn towards the median as the last closed window showed, by the interval of the generation''s params. Longer than a window the quantiles of next_order_date say more. late is NULL where the client may have gone, early where it probably has. NULL for an argument that is NULL, an unknown client, one that is merged into another, and one without orders by then. Errors: an as_of that is not finite';
+
+CREATE FUNCTION agentcrm.next_order_interval(repeat_orders int, last_order double precision, age double precision, sum_log_gaps double precision, params jsonb, today date, OUT early date, OUT late date)
+AS 'MODULE_PATHNAME', 'agentcrm_next_order_interval_of'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+REVOKE ALL ON FUNCTION agentcrm.next_order_interval(int, double precision, double precision, double precision, jsonb, date) FROM PUBLIC;
+COMMENT ON FUNCTION agentcrm.next_order_interval(int, double precision, double precision, double precision, jsonb, date) IS 'The same as a pure function of statistics: repeat_orders order days after the first, the last of them last_order days and today age days after the first, sum_log_gaps the sum of the natural logarithms of the gaps in days; and params as in agentcrm.model (r, alpha in days, a, b, arrays k and weight; without them k = 1; interval, without it 1). Days counted from today. NULL for an argument that is NULL. Errors: statistics that no client can have, params that make no model; a day that is not finite';
+
 CREATE FUNCTION agentcrm.expected_value(client_id bigint, as_of timestamptz, days double precision)
 RETURNS double precision
 AS 'MODULE_PATHNAME', 'agentcrm_expected_value'

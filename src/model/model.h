@@ -261,6 +261,27 @@ extern double calibration_invert(const Calibration *c, double p);
 extern bool calibration_fit(const double *p, const bool *happened, size_t n, Calibration *c);
 extern void forecast_score(const double *p, const bool *happened, size_t n, ForecastScore *score);
 
+/* ---- the interval of a date (conformal.c) ---- */
+
+/* In days from now, by quantiles; the share is what lies between the edges. */
+typedef struct DateInterval
+{
+	double		early;
+	double		median;
+	double		late;			/* infinite: perhaps never */
+} DateInterval;
+
+#define INTERVAL_EARLY 0.1
+#define INTERVAL_LATE 0.9
+#define INTERVAL_SHARE 0.8
+#define INTERVAL_MIN_CASES 100
+#define INTERVAL_LEAST 0.25		/* a scale is taken into these limits */
+#define INTERVAL_MOST 4.0
+
+extern double conformal_score(const DateInterval *interval, double day, double horizon);
+extern double conformal_scale(double *scores, size_t n, double share);
+extern DateInterval conformal_scaled(const DateInterval *interval, double scale);
+
 /* ---- what an action changes (effect.c) ---- */
 
 #define EFFECT_ASSUMED 0.20		/* prior mean of an action's effect, log odds */

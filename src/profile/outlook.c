@@ -120,6 +120,21 @@ outlook_orders(const Outlook *o, double days)
 	return outlook_alive(o) * gap_orders_expected(o->prior, &o->gaps, outlook_waited(o), horizon(o, days));
 }
 
+/* Days of the clock from now within which an order comes with probability p. */
+static double
+clock_days_until(const Outlook *o, double p)
+{
+	double		waited = outlook_waited(o);
+
+	if (o->repurchase)
+	{
+		BuyerStats	buyer = outlook_buyer(&o->gaps, waited);
+
+		return repurchase_active_quantile(&o->repurchase->model, &buyer, calibration_invert(&o->repurchase->calibration, p));
+	}
+	return fmax(0, gap_quantile(o->prior, &o->gaps, 1 - gap_survival(o->prior, &o->gaps, waited) * (1 - p)) - waited);
+}
+
 /*
  * Days from now within which an order comes with probability p; infinite where
  * it never gets so probable.  The gap model's answer is that of a living client.
@@ -127,18 +142,32 @@ outlook_orders(const Outlook *o, double days)
 double
 outlook_days_until(const Outlook *o, double p)
 {
-	double		waited = outlook_waited(o);
-	double		days;
+	return calendar_days(o, o->last + (int) o->elapsed, clock_days_until(o, p));
+}
 
-	if (o->repurchase)
+/* The 80 % interval of the next order, in days from now on the clock, before it is scaled. */
+DateInterval
+outlook_interval_raw(const Outlook *o)
+{
+	return (DateInterval)
 	{
-		BuyerStats	buyer = outlook_buyer(&o->gaps, waited);
+		.early = clock_days_until(o, INTERVAL_EARLY), .median = clock_days_until(o, 0.5), .late = clock_days_until(o, INTERVAL_LATE)
+	};
+}
 
-		days = repurchase_active_quantile(&o->repurchase->model, &buyer, calibration_invert(&o->repurchase->calibration, p));
-	}
-	else
-		days = fmax(0, gap_quantile(o->prior, &o->gaps, 1 - gap_survival(o->prior, &o->gaps, waited) * (1 - p)) - waited);
-	return calendar_days(o, o->last + (int) o->elapsed, days);
+/* The same in calendar days, scaled as the last closed window wants it. */
+DateInterval
+outlook_interval(const Outlook *o)
+{
+	DateInterval raw = outlook_interval_raw(o);
+	DateInterval scaled = conformal_scaled(&raw, o->repurchase ? o->repurchase->interval : 1);
+	DateADT		today = o->last + (int) o->elapsed;
+
+	return (DateInterval)
+	{
+		.early = calendar_days(o, today, scaled.early), .median = calendar_days(o, today, scaled.median),
+		.late = calendar_days(o, today, scaled.late)
+	};
 }
 
 /* The gap after an order, in days, that a living client does not exceed with probability p. */

@@ -33,6 +33,8 @@ extern double outlook_alive(const Outlook *o);
 extern double outlook_order_within(const Outlook *o, double days);
 extern double outlook_orders(const Outlook *o, double days);
 extern double outlook_days_until(const Outlook *o, double p);
+extern DateInterval outlook_interval_raw(const Outlook *o);
+extern DateInterval outlook_interval(const Outlook *o);
 extern double outlook_gap_quantile(const Outlook *o, double p);
 
 /* snapshot.c: the outlook of one client at a moment; false for one that is unknown or has no order by then */

@@ -391,9 +391,8 @@ take_inclusion(const Generation *generation)
 static bool
 read_repurchase(Repurchase *repurchase, int64 model_id, const char *segment, Jsonb *params)
 {
-	memset(repurchase, 0, sizeof(Repurchase));
 	if (strlen(segment) >= sizeof(repurchase->segment) ||
-		!repurchase_from_json(params, &repurchase->model, &repurchase->calibration) ||
+		!repurchase_from_json(params, repurchase) ||
 		!population_number(params, "value_class", 0, &repurchase->value_a) ||
 		!population_number(params, "value_class", 1, &repurchase->value_b))
 		return false;

@@ -62,7 +62,7 @@ extern bool population_number(Jsonb *params, const char *name, int index, double
 
 /* repurchase_json.c: a generation's parameters as jsonb and back */
 extern Jsonb *repurchase_to_json(const Repurchase *repurchase);
-extern bool repurchase_from_json(Jsonb *params, RepurchaseModel *model, Calibration *calibration);
+extern bool repurchase_from_json(Jsonb *params, Repurchase *repurchase);
 
 /* fit.c: rows of agentcrm.model; in a replay generations of it go to population_take, and none is retired */
 extern void fit_check_interrupts(void);

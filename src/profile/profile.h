@@ -134,6 +134,7 @@ typedef struct Repurchase
 	char		segment[64];	/* "*", "channel:..." or "territory:..." */
 	RepurchaseModel model;
 	Calibration calibration;	/* of P(an order within some days) */
+	double		interval;		/* scale of the next order's 80 % interval */
 	double		value_a, value_b;	/* least margin within the value horizon of classes A and B */
 } Repurchase;
 

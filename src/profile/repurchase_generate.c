@@ -50,6 +50,8 @@ typedef struct Segment
 	double		mae;			/* of the number of orders in the window */
 	double		standing;		/* log loss of what is in use for its clients, on the window */
 	char	   *kept;			/* why the parameters in use stay; NULL: they do not */
+	int			intervals;		/* orders whose next one lay in the window's reach */
+	double		interval_share; /* of them in the interval, before it is scaled */
 	bool		used;
 } Segment;
 
@@ -107,13 +109,6 @@ fit_groups(BuyerGroup *groups, int n, const RepurchaseModel *start, const Repurc
 	return fitted;
 }
 
-/* A client's segment by kind: its index, -1 for none. */
-static bool
-belongs(const Drawn *drawn, int segment)
-{
-	return segment < 0 || drawn->channel == segment || drawn->territory == segment;
-}
-
 /* To all orders of the sample. */
 static bool
 fit_now(const Generator *g, int segment, const RepurchaseModel *start, const RepurchaseModel *pool, RepurchaseFit *fit)
@@ -126,7 +121,7 @@ fit_now(const Generator *g, int segment, const RepurchaseModel *start, const Rep
 	{
 		const Drawn *drawn = &g->sample->drawn[i];
 
-		if (belongs(drawn, segment))
+		if (drawn_belongs(drawn, segment))
 			groups[n++] = (BuyerGroup) {.buyer = drawn->buyer, .n = g->sample->weight[drawn->stratum]};
 	}
 	fitted = fit_groups(groups, n, start, pool, fit);
@@ -143,7 +138,7 @@ fit_before(const Generator *g, int segment, const RepurchaseModel *start, const 
 	bool		fitted;
 
 	for (int i = 0; i < g->window->n; i++)
-		if (belongs(g->window->clients[i].client, segment))
+		if (drawn_belongs(g->window->clients[i].client, segment))
 			groups[n++] = (BuyerGroup) {.buyer = g->window->clients[i].then, .n = 1};
 	fitted = fit_groups(groups, n, start, pool, fit);
 	pfree(groups);
@@ -167,7 +162,7 @@ foresee(const Generator *g, int segment, const RepurchaseModel *model)
 		const WindowClient *c = &g->window->clients[i];
 		RepurchaseScore score;
 
-		if (!belongs(c->client, segment))
+		if (!drawn_belongs(c->client, segment))
 			continue;
 		(void) repurchase_score(model, &c->then, g->window->span, &score);
 		f.p[f.n] = score.active;
@@ -204,6 +199,32 @@ judge(const Generator *g, int segment, Segment *s, Calibration otherwise)
 	forecast_score(f.p, f.happened, f.n, &s->shown);
 }
 
+/* The interval of the next order, by what it would have been right after the orders before the window. */
+static void
+scale_interval(const Generator *g, int segment, Segment *s, double otherwise)
+{
+	IntervalCase *cases;
+	int			n = interval_cases(g->sample, g->window, segment, &cases);
+	double	   *scores = palloc(Max(n, 1) * sizeof(double));
+	Repurchase	before = {.model = s->before.model, .calibration = s->made.calibration};
+	int			held = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Outlook		outlook = {.repurchase = &before, .gaps = {cases[i].then.x, cases[i].then.tx, cases[i].then.sum_log}};
+		DateInterval interval = outlook_interval_raw(&outlook);
+
+		scores[i] = conformal_score(&interval, cases[i].gap, g->window->span);
+		held += scores[i] <= 1;
+		CHECK_FOR_INTERRUPTS();
+	}
+	s->intervals = n;
+	s->interval_share = n > 0 ? (double) held / n : 0;
+	s->made.interval = n < INTERVAL_MIN_CASES ? otherwise : conformal_scale(scores, n, INTERVAL_SHARE);
+	pfree(scores);
+	pfree(cases);
+}
+
 /* P(an order within the window) as a generation (NULL: the gap model) shows it. */
 static double
 shown(const Generator *g, const WindowClient *c, const Repurchase *generation)
@@ -222,15 +243,23 @@ standing_of(const Generator *g, const Drawn *drawn)
 	return drawn->standing;
 }
 
-/* The new generation for a client: of its channel, of its territory, of all. */
+/* The segment whose new model speaks for a client: its channel's, its territory's; -1: that of all. */
+static int
+speaker_of(const Generator *g, const Drawn *drawn)
+{
+	if (drawn->channel >= 0 && g->segments.of[drawn->channel].used)
+		return drawn->channel;
+	if (drawn->territory >= 0 && g->segments.of[drawn->territory].used)
+		return drawn->territory;
+	return -1;
+}
+
 static const Repurchase *
 made_of(const Generator *g, const Drawn *drawn)
 {
-	if (drawn->channel >= 0 && g->segments.of[drawn->channel].used)
-		return &g->segments.of[drawn->channel].made;
-	if (drawn->territory >= 0 && g->segments.of[drawn->territory].used)
-		return &g->segments.of[drawn->territory].made;
-	return &g->pool.made;
+	int			speaker = speaker_of(g, drawn);
+
+	return speaker < 0 ? &g->pool.made : &g->segments.of[speaker].made;
 }
 
 /* Log loss of what the clients of a segment are shown, each by the generation that is its own. */
@@ -244,7 +273,7 @@ shown_loss(const Generator *g, int segment, const Repurchase *(*own) (const Gene
 	{
 		const WindowClient *c = &g->window->clients[i];
 
-		if (!belongs(c->client, segment))
+		if (!drawn_belongs(c->client, segment))
 			continue;
 		sum += score_loss(shown(g, c, own(g, c->client)), c->orders > 0);
 		n++;
@@ -402,6 +431,7 @@ keep_better(Generator *g, int segment, Segment *s, const Repurchase *standing)
 								  psprintf("parameters of before stay: log loss %.4f of the new ones, %.4f of theirs", loss, s->standing));
 	s->made.model = standing->model;
 	s->made.calibration = standing->calibration;
+	s->made.interval = standing->interval;
 }
 
 /* Which segments there are, and who belongs to which. */
@@ -425,13 +455,14 @@ fit_segment(Generator *g, int segment, Segment *s)
 	const RepurchaseModel *start = standing ? &standing->model : &g->pool.fit.model;
 
 	for (int i = 0; i < g->sample->n; i++)
-		s->clients += belongs(&g->sample->drawn[i], segment);
+		s->clients += drawn_belongs(&g->sample->drawn[i], segment);
 	if (!fit_before(g, segment, start, &g->pool.before.model, &s->before) || !deserves_own(g, segment, s) ||
 		!fit_now(g, segment, start, &g->pool.fit.model, &s->fit))
 		return;
 	s->used = true;
 	s->made.model = s->fit.model;
 	judge(g, segment, s, g->pool.made.calibration);
+	scale_interval(g, segment, s, g->pool.made.interval);
 	keep_better(g, segment, s, standing);
 	if (strncmp(s->made.segment, REPURCHASE_CHANNEL, strlen(REPURCHASE_CHANNEL)) == 0)
 		leave_territories(g, segment);
@@ -456,12 +487,26 @@ fit_segments(Generator *g)
 
 /* ---- value classes ---- */
 
+/* Tables of the new models: of all, then of each segment that has one. */
+static RepurchaseTable *
+make_tables(const Generator *g)
+{
+	RepurchaseTable *tables = palloc_extended((g->segments.n + 1) * sizeof(RepurchaseTable), MCXT_ALLOC_HUGE);
+
+	(void) repurchase_table(&g->pool.made.model, &tables[0]);
+	for (int i = 0; i < g->segments.n; i++)
+		if (g->segments.of[i].used)
+			(void) repurchase_table(&g->segments.of[i].made.model, &tables[i + 1]);
+	return tables;
+}
+
 /* Limits of the value classes: the clients that bring the first 80 and 95 % of the margin expected. */
 static void
 class_values(Generator *g)
 {
 	int			n = g->sample->n;
 	double	   *values = palloc_extended(Max(n, 1) * sizeof(double), MCXT_ALLOC_HUGE);
+	RepurchaseTable *tables = make_tables(g);
 	double		horizon = season_days(&g->population->season, g->sample->today, g->sample->today + agentcrm_value_horizon);
 	double		a,
 				b;
@@ -469,8 +514,10 @@ class_values(Generator *g)
 	for (int i = 0; i < n; i++)
 	{
 		const Drawn *drawn = &g->sample->drawn[i];
+		RepurchaseScore score;
 
-		values[i] = drawn->order_margin * repurchase_expected(&made_of(g, drawn)->model, &drawn->buyer, horizon);
+		(void) repurchase_score_by_table(&tables[speaker_of(g, drawn) + 1], &drawn->buyer, horizon, &score);
+		values[i] = drawn->order_margin * score.expected;
 		CHECK_FOR_INTERRUPTS();
 	}
 	qsort(values, n, sizeof(double), fit_compare_doubles);
@@ -484,6 +531,7 @@ class_values(Generator *g)
 		g->segments.of[i].made.value_b = b;
 	}
 	pfree(values);
+	pfree(tables);
 }
 
 /* ---- rows ---- */
@@ -506,6 +554,8 @@ put_fit(JsonbParseState **state, const Generator *g, const Segment *s)
 	json_number(state, "ece", s->shown.ece);
 	json_number(state, "ece_raw", s->raw.ece);
 	json_number(state, "mae_orders", s->mae);
+	json_number(state, "interval_cases", s->intervals);
+	json_number(state, "interval_share", s->interval_share);
 }
 
 static void
@@ -572,6 +622,7 @@ fit_pool(Generator *g)
 	}
 	pool->made.model = pool->fit.model;
 	judge(g, -1, pool, (Calibration) {0, 1});
+	scale_interval(g, -1, pool, 1);
 }
 
 /* New generations, with their segments, against those in use; sets g->reason where they are not to be used. */
@@ -599,6 +650,7 @@ repurchase_generate(TimestampTz as_of)
 	g->window = sample_window(g->sample);
 	strcpy(g->pool.made.segment, "*");
 	g->pool.made.calibration.slope = 1;
+	g->pool.made.interval = 1;
 	g->pool.clients = g->sample->n;
 	g->reason = insufficient(g);
 	if (g->reason)

@@ -13,7 +13,7 @@
 
 #define LOG_MOST 50.0			/* parameters within e^-50 and e^50 */
 
-/* {"r", "alpha", "a", "b", "k": [...], "weight": [...], "calibration": [intercept, slope], "value_class": [A, B]} */
+/* {"r", "alpha", "a", "b", "k": [...], "weight": [...], "calibration": [intercept, slope], "interval": scale, "value_class": [A, B]} */
 Jsonb *
 repurchase_to_json(const Repurchase *repurchase)
 {
@@ -33,6 +33,7 @@ repurchase_to_json(const Repurchase *repurchase)
 	json_numbers(&state, "k", k, m->n_classes);
 	json_numbers(&state, "weight", m->weight, m->n_classes);
 	json_numbers(&state, "calibration", calibration, 2);
+	json_exact(&state, "interval", repurchase->interval);
 	json_numbers(&state, "value_class", value_class, 2);
 	return json_end(&state);
 }
@@ -70,12 +71,15 @@ read_positive(Jsonb *params, const char *name, double *value)
 
 /* False where the parameters make no model: something is missing, or out of its domain. */
 bool
-repurchase_from_json(Jsonb *params, RepurchaseModel *model, Calibration *calibration)
+repurchase_from_json(Jsonb *params, Repurchase *repurchase)
 {
+	RepurchaseModel *model = &repurchase->model;
+	Calibration *calibration = &repurchase->calibration;
 	double		m = 1;
 
-	memset(model, 0, sizeof(RepurchaseModel));
-	*calibration = (Calibration) {0, 1};
+	memset(repurchase, 0, sizeof(Repurchase));
+	calibration->slope = 1;
+	repurchase->interval = 1;
 	(void) population_number(params, "m", -1, &m);
 	model->m = m == 1;
 	if ((m != 0 && m != 1) ||
@@ -87,6 +91,7 @@ repurchase_from_json(Jsonb *params, RepurchaseModel *model, Calibration *calibra
 		return false;
 	(void) population_number(params, "calibration", 0, &calibration->intercept);
 	(void) population_number(params, "calibration", 1, &calibration->slope);
+	(void) population_number(params, "interval", -1, &repurchase->interval);
 	return repurchase_model_valid(model) && isfinite(calibration->intercept) && calibration->slope > 0 &&
-		isfinite(calibration->slope);
+		isfinite(calibration->slope) && repurchase->interval > 0 && isfinite(repurchase->interval);
 }

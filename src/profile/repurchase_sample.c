@@ -40,15 +40,28 @@ typedef struct Draw
 	double		totals[STRATA];
 } Draw;
 
-static int
-compare_hashes(const void *a, const void *b)
+/* What decides who is taken. */
+typedef struct DrawKey
 {
-	const Drawn *l = a;
-	const Drawn *r = b;
+	uint32		hash;
+	int64		client_id;
+} DrawKey;
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	const DrawKey *l = a;
+	const DrawKey *r = b;
 
 	if (l->hash != r->hash)
 		return l->hash < r->hash ? -1 : 1;
 	return l->client_id < r->client_id ? -1 : l->client_id > r->client_id;
+}
+
+static DrawKey
+key_of(const Drawn *drawn)
+{
+	return (DrawKey) {drawn->hash, drawn->client_id};
 }
 
 static int
@@ -70,18 +83,42 @@ stratum_of(int repeat_orders)
 	return stratum;
 }
 
+/* The key of which so many are the least; sorts keys, which are small, not clients. */
+static DrawKey
+least_keys(DrawKey *keys, int n, int nth)
+{
+	DrawKey		key;
+
+	qsort(keys, n, sizeof(DrawKey), compare_keys);
+	key = keys[nth - 1];
+	pfree(keys);
+	return key;
+}
+
 /* Only those with the least hashes stay. */
 static void
 cut(Draw *draw)
 {
 	BuyerSample *sample = draw->sample;
+	DrawKey    *keys;
+	DrawKey		last;
+	int			kept = 0;
 
-	qsort(sample->drawn, sample->n, sizeof(Drawn), compare_hashes);
-	if (sample->n > SAMPLE_CLIENTS)
+	if (sample->n <= SAMPLE_CLIENTS)
+		return;
+	keys = palloc_extended(sample->n * sizeof(DrawKey), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < sample->n; i++)
+		keys[i] = key_of(&sample->drawn[i]);
+	last = least_keys(keys, sample->n, SAMPLE_CLIENTS);
+	for (int i = 0; i < sample->n; i++)
 	{
-		sample->n = SAMPLE_CLIENTS;
-		draw->limit = sample->drawn[SAMPLE_CLIENTS - 1].hash;
+		DrawKey		key = key_of(&sample->drawn[i]);
+
+		if (compare_keys(&key, &last) <= 0)
+			sample->drawn[kept++] = sample->drawn[i];
 	}
+	sample->n = kept;
+	draw->limit = last.hash;
 }
 
 /* A client on a day, on the firm's clock. */
@@ -101,6 +138,9 @@ set_figures(Drawn *drawn, const ClientProfile *profile, DateADT today)
 	drawn->first_on = profile->first_order_on;
 	drawn->last_on = profile->last_order_on;
 	drawn->buyer = buyer_of(profile, today);
+	drawn->n_recent = profile->n_recent;
+	for (int i = 0; i < profile->n_recent; i++)
+		drawn->recent[i] = Min(profile->recent[i], PG_INT16_MAX);
 	drawn->order_margin = assess_order_value(profile, profile_population(), today) * profile_margin_share(profile, agentcrm_margin_rate);
 }
 
@@ -299,20 +339,13 @@ fold_to_origin(const BuyerSample *sample, WindowClient *clients, int n, Timestam
 static uint32
 window_limit(const BuyerSample *sample, DateADT origin)
 {
-	Drawn	   *known = palloc_extended(Max(sample->n, 1) * sizeof(Drawn), MCXT_ALLOC_HUGE);
-	uint32		limit = PG_UINT32_MAX;
+	DrawKey    *known = palloc_extended(Max(sample->n, 1) * sizeof(DrawKey), MCXT_ALLOC_HUGE);
 	int			n = 0;
 
 	for (int i = 0; i < sample->n; i++)
 		if (sample->drawn[i].first_on <= origin)
-			known[n++] = sample->drawn[i];
-	if (n > WINDOW_CLIENTS)
-	{
-		qsort(known, n, sizeof(Drawn), compare_hashes);
-		limit = known[WINDOW_CLIENTS - 1].hash;
-	}
-	pfree(known);
-	return limit;
+			known[n++] = key_of(&sample->drawn[i]);
+	return n > WINDOW_CLIENTS ? least_keys(known, n, WINDOW_CLIENTS).hash : PG_UINT32_MAX;
 }
 
 /*

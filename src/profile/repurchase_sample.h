@@ -27,6 +27,8 @@ typedef struct Drawn
 	DateADT		first_on;		/* days of its first and last order */
 	DateADT		last_on;
 	BuyerStats	buyer;
+	int16		n_recent;
+	int16		recent[CHART_GAPS]; /* its last gaps, oldest first, in calendar days; at most 32,767 */
 	double		order_margin;	/* of a usual order */
 } Drawn;
 
@@ -42,6 +44,13 @@ typedef struct BuyerSample
 } BuyerSample;
 
 extern BuyerSample *sample_draw(TimestampTz as_of);
+
+/* Whether a client is of a segment, by its index; all are of that below 0. */
+static inline bool
+drawn_belongs(const Drawn *drawn, int segment)
+{
+	return segment < 0 || drawn->channel == segment || drawn->territory == segment;
+}
 
 /* A client as it was known at the window's beginning, and what it did within. */
 typedef struct WindowClient
@@ -61,5 +70,15 @@ typedef struct BuyerWindow
 } BuyerWindow;
 
 extern BuyerWindow *sample_window(const BuyerSample *sample);
+
+/* An order whose next one the last closed window shows: a client's statistics on that day, and the gap. */
+typedef struct IntervalCase
+{
+	BuyerStats	then;
+	double		gap;			/* on the firm's clock; at least the window's span where no order came within */
+} IntervalCase;
+
+/* repurchase_interval.c: such orders of a segment's clients with some gaps before, not too many; returns how many */
+extern int	interval_cases(const BuyerSample *sample, const BuyerWindow *window, int segment, IntervalCase **cases);
 
 #endif

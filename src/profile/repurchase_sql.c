@@ -1,7 +1,8 @@
 /*
  * repurchase_sql.c
  *		The repurchase model for analysts: p_alive, p_order_within,
- *		expected_orders, next_order_date, expected_value.
+ *		expected_orders, next_order_date, next_order_interval,
+ *		expected_value.
  *
  * Each by client and moment, answering what client_state would hold then, and
  * as a pure function of statistics and parameters.  Computes nothing of its own.
@@ -10,7 +11,9 @@
 
 #include <math.h>
 
+#include "access/htup_details.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "utils/date.h"
 #include "utils/fmgrprotos.h"
 
@@ -27,6 +30,8 @@ PG_FUNCTION_INFO_V1(agentcrm_expected_orders);
 PG_FUNCTION_INFO_V1(agentcrm_expected_orders_of);
 PG_FUNCTION_INFO_V1(agentcrm_next_order_date);
 PG_FUNCTION_INFO_V1(agentcrm_next_order_date_of);
+PG_FUNCTION_INFO_V1(agentcrm_next_order_interval);
+PG_FUNCTION_INFO_V1(agentcrm_next_order_interval_of);
 PG_FUNCTION_INFO_V1(agentcrm_expected_value);
 PG_FUNCTION_INFO_V1(agentcrm_expected_value_of);
 
@@ -81,11 +86,11 @@ model_arg(FunctionCallInfo fcinfo, int number)
 {
 	Jsonb	   *params = PG_GETARG_JSONB_P(number);
 	LastParams *last = fcinfo->flinfo->fn_extra;
-	Repurchase	repurchase = {0};
+	Repurchase	repurchase;
 
 	if (last && last->size == VARSIZE(params) && memcmp(last->params, params, last->size) == 0)
 		return &last->repurchase;
-	if (!repurchase_from_json(params, &repurchase.model, &repurchase.calibration))
+	if (!repurchase_from_json(params, &repurchase))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("params make no repurchase model"),
@@ -123,15 +128,48 @@ pure_args(FunctionCallInfo fcinfo)
 	};
 }
 
-/* The day on which the next order has come with probability p; NULL where that is never, or beyond a hundred years. */
+/* The day so many days after today; NULL where that is never, or beyond a hundred years. */
+static Datum
+date_after(DateADT today, double days, bool *isnull)
+{
+	*isnull = !(days < MAX_DAYS) || !IS_VALID_DATE((int64) today + (int64) ceil(days));
+	return DateADTGetDatum(*isnull ? 0 : today + (int) ceil(days));
+}
+
+/* The day on which the next order has come with probability p. */
 static Datum
 date_until(FunctionCallInfo fcinfo, const Outlook *outlook, DateADT today, double p)
 {
-	double		days = outlook_days_until(outlook, p);
+	return date_after(today, outlook_days_until(outlook, p), &fcinfo->isnull);
+}
 
-	if (!(days < MAX_DAYS) || !IS_VALID_DATE((int64) today + (int64) ceil(days)))
-		PG_RETURN_NULL();
-	PG_RETURN_DATEADT(today + (int) ceil(days));
+/* The days between which the next order comes. */
+static Datum
+date_interval(FunctionCallInfo fcinfo, const Outlook *outlook, DateADT today)
+{
+	DateInterval interval = outlook_interval(outlook);
+	TupleDesc	desc;
+	Datum		values[2];
+	bool		isnull[2];
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = date_after(today, interval.early, &isnull[0]);
+	values[1] = date_after(today, interval.late, &isnull[1]);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, isnull));
+}
+
+/* The day from which a pure function counts. */
+static DateADT
+today_arg(FunctionCallInfo fcinfo, int number)
+{
+	DateADT		today = PG_GETARG_DATEADT(number);
+
+	if (DATE_NOT_FINITE(today))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("today must be finite")));
+	return today;
 }
 
 /* What is expected of a client, where there are numbers for it. */
@@ -228,14 +266,30 @@ Datum
 agentcrm_next_order_date_of(PG_FUNCTION_ARGS)
 {
 	Outlook		outlook = pure_args(fcinfo);
-	DateADT		today = PG_GETARG_DATEADT(5);
 	double		p = quantile_arg(fcinfo, 6);
 
-	if (DATE_NOT_FINITE(today))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("today must be finite")));
-	return date_until(fcinfo, &outlook, today, p);
+	return date_until(fcinfo, &outlook, today_arg(fcinfo, 5), p);
+}
+
+/* agentcrm.next_order_interval(client_id, as_of) */
+Datum
+agentcrm_next_order_interval(PG_FUNCTION_ARGS)
+{
+	ClientProfile profile;
+	Outlook		outlook;
+
+	if (!client_args(fcinfo, &profile, &outlook))
+		PG_RETURN_NULL();
+	return date_interval(fcinfo, &outlook, period_day(PG_GETARG_TIMESTAMPTZ(1)));
+}
+
+/* agentcrm.next_order_interval(repeat_orders, last_order, age, sum_log_gaps, params, today) */
+Datum
+agentcrm_next_order_interval_of(PG_FUNCTION_ARGS)
+{
+	Outlook		outlook = pure_args(fcinfo);
+
+	return date_interval(fcinfo, &outlook, today_arg(fcinfo, 5));
 }
 
 /* agentcrm.expected_value(client_id, as_of, days) */

@@ -90,6 +90,14 @@ SELECT is_empty($$SELECT FROM state WHERE (p_alive, p_order, expected_orders, du
 SELECT is_empty($$SELECT FROM state WHERE due_on IS NOT NULL AND NOT (agentcrm.p_order_within(client_id, as_of, due_on - as_of::date) >= .5 - 1e-9
 	AND agentcrm.p_order_within(client_id, as_of, greatest(due_on - as_of::date - 1, 0)) < .5)$$, 'the due day is the first with one half');
 SELECT is_empty($$SELECT FROM state WHERE due_on IS NULL AND agentcrm.p_order_within(client_id, as_of, 36500) > .5$$, 'and NULL only where it never comes so far');
+SELECT ok((SELECT (params ->> 'interval')::float8 BETWEEN .4 AND 1.2 AND (metrics ->> 'interval_cases')::int > 100
+	AND (metrics ->> 'interval_share')::float8 BETWEEN .75 AND .95 FROM pool), 'the interval of the next order is scaled by what the last closed window shows');
+SELECT is_empty($$SELECT FROM state s, agentcrm.next_order_interval(client_id, as_of) i, agentcrm.next_order_interval(n_gaps, gap_sum, gap_sum + silent, gap_sum_log, params, as_of::date) p,
+	agentcrm.next_order_interval(n_gaps, gap_sum, gap_sum + silent, gap_sum_log, params - 'interval', as_of::date) q
+	WHERE i IS DISTINCT FROM p OR (q.early, q.late) IS DISTINCT FROM (agentcrm.next_order_date(client_id, as_of, .1), agentcrm.next_order_date(client_id, as_of, .9))
+	OR i.early > due_on OR due_on > i.late OR (params ->> 'interval')::float8 < 1 AND (i.early < q.early OR i.late > q.late)$$,
+	'it lies about the due day; not scaled it is from the 10 to the 90 % quantile');
+SELECT is((SELECT agentcrm.next_order_interval(-1, '2025-01-01')), NULL, 'no interval of an unknown client');
 SELECT ok((SELECT every(agentcrm.p_order_within(client_id, as_of, 0) = 0 AND agentcrm.p_order_within(client_id, as_of, 7) <= p_order
 	AND agentcrm.expected_orders(client_id, as_of, 0) = 0 AND agentcrm.expected_orders(client_id, as_of, 45) <= expected_orders) FROM state), 'more time, more orders');
 SELECT ok((SELECT sum(lifetime_value) FILTER (WHERE value_class = 'A') / sum(lifetime_value) BETWEEN .75 AND .85
@@ -239,6 +247,8 @@ SELECT throws_ok(format('SELECT agentcrm.p_alive(%s, %L)', stats, params), '2202
 	('2, 10, 20, 0', '{"r": 1, "alpha": 1, "a": 1, "b": 1, "k": [1.5], "weight": [1]}', 'params make no repurchase model'),
 	('2, 10, 20, 0', '{"r": 1, "alpha": 1, "a": 1, "b": 1, "k": [1, 2], "weight": [0.5, 0.6]}', 'params make no repurchase model')) v(stats, params, message);
 SELECT throws_ok($$SELECT agentcrm.next_order_date(0, 0, 0, 0, '{"r": 1, "alpha": 1, "a": 1, "b": 1}', 'infinity', .5)$$, '22023', 'today must be finite');
+SELECT throws_ok($$SELECT agentcrm.next_order_interval(0, 0, 0, 0, '{"r": 1, "alpha": 1, "a": 1, "b": 1}', 'infinity')$$, '22023', 'today must be finite');
+SELECT throws_ok($$SELECT agentcrm.next_order_interval(0, 0, 0, 0, '{"r": 1, "alpha": 1, "a": 1, "b": 1, "interval": 0}', '2024-01-01')$$, '22023', 'params make no repurchase model');
 SELECT is(agentcrm.next_order_date(0, 0, 0, 0, '{"r": 1, "alpha": 1, "a": 1, "b": 1}', '2024-01-01', .6), NULL, 'more than P(alive) is never reached: NULL');
 
 SELECT * FROM finish();
