@@ -26,14 +26,6 @@ add_product(LostCategory *list, int *n, const ClientProduct *product, const Prod
 		list[i].held |= product->held << ago;
 	list[i].active |= info->active;
 	list[i].products++;
-	if (info->active && product->last_price != NULL)
-	{
-		Numeric		quantity = basket_quantity(product, info);
-
-		if (quantity != NULL)
-			list[i].value += repeat_rate(product->rate_slow, 0, product->last_order_no) *
-				profile_money(product->last_price) * profile_money(quantity);
-	}
 }
 
 /* Orders since the client's alarm about the category was settled last; all, if none was. */
@@ -79,6 +71,27 @@ compare_categories(const void *a, const void *b)
 	return strcmp(x->category, y->category);
 }
 
+/* What an order's part of the category came to: its active products in their usual quantities, at their last prices. */
+static double
+usual_value(const ClientSnapshot *client, const char *category)
+{
+	double		value = 0;
+
+	for (int i = 0; i < client->n_products; i++)
+	{
+		const ClientProduct *product = &client->products[i];
+		const ProductInfo *info = profile_product(product->product_id);
+		Numeric		quantity;
+
+		if (info == NULL || !info->active || info->category == NULL || strcmp(info->category, category) != 0 ||
+			product->last_price == NULL || (quantity = basket_quantity(product, info)) == NULL)
+			continue;
+		value += repeat_rate(product->rate_slow, 0, product->last_order_no) *
+			profile_money(product->last_price) * profile_money(quantity);
+	}
+	return value;
+}
+
 /* The categories that the client has left, least likely by chance first; of those watched as many as the list bears. */
 int
 retention_lost_categories(const ClientSnapshot *client, const AgentCall *call, double level, LostCategory **found)
@@ -103,5 +116,8 @@ retention_lost_categories(const ClientSnapshot *client, const AgentCall *call, d
 	for (int i = 0; i < watched; i++)
 		p[i] = list[i].p;
 	*found = list;
-	return chart_discoveries(p, watched, watched, level);
+	n = chart_discoveries(p, watched, watched, level);
+	for (int i = 0; i < n; i++)
+		list[i].value = usual_value(client, list[i].category);
+	return n;
 }
