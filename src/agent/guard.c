@@ -197,6 +197,7 @@ call_foreign(const Agent *agent, const ClientSnapshot *clients, int n_clients, c
 	Oid			save_user;
 	int			save_context;
 	int			save_nestlevel = NewGUCNestLevel();
+	bool		save_read_only = XactReadOnly;
 	Oid			role = get_role_oid(agent->registrar, false);
 
 	GetUserIdAndSecContext(&save_user, &save_context);
@@ -207,7 +208,7 @@ call_foreign(const Agent *agent, const ClientSnapshot *clients, int n_clients, c
 						GetUserNameFromId(save_user, false), agent->name, agent->registrar)));
 	SetUserIdAndSecContext(role,
 						   save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	(void) set_config_option("transaction_read_only", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	XactReadOnly = true;
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 	/* what does not fit in memory goes to files: the same limit */
@@ -217,6 +218,7 @@ call_foreign(const Agent *agent, const ClientSnapshot *clients, int n_clients, c
 	foreign_bid(agent, clients, n_clients, call, sink);
 	stop_limits();
 	AtEOXact_GUC(false, save_nestlevel);
+	XactReadOnly = save_read_only;
 	SetUserIdAndSecContext(save_user, save_context);
 }
 
