@@ -4,23 +4,26 @@
  * "Sales Order Lines", "SalesOrderLines" and "SALES_ORDER_LINES" are read alike:
  * small Latin letters, digits and underscores.  Accents are dropped and Cyrillic
  * is transliterated, so that the vocabulary is plain ASCII and this script can be
- * read under every server encoding.  Names in catalogs have collation C, which
- * knows no small letters but these.
+ * read under every server encoding.  A database of locale C knows no small letters
+ * but these, so neither are others asked for.
  */
 CREATE FUNCTION agentcrm.propose_plain(name text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	plain text := lower(regexp_replace(name COLLATE "default", '([[:lower:]0-9])([[:upper:]])', '\1_\2', 'g'));
+	plain text := name COLLATE "C";
+	upper_cyrillic text;
 	cyrillic text;
 BEGIN
 	IF plain ~ '[^\u0001-\u007f]' AND getdatabaseencoding() = 'UTF8' THEN
-		SELECT string_agg(chr(c), '' ORDER BY c) INTO cyrillic FROM generate_series(1072, 1103) c;
-		plain := replace(plain, chr(223), 'ss');
-		plain := regexp_replace(normalize(plain, NFD), '[\u0300-\u036f]', '', 'g');
+		SELECT string_agg(chr(c), '' ORDER BY c), string_agg(chr(c + 32), '' ORDER BY c) INTO upper_cyrillic, cyrillic FROM generate_series(1040, 1071) c;
+		plain := regexp_replace(normalize(replace(plain, chr(223), 'ss'), NFD), '[\u0300-\u036f]', '', 'g');
+		plain := regexp_replace(plain, '([a-z0-9\u0430-\u044f])([A-Z\u0410-\u042f])', '\1_\2', 'g');
+		plain := translate(plain, upper_cyrillic, cyrillic);
 		plain := replace(replace(replace(replace(replace(plain, chr(1078), 'zh'), chr(1095), 'ch'), chr(1096), 'sh'), chr(1102), 'yu'), chr(1103), 'ya');
 		plain := translate(plain, cyrillic, 'abvgdezziiklmnoprstufhccss_y_eyy');
-		plain := translate(plain, chr(322) || chr(248) || chr(305) || chr(1110), 'loii');
+		plain := translate(plain, chr(322) || chr(321) || chr(248) || chr(216) || chr(305) || chr(1110) || chr(1030), 'lloOiii');
 	END IF;
+	plain := lower(regexp_replace(plain, '([a-z0-9])([A-Z])', '\1_\2', 'g') COLLATE "C");
 	RETURN btrim(regexp_replace(plain, '[^a-z0-9]+', '_', 'g'), '_');
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_plain(text) IS 'Internal: a name in small ASCII letters and underscores';

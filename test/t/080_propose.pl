@@ -28,11 +28,12 @@ sub load
 	return;
 }
 
+# Of a locale that knows no letters but the Latin ones: names are to be read all the same.
 sub new_database
 {
 	my ($database) = @_;
 
-	$node->safe_psql('postgres', "CREATE DATABASE $database OWNER app");
+	$node->safe_psql('postgres', "CREATE DATABASE $database OWNER app TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'");
 	$node->safe_psql($database, 'CREATE EXTENSION agentcrm; SELECT agentcrm.pause(); GRANT CREATE ON SCHEMA public TO app');
 	return;
 }
