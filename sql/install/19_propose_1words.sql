@@ -51,7 +51,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 		('table', 'order', 'order|ordr$|bestell|auftr[ae]+g|command[ae]|pedido|ordine>|ordini|encomend|zakaz|zamowien|objednav|siparis|tilaus|bestilling|ordre|cohead|coitem|<so>|vbak|vbap'
 			'|juchu|chumon|porudzb|narudzb|rendeles|comanda|zamerne|verkauf|vente>|venta>|vendite|vendita|venda>|<sale|sale>|sprzedaz|prodazh|realizac|salg|<verkoop|sales'),
 		('table', 'invoice', 'invoice|rechnung|faktur|factur|fattur|fatura|account_move|<bill>|schet|nakladn|lasku|uriage|seikyu'),
-		('table', 'doc', '<doc>|<hdr>|testat[ae]|dokument|document|beleg|transact|receipt|<deal>|<trx>|<bon>|vorgang|header|<head>|kopf|purchas'),
+		('table', 'doc', '<doc>|<hdr>|testat[ae]|entete>|dokument|document|beleg|transact|receipt|<deal>|<trx>|<bon>|vorgang|header|<head>|kopf|purchas'),
 		('table', 'line', 'line|detail|<det>|<dtl>|det$|item|<pos>|posit|pos$|zeile|ligne|linea|riga>|righe|linha|regel|strok|pozic|pozyc|entry|entries|<row>|vbap|coitem|meisai|itens>|polozk|pozycj|product_lookup|_products$|_articles$|content'),
 		('table', 'client', 'client|customer|<cust|kund|klient|debitor|debtor|partner|party$|parties|societe|<tiers|kontragent|kontrahent|pokupatel|buyer|acheteur|dealer|asiakas|kna1|odberatel|zakaznik|musteri|klant|tokuisaki|kokyaku|resell|retailer|pharmac|apothek|apotek|farmaci|outlet|subscriber|patron'),
 		('table', 'client2', 'account|compan|contact|organi[sz]ation|shop>|store>|member|firma|person|patient|<entity|entities|empresa|entreprise|azienda|partie|unternehm|household|address_book|loyalty|anagrafic|counterpart|grossist|practice|clinic|hotel|restaurant'),
@@ -66,7 +66,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 			'|picking|<move|stock_move|warehouse|return|refund|credit(?!.*account)|rma|retour|currency|country|city|message|mail|activit|task|<tag>|rel$|translation|carrier|rate>|setting|config|permission|group>|categor|option|attribute|adjust'
 			'|fulfil|alloc|event|notif|media|image|<bom|production|work_?order|manufact|service_order|transfer|transition|hold|approv|refer|commission|serial|schedule|link>'),
 		('column', 'client', 'client|customer|<cust|kund|<kd|klient|debitor|debtor|partner|party|societe|<soc>|<tiers|kontragent|kontrahent|pokupatel|buyer|acheteur|dealer|asiakas|odberatel|sold_to|bill_to|zakaznik|klant|<bp>|acct|kunnr|tokuisaki|kokyaku|resell|retailer|pharmac|outlet|adr_nr|card_?code|<codcf>|<cli>'),
-		('column', 'product', 'product|<prod>|item|<itm>|artik|article|articul|articol|artigo|<art>|sku|goods|tovar|nomenklat|towar|variant|stock_?(item|code)|material|produit|produkt|prodott|produto|<part>|art_?(nr|no|num|id|code)|<ean|barcode|matnr|<vare|shohin|<ndc>|<drug'),
+		('column', 'product', 'product|<prod>|<prod_?(id|code|no|nr|num|key)$|purchas(ed|able)_?(entity|item|id)|item|<itm>|artik|article|articul|articol|artigo|<art>|sku|goods|tovar|nomenklat|towar|variant|stock_?(item|code)|material|produit|produkt|prodott|produto|<part>|art_?(nr|no|num|id|code)|<ean|barcode|matnr|<vare|shohin|<ndc>|<drug'),
 		('column', 'order', 'order|invoice|bestell|auftrag|command|pedido|ordine|zakaz|zamow|<doc>|document|dokument|beleg|rechnung|factur|faktur|fattur|sale|transact|receipt|bon>|<so>|vorgang|fatura|ticket|voucher|juchu|pedido|<ped>'),
 		('column', 'rep', '<rep>|sales_?(man|person|rep|agent)|slsmn|seller|employe|vertreter|verkaufer|mitarbeiter|vendeur|commercial|<agent|vendedor|venditor|staff|manager|menedzher|sotrudnik|emplead|user|owner|assigned|operator|responsab|executive|taken_by|tanto|<prac>|<slp>|slsm|codage|cod_vend|handled_by|account_manager'),
 		('column', 'qty', 'qty|quant|meng(e|$)|anzahl|cantidad|<cant>|quantid|qta|qtd|aantal|ilosc|kolich|<kol>|kolvo|^units?$|<units$|<count$|piece|<stk|stuck|<pcs|antal|<num$|<qte|volume_ordered|suryo|<cases?$|<boxes$|kwmeng|qtde|ilosc|adet|maara'),
@@ -82,8 +82,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 		('column', 'base', 'base|company|local|functional|home|domestic|mandant'),
 		('column', 'ordered', 'ord(er|ered)?_?(date|at|on|time|day|dt)>|(inv|tran|trans)_?dat|effective_?dat|date_?order|placed|date_?command|bestell_?(dat|am)|auftrags?_?dat|purchased?_(at|on|date)|complet(ed|ion)|confirm|submitted|posting|transaction_dat|invoice_?dat|date_?(valid|invoice|sale|acct|vente|facture|pedido)'
 			'|rechnungs?_?dat|beleg_?dat|fecha_?(pedido|venta|factura|orden|emision)?$|<data(_ordine|_zakaz|_pedido|_sprzedazy)?$|datum$|<date$|<day$|sale_?dat|sold|doc(ument)?_?dat|issue|datf|<datef$|booked|approved|date_order|<dated?$|order_dat|dt_(pedido|emissao|venda)|(so|ord|order|inv|sale|doc)_dt>|zakaz|juchu_bi|datadoc|<bi>|<when|<time(stamp)?$|data_zam'),
-		('column', 'created', 'creat|insert|added|date_add|add_date|entered|erstell|angelegt|regist|datec|entry|record|erfasst|creac|creazione|sozdan|crdate|utworz|toroku|erdat|angelegt|dt_cad'),
-		('column', 'late', 'updat|modif|chang|write|edit|<dlv|due|requir|ship|deliver|liefer|livr|cancel|delet|birth|paid|payment|expir|tms|sync|promis|request|desired|wunsch|<end|clos|last|next|sent|print|receiv|archiv|commit|effective|schedul|remind|export|return|entreg|previst|plan|void|refund|follow|lock|access|valid_|expected|faellig|fallig|storno|hire|verified|import|start|until|vence|fulfil|check_in|(^|_)po_'),
+		('column', 'created', 'creat|<ctime>|insert|added|date_add|add_date|entered|erstell|angelegt|regist|datec|entry|record|erfasst|creac|creazione|sozdan|crdate|utworz|toroku|erdat|angelegt|dt_cad'),
+		('column', 'late', 'updat|<mtime>|modif|chang|write|edit|<dlv|due|requir|ship|deliver|liefer|livr|cancel|delet|birth|paid|payment|expir|tms|sync|promis|request|desired|wunsch|<end|clos|last|next|sent|print|receiv|archiv|commit|effective|schedul|remind|export|return|entreg|previst|plan|void|refund|follow|lock|access|valid_|expected|faellig|fallig|storno|hire|verified|import|start|until|vence|fulfil|check_in|(^|_)po_'),
 		('column', 'status', 'status|<sts>|situacao|state|statut|estado|zustand|stato|<stav|etat|stage|phase|sosto|situac|durum|<tila|jotai|<zust|doc_state'),
 		('column', 'status_bad', 'pay|ship|deliver|invoic|fulfil|print|export|sync|checkout|country|bill|address|approv|picking|tax|mail|previous|old|old_|prior|region|liefer|zahl|livr|stock|credit|fraud|versand|<sub'),
 		('column', 'type', 'type|<kind|<art$|<typ|typ$|tipo|nature|issotrx|is_so_trx|direction|is_sale|side$|<class(_id|_no|_code)?$|<vid|rodzaj|purpose|<art_|belegart|auftragsart|vbtyp|beleg_?typ|vid_dok'),
@@ -101,23 +101,36 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION agentcrm.propose_meaning(text, text[]) IS 'Internal: what names may mean';
 
--- A value of a status or type column in words; company is all values of the column, for "sent" is a quote beside "sale".
+/*
+ * A value of a status or type column in words; company is all values of the
+ * column, for "sent" is a quote beside "sale".  Unpaid is an order that waits for
+ * its payment before anything is done about it.
+ */
 CREATE FUNCTION agentcrm.propose_reading(value text, company text[] DEFAULT '{}') RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE
-		WHEN v ~ '^(dr|d|na|ip)$|draft|cart|basket|incompl|brouillon|entwurf|borrador|bozza|rascunho|concept|szkic|chernov|cernov|template|wish|abandon|temporar|parked|unconf|not_conf|unbest|tmp|prepar' THEN 'draft'
-		WHEN v ~ 'recurring|template' THEN 'draft'
+		WHEN v ~ '^(dr|d|na|ip)$|draft|cart|basket|incompl|brouillon|entwurf|borrador|bozza|rascunho|concept|koncept|szkic|roboc|chernov|cernov|rozprac|utkast|kladde|luonnos|taslak|piszkozat|ciorna|provis|digitac|saisie|template|wish|abandon|temporar|parked|unconf|not_conf|unbest|tmp|recurring|training|(^|_)(test|demo|sandbox|dummy)(_|$)|(not|non|nicht|nie|nao)_(yet_)?(finish|complet|submit|plac|abgeschl|termin|zakoncz|finali)|un_?(finish|complet|submit)' THEN 'draft'
 		WHEN v ~ '^(vendor_)?bills?$' AND company && '{invoice,invoices}' THEN 'purchase'
-		WHEN v ~ '^q$|quot|offer|angebot|devis|presup|cotiz|estim|propos|preventiv|predloz|oferta|rfq|inquir|anfrage|orcament' THEN 'quote'
+		WHEN v ~ '^q$|quot|offer|angebot|devis|presup|cotiz|estim|propos|preventiv|predloz|nabid|tilbud|tarjous|teklif|ajanlat|mitsumori|oferta|rfq|inquir|anfrage|orcament|pro_?forma' THEN 'quote'
 		WHEN v = 'sent' AND company && '{sale,sales,sold,confirmed,ordered,done}' THEN 'quote'
-		WHEN v ~ 'partial' THEN 'sale'
-		WHEN v ~ '^(x|v|vo|re|in|ca|cn|cx)$|cancel|annul|anul|storn|void|reject|refus|declin|delet|trash|lost$|fail|fraud|abgelehnt|ablehn|otmen|otkaz|odrzuc|invalid|denied|error|expired|withdrawn|dropped|geannul|verworfen|gesperrt|iptal' THEN 'cancelled'
+		WHEN v ~ 'un_?paid|(not|no)_?(yet_)?paid|(pending|await[a-z]*|waiting|wait|expect[a-z]*)_(for_)?([a-z]+_)*(payment|deposit|prepay)|payment_(pending|awaiting|await[a-z]*|due|required|outstanding|review)|(un|nicht_)bezahlt|zahlung_?(offen|aussteh|erwart)|vorkasse_offen|wart[a-z]*_auf_zahlung|impay|non_(paye|regle)|attente_(de_|du_|d_)?(paiement|reglement)|(sin|no)_pag|impagad|pendiente_(de_)?pago|pago_pendient|esperando_(el_)?pago|non_pagat|insolut|(attesa|attende)_(di_|del_)?pagament|pagamento_(in_attesa|pendent)|(aguard|esper)ando_(o_)?pagament|nao_pag|nieoplac|niezapl|(oczek|czeka)[a-z]*_(na_)?(platn|wplat|zaplat|oplat)|(ne|nie)_?(oplac|oplat)|ozhid[a-z]*_oplat|onbetaald|niet_betaald|(wacht|in_afwachting)[a-z_]*betaling|ubetal|obetal|(vente|vanta)r_pa_betal|(odeme|odemesi)_bekl|ceka[a-z]*_(na_)?(platb|zaplac|uhrad)|nezaplac|neuhraz|fizetesre_var|neplat' THEN 'unpaid'
+		WHEN v ~ 'partial|teil|(^|_)parc' AND v !~ 'cancel|storn|annul' THEN 'sale'
+		WHEN v ~ '^(x|v|vo|re|rej|in|ca|can|cn|cx|canc)$|cancel|annul|anul|storn|void|reject|rechaz|rejeit|recus|rifiut|respin|refus|declin|delet|trash|lost$|fail|fallid|fallit|falh|echou|echec|mislukt|fraud|abgelehnt|ablehn|abgebroch|widerruf|geloscht|geloesch|supprim|elimin|excluid|otmen|otkaz|otklon|udalen|prosroch|odrzuc|wycofan|usunie|niewazn|zrus|zamit|odmit|avbrut|avbryt|afbrudt|makuler|slettet|raderad|avvis|afvist|peru(ut|tt|te)|hylat|hylk|torol|visszavon|elutas|invalid|denied|error|expired|caduc|verlopen|afgewez|geweiger|withdrawn|dropped|geannul|verworfen|gesperrt|iptal|torikeshi|kyanseru|batal|revok|terminated|chargeback' THEN 'cancelled'
 		WHEN v ~ 'purch|^vend_|einkauf|achat|compra|vendor|supplier|^po$|^in_(invoice|refund|receipt)|acquist|zakup|procure|^buy|lieferant|bestellung_l' THEN 'purchase'
-		WHEN v ~ 'return|refund|(^|_)rma|retour|ruck|cred(it|_|$)|gutschrift|avoir|abono|devol|reso$|vozvrat|zwrot' THEN 'return'
-		WHEN v ~ 'sale|sold|confirm|complet|done|ship|deliver|paid|inv(oic|c_|c$)|process|approv|fulfil|clos|accept|order|finish|final|success|valid|book|post|bestatigt|bestaetigt|geliefert|bezahlt|abgeschl|erledigt|versend|versandt|bearb|fakturiert|berechnet'
-			'|livr|termin|factur|pagad|pagat|entreg|cumpl|enviad|conferm|evas|spedit|chius|vypoln|oplac|dostav|otgruz|zaversh|zavers|podtverz|podtverzh|zreal|wyslan|zakonc|ready|pick|pack|dispatch|transit|progress|releas|print|back_?ord|^(ok|yes|y|co|cl|ap|t|true)$|payee|pay[ee]|verkauf|vente|venta|prodaz|expedi' THEN 'sale'
-		WHEN v ~ 'pending|open|new|hold|submit|wait|offen|^neu|nov|abiert|pendient|nuev|apert|nuov|en_cours|attente|receiv|activ|queue|schedul|regist|enter|creat|otkryt|ozhid|przyj' THEN 'open'
+		WHEN v ~ 'return|refund|reimburs|rembours|reembols|rimbors|erstatt|(^|_)rma|retour|ruck|cred(it|_|$)|gutschrift|avoir|abono|devol|reso$|vozvrat|zwrot|zwroc|vracen|henpin' THEN 'return'
+		WHEN v ~ 'sale|sold|confirm|complet|done|ship|deliver|paid|inv(oic|c_|c$)|process|approv|fulfil|clos|accept|order|finish|final|success|valid|book|post|bestatigt|bestaetigt|geliefert|bezahlt|abgeschl|erledigt|versend|versandt|bearb|fakturiert|berechnet|freigegeb|kommission|angenomm|abgerechn'
+			'|livr|termin|factur|pagad|pagat|entreg|cumpl|enviad|conferm|evas|spedit|chius|vypoln|oplac|dostav|otgruz|zaversh|zavers|podtverz|podtverzh|zreal|wyslan|zakonc|ready|pick|pack|dispatch|transit|progress|releas|print|back_?ord|^(ok|yes|y|co|cl|ap|t|true)$|payee|pay[ee]|regle|verkauf|vente|venta|prodaz|expedi|clotur|cerrad|despach|aprob|servid|lavoraz|aprov|fatur|conclu|pago$|prepar|vorbereit'
+			'|bevestig|verzond|geleverd|betaald|afgerond|voltooid|verwerk|afgehand|potwierdz|realiz|oplacon|dostarcz|zaplacon|przyjet|zafakt|oplach|oplat|vydan|prinyat|sobran|soglas|proveden|potvrz|odeslan|doruc|dokonc|zaplacen|vyrizen|uhrazen|bekraft|bekreft|bekraeft|levere|skick|afsendt|betal[dt]|betalad|avslut|afslut|ferdig|fullfor|vahvist|toimit|maksett|laskut|valmis|onay|teslim|gonder|odendi|tamaml|hazirlan|kargo|visszaigaz|szallit|fizetve|teljes|livrat|platit|kakutei|shukka|kanryo|nyukin|hasso|selesai|dikirim|lunas|settled|captured|(^|_)(authori[sz]|activat)' THEN 'sale'
+		WHEN v ~ 'pending|open|new|hold|overdue|vencid|scadut|fallig|faellig|submit|wait|await|offen|^neu|nov|abiert|pendient|pendent|nuev|apert|abert|nuov|ouvert|en_cours|attente|attesa|aguard|receiv|activ|queue|schedul|regist|enter|creat|otkryt|ozhid|przyj|nowe|nowy|ontvang|nieuw|otevr|prijat|uusi|avoin|yeni|bekl|eingegang|eingang|angelegt|oppen|mottat|modtag' THEN 'open'
+		WHEN v <> '' OR getdatabaseencoding() <> 'UTF8' THEN 'unknown'	-- what plain letters do not say: Chinese, Japanese, Korean
+		WHEN value ~ '\u53d6\u6d88|\u4f5c\u5e9f|\u5e9f\u5f03|\u5df2\u62d2|\u5173\u95ed|\u5931\u8d25|\u5220\u9664|\u30ad\u30e3\u30f3\u30bb\u30eb|\u53d6\u308a\u6d88|\u5374\u4e0b|\ucde8\uc18c|\uc2e4\ud328' THEN 'cancelled'
+		WHEN value ~ '\u672a\u4ed8|\u672a\u652f\u4ed8|\u5f85\u4ed8|\u5f85\u652f\u4ed8|\u672a\u5165\u91d1|\u5165\u91d1\u5f85|\uc785\uae08\s?\ub300\uae30|\uacb0\uc81c\s?\ub300\uae30' THEN 'unpaid'
+		WHEN value ~ '\u8349\u7a3f|\u4e0b\u66f8|\u4eee|\u672a\u63d0\u4ea4|\uc784\uc2dc' THEN 'draft'
+		WHEN value ~ '\u62a5\u4ef7|\u5831\u50f9|\u898b\u7a4d|\uacac\uc801' THEN 'quote'
+		WHEN value ~ '\u9000\u8d27|\u9000\u6b3e|\u9000\u8ca8|\u8fd4\u54c1|\u8fd4\u91d1|\ubc18\ud488|\ud658\ubd88' THEN 'return'
+		WHEN value ~ '\u5b8c\u6210|\u5b8c\u4e86|\u5df2\u53d1|\u53d1\u8d27|\u51fa\u8377|\u767a\u9001|\u5df2\u4ed8|\u5df2\u652f\u4ed8|\u5df2\u6536|\u5df2\u786e|\u5df2\u5ba1|\u786e\u8ba4|\u78ba\u5b9a|\u53d7\u6ce8|\u5165\u91d1\u6e08|\u914d\u9001|\uc644\ub8cc|\ubc30\uc1a1|\ud655\uc815' THEN 'sale'
+		WHEN value ~ '\u5f85|\u65b0\u5efa|\u65b0\u898f|\u5904\u7406\u4e2d|\u8fdb\u884c\u4e2d|\ub300\uae30|\uc9c4\ud589' THEN 'open'
 		ELSE 'unknown' END
 	FROM (SELECT agentcrm.propose_plain(value) AS v) AS plain
 $$;
-COMMENT ON FUNCTION agentcrm.propose_reading(text, text[]) IS 'Internal: what a status says of an order: sale, open, draft, quote, cancelled, return, purchase or unknown';
+COMMENT ON FUNCTION agentcrm.propose_reading(text, text[]) IS 'Internal: what a status says of an order: sale, open, unpaid, draft, quote, cancelled, return, purchase or unknown';

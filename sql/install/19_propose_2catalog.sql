@@ -66,8 +66,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		WHERE has_column_privilege(t.rel, a.attnum, 'SELECT')),
 	marked AS (	-- l_orderkey, l_quantity, ...: letters that nearly all columns of a table begin with say nothing
-		SELECT rel, min(mark) AS mark FROM (SELECT rel, substring(lower(col) FROM '^([a-z]{1,3}_)..') AS mark, count(*) AS n FROM here GROUP BY 1, 2) AS m
-		WHERE mark NOT IN ('id_', 'fk_', 'is_', 'no_', 'nr_', 'cod_', 'num_') AND n >= 3 AND n >= 0.8 * (SELECT count(*) FROM here h WHERE h.rel = m.rel) GROUP BY rel),
+		SELECT DISTINCT ON (rel) rel, mark FROM (
+			SELECT rel, substring(lower(col) FROM '^([a-z]{1,3}_)..') AS mark, count(*) AS n FROM here GROUP BY 1, 2
+			UNION ALL	-- nor do two or three that all begin with, and no more: oxid, oxorderdate, oxamount
+			SELECT rel, left(first, (SELECT max(i) FROM generate_series(1, 5) i WHERE left(first, i) = left(last, i))), n FROM (SELECT rel, min(lower(col) COLLATE "C") AS first, max(lower(col) COLLATE "C") AS last, count(*) AS n FROM here GROUP BY rel HAVING count(*) >= 6 AND min(length(col)) >= 4) AS a
+			WHERE left(first, 2) ~ '^[a-z]{2}$' AND left(first, 2) = left(last, 2) AND left(first, 4) <> left(last, 4)) AS m
+		WHERE mark NOT IN ('id_', 'fk_', 'is_', 'no_', 'nr_', 'cod_', 'num_') AND n >= 3 AND n >= 0.8 * (SELECT count(*) FROM here h WHERE h.rel = m.rel) ORDER BY rel, mark),
 	bare AS MATERIALIZED (
 		SELECT h.rel, h.attnum, CASE WHEN m.mark IS NOT NULL AND starts_with(lower(h.col), m.mark) THEN substr(h.col, length(m.mark) + 1) ELSE h.col END AS bare FROM here h LEFT JOIN marked m USING (rel)),
 	named AS MATERIALIZED (	-- each name and each type but once
@@ -79,7 +83,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	SELECT array_agg((h.rel, h.attnum, h.col, n.plain, n.stem,
 		CASE WHEN y.oid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN 'int' WHEN y.oid IN ('float4'::regtype, 'float8'::regtype) THEN 'float'
 			WHEN y.oid = 'numeric'::regtype THEN CASE WHEN h.atttypmod >= 4 AND (h.atttypmod - 4) & 2047 = 0 OR h.atttypmod = -1 AND NOT coalesce(k.words, x.words, '{}') && '{qty,price,total,net,gross,discount,tax,rate}' AND n.plain ~ '(^|_)(id|no|nr|num|number|code|key|an8|doco|doc|itm)[0-9]*$|id$' THEN 'int' ELSE 'num' END WHEN y.oid = 'money'::regtype THEN 'money'
-			WHEN y.oid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) THEN 'time' WHEN y.oid = 'bool'::regtype THEN 'bool' WHEN y.oid = 'uuid'::regtype THEN 'uuid'
+			WHEN y.oid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) THEN 'time' WHEN y.oid = 'bool'::regtype THEN 'bool' WHEN y.oid IN ('uuid'::regtype, 'bytea'::regtype) THEN 'uuid'
 			WHEN y.oid IN ('json'::regtype, 'jsonb'::regtype) THEN 'json' WHEN y.typtype = 'e' THEN 'enum' WHEN y.typcategory = 'S' THEN 'text' ELSE 'other' END,
 		format_type(y.oid, NULL), coalesce(k.words, x.words, '{}'), h.attnotnull, coalesce(h.col = ANY (h.key), false), coalesce(h.key = ARRAY[h.col], false),
 		substring(h.preset FROM '^\(?''?([^'']*?)''?(?:\)|::.*)?$'))::agentcrm.propose_column ORDER BY h.rel, h.attnum)
@@ -144,6 +148,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		SELECT rel, schema, col, family, plain, scope, name, max(weight) AS weight FROM (
 			SELECT k.*, agentcrm.propose_root(n.name) AS name, n.weight
 			FROM keyed k, LATERAL (VALUES (k.plain, 0.75), (regexp_replace(k.plain, '^[^_]+_', ''), 0.7), (regexp_replace(k.plain, '^.*_', ''), 0.65), (regexp_replace(k.plain, '^(t|tb|tbl|tab)_?', ''), 0.72),
+				(CASE WHEN starts_with(k.plain, left(lower(k.col), -length(k.key_plain))) THEN substr(k.plain, 1 + length(k.col) - length(k.key_plain)) ELSE k.plain END, 0.74),	-- oxorder, whose key is oxid
 				(regexp_replace(k.plain, '_?(header|head|master|data|base|info|entity|hdr|kopf|stamm|mst|mstr|dim|dimension)$', ''), 0.68), (regexp_replace(k.plain, '^[^_]+_|_(header|head|master|data|base|info|entity|hdr|kopf|stamm)$', '', 'g'), 0.66)) AS n(name, weight)
 			UNION ALL
 			SELECT k.*, 'key ' || agentcrm.propose_root(k.key_plain), 0.8 FROM keyed k WHERE k.key_plain !~ '^(id|code|name|no|nr|number|key|ref|rowid|uuid|guid|oid|pk|email|num|line_?no|line)$') AS n
@@ -190,7 +195,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		WHERE cardinality(k.cols) > 1 AND f.t = z.cols[1] AND NOT EXISTS (SELECT FROM declared d WHERE d.rel = k.rel AND d.cols = ARRAY[f.c])
 		UNION ALL	-- a key of several columns that another table has by the same names
 		SELECT (x.rel, y.key, y.rel, y.key, 'name', 0.75)::agentcrm.propose_link
-		FROM t y JOIN t x ON x.schema = y.schema AND x.rel <> y.rel JOIN holds h ON h.rel = x.rel
+		FROM (SELECT rel, schema, key, words, barred FROM t UNION SELECT t.rel, t.schema, u.cols, t.words, t.barred FROM t JOIN uniq u USING (rel) WHERE t.words && '{order,invoice,doc}' AND NOT u.cols && coalesce(t.key, '{}')) AS y
+			JOIN t x ON x.schema = y.schema AND x.rel <> y.rel JOIN holds h ON h.rel = x.rel
 		WHERE x.words && '{line,order,invoice}' AND x.barred IS NULL AND y.barred IS NULL AND cardinality(y.key) BETWEEN 2 AND 3 AND y.words && '{order,invoice,doc,client,product}' AND NOT y.words && '{other,line}' AND y.key <@ h.cols AND NOT y.key @> coalesce(x.key, '{}')
 			AND NOT EXISTS (SELECT FROM declared d WHERE d.rel = x.rel AND d.target = y.rel)) AS all_links
 $$;

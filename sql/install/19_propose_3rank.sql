@@ -21,7 +21,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 		WHERE (b.to_client OR b.to_client2 AND b.how = 'foreign key') AND x.plain ~ 'contact|address|adress|location|(^|_)sites?(_|$)|branch|ship_?to|bill_?to|store|user|account|member|person|outlet|standort|filial|deliver' AND NOT x.words && '{line,order,invoice}'),
 	f AS MATERIALIZED (
 		SELECT c.rel,
-			bool_or(c.words && '{qty}' AND c.family IN ('int', 'num', 'float')) AS has_qty,
+			bool_or(c.words && '{qty}' AND (c.family IN ('int', 'num', 'float') OR c.family = 'text' AND c.plain ~ '^(qty|quantity|menge|quantite|cantidad|quantita|quantidade)$')) AS has_qty,
 			bool_or(c.words && '{price,total}' AND NOT c.words && '{qty,discount}' AND c.family IN ('int', 'num', 'float', 'money') AND c.plain !~ '_id$') AS has_money,
 			bool_or(c.words && '{price}' AND c.family IN ('int', 'num', 'float', 'money')) AS has_price,
 			bool_or((c.family = 'time' OR c.family IN ('int', 'text', 'num', 'float') AND (c.words && '{ordered,created}' AND NOT c.words && '{total,qty,price}' OR c.plain ~ 'date|datum|fecha|time|(_|created|updated)at$')) AND NOT (c.words && '{late}' AND NOT c.words && '{ordered,created}')) AS has_date,
@@ -32,13 +32,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 			bool_or(c.words && '{order}' AND NOT c.is_key AND c.family IN ('int', 'text', 'uuid') AND c.plain ~ '(id|no|nr|num|number|nummer|numero|ref|code|key|cislo|folio)$|^(order|invoice|document|bon|beleg|doc|receipt|factura|pedido|zakaz|zamowienie)$') AS names_order
 		FROM unnest(columns) c GROUP BY c.rel),
 	o AS MATERIALIZED (
-		SELECT t.*, f.has_date, f.has_order_date, f.has_money, f.names_client, coalesce(k.to_client, false) AS to_client, coalesce(k.to_client2, false) AS to_client2, t.rel IN (SELECT rel FROM roles) AS by_role,
+		SELECT t.*, f.has_date OR t.rel IN (SELECT a.rel FROM k a JOIN t b ON b.rel = a.rel AND b.key = a.cols JOIN f y ON y.rel = a.target WHERE a.how = 'foreign key' AND y.has_date AND NOT a.to_client) AS has_date, f.has_order_date,	-- its own, or that of the row whose key it shares
+			 f.has_money, f.names_client, coalesce(k.to_client, false) AS to_client, coalesce(k.to_client2, false) AS to_client2, t.rel IN (SELECT rel FROM roles) AS by_role,
 			CASE WHEN t.words && '{order}' THEN 4 WHEN t.words && '{invoice}' THEN 3 WHEN t.words && '{doc}' THEN 1.5 ELSE 0 END - CASE WHEN t.words && '{other}' THEN 3 ELSE 0 END
 				- CASE WHEN t.words && '{client,product}' AND NOT t.words && '{order,invoice}' THEN 2 ELSE 0 END AS named_order
 		FROM t JOIN f USING (rel) LEFT JOIN (SELECT rel, bool_or(to_client) AS to_client, bool_or(to_client2) AS to_client2 FROM k GROUP BY rel) AS k USING (rel)),
 	pair AS (
 		SELECT DISTINCT ON (l.rel, o.rel) o.rel AS o, l.rel AS l, k.cols, k.target_cols, k.how,
-			o.named_order - CASE WHEN o.words && '{line}' AND NOT o.plain ~ 'document' THEN 3 ELSE 0 END
+			CASE WHEN l.words @> '{order,line}' AND k.how = 'foreign key' AND o.words = '{}' THEN 2.5 ELSE o.named_order END	-- what order lines refer to is an order, whatever it is called
+			- CASE WHEN o.plain ~ 'deliver|shipment|dispatch|despatch|liefersch|livraison|albaran' THEN 2 ELSE 0 END
+			- CASE WHEN o.words && '{line}' AND NOT o.plain ~ 'document' THEN 3 ELSE 0 END
 			+ CASE WHEN l.words && '{line}' THEN 3 ELSE 0 END + CASE WHEN l.words && '{order,invoice}' THEN 1.5 ELSE 0 END - CASE WHEN l.words && '{other}' THEN 4 ELSE 0 END
 			+ CASE WHEN starts_with(l.plain, regexp_replace(o.plain, '(_?(header|head|hdr|kopf|es|s|n|en))$', '')) THEN 2 ELSE 0 END
 			+ CASE WHEN regexp_replace(l.plain, '[0-9_]', '', 'g') <> '' AND length(regexp_replace(l.plain, '[0-9_]', '', 'g')) >= 3 AND strpos(regexp_replace(o.plain, '[0-9_]', '', 'g'), regexp_replace(l.plain, '[0-9_]', '', 'g')) > 1 THEN 1.5 ELSE 0 END	-- ordr, rdr1
@@ -62,9 +65,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = 
 	heads AS (
 		SELECT o.rel, o.named_order + CASE WHEN o.to_client THEN 3 WHEN o.names_client THEN 2 ELSE 0.5 END + CASE WHEN o.has_order_date THEN 2 ELSE 1 END + CASE WHEN o.n_rows > 0 THEN 1 ELSE 0 END + least(ln(1 + o.n_rows) / 10, 1) AS score
 		FROM o WHERE o.named_order >= 1 AND o.has_date AND o.has_money AND (o.to_client OR o.names_client OR o.to_client2 AND o.words && '{order}') AND NOT o.words && '{line}'
-			AND NOT EXISTS (SELECT FROM pair p WHERE p.o = o.rel AND p.score >= 9) AND NOT EXISTS (SELECT FROM flat WHERE flat.rel = o.rel)),
+			AND (wanted ? 'only_heads' OR NOT EXISTS (SELECT FROM pair p WHERE p.o = o.rel AND p.score >= 9)) AND NOT EXISTS (SELECT FROM flat WHERE flat.rel = o.rel)),
 	everything AS (
-		SELECT jsonb_build_object('kind', 'pair', 'o', o, 'l', l, 'cols', cols, 'target_cols', target_cols, 'how', how) AS found, score, l AS first FROM pair WHERE score >= 9
+		SELECT jsonb_build_object('kind', 'pair', 'o', o, 'l', l, 'cols', cols, 'target_cols', target_cols, 'how', how) AS found, score, l AS first FROM pair WHERE score >= 9 AND NOT wanted ? 'only_heads'
 		UNION ALL
 		SELECT jsonb_build_object('kind', 'flat', 'l', rel), score, rel FROM flat
 		WHERE NOT EXISTS (SELECT FROM pair p WHERE p.l = flat.rel AND p.score >= flat.score)

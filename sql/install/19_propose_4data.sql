@@ -56,12 +56,30 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION agentcrm.propose_joined(agentcrm.propose_table[], oid, oid, text[], text[], text) IS 'Internal: FROM of a sample of orders and lines; whole says whether orders come with all their lines';
 
+-- Columns, those that are texts but hold numbers as numbers: connectors and old systems keep quantities and money so.
+CREATE FUNCTION agentcrm.propose_texts(tables agentcrm.propose_table[], columns agentcrm.propose_column[], relations oid[]) RETURNS agentcrm.propose_column[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	relation oid;
+	seen jsonb;
+BEGIN
+	FOREACH relation IN ARRAY array_remove(relations, NULL) LOOP
+		seen := agentcrm.propose_ask((SELECT format('SELECT %s FROM %s', string_agg(format('jsonb_build_object(%1$L, bool_and(%2$I ~ ''^\s*-?\d+(\.\d+)?\s*$''))', c.attnum, c.col), ' || '), agentcrm.propose_from(tables, relation, 's', 30))
+			FROM unnest(columns) c WHERE c.rel = relation AND c.family = 'text' AND c.words && '{qty,price,total,net,gross,discount,tax}' AND NOT c.is_key AND c.plain !~ 'currency|code|type|name|desc|note|text|status|unit$|uom|(^|_)(id|no|nr|num|number|class|key|ref|by)$'));
+		IF seen IS NOT NULL THEN
+			columns := ARRAY(SELECT CASE WHEN c.rel = relation AND seen ->> c.attnum::text = 'true' THEN (c.rel, c.attnum, c.col, c.plain, c.stem, 'num', c.type, c.words, c.required, c.in_key, c.is_key, c.preset)::agentcrm.propose_column ELSE c END FROM unnest(columns) c ORDER BY c.rel, c.attnum);
+		END IF;
+	END LOOP;
+	RETURN columns;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_texts(agentcrm.propose_table[], agentcrm.propose_column[], oid[]) IS 'Internal: columns, texts that hold numbers as numbers';
+
 CREATE FUNCTION agentcrm.propose_profile(tables agentcrm.propose_table[], columns agentcrm.propose_column[], relation oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN coalesce(agentcrm.propose_ask((
 		SELECT format('SELECT jsonb_build_object(''n'', count(*))%s FROM %s', string_agg(format(' || jsonb_build_object(%L, jsonb_build_object(''filled'', count(%2$I), ''distinct'', count(DISTINCT %2$I)%3$s)', c.col, c.col,
-			CASE WHEN c.family IN ('int', 'num', 'float') THEN format(', ''min'', min(%1$I), ''max'', max(%1$I), ''size'', avg(abs(%1$I)), ''whole'', bool_and(%1$I::numeric = trunc(%1$I::numeric)), ''one'', count(*) FILTER (WHERE %1$I = 1)', c.col)
+			CASE WHEN c.family IN ('int', 'num', 'float') THEN format(', ''min'', min(%1$s), ''max'', max(%1$s), ''size'', avg(abs(%1$s)), ''whole'', bool_and((%1$s)::numeric = trunc((%1$s)::numeric)), ''one'', count(*) FILTER (WHERE %1$s = 1)', quote_ident(c.col) || CASE WHEN c.family = 'num' AND c.type <> 'numeric' THEN '::numeric' ELSE '' END)
 				WHEN c.family = 'time' THEN format(', ''min'', min(%1$I)::text, ''max'', max(%1$I)::text', c.col)
 				WHEN c.family = 'text' THEN format(', ''sample'', left(min(%1$I), 60), ''top'', left(max(%1$I), 60), ''long'', max(length(%1$I))', c.col) ELSE '' END) || ')', '' ORDER BY c.attnum),
 			agentcrm.propose_from(tables, relation, 's', 60))

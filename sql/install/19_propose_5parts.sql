@@ -119,7 +119,7 @@ BEGIN
 	WHERE coalesce((filled ->> a.col)::numeric >= 0.5 * (filled ->> 'n')::numeric, true) AND a.rel = relation AND a.family IN ('text', 'json') AND NOT a.plain ~ 'file|user_?name|login|nick|host|contact|short|search|sort|vor_?name|first|last|middle|sur_?name|maiden|path|image|lang'
 		AND a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie|title|titel|titulo|label|libelle|company|firma|razon_social|raison_sociale|ragione_sociale|description|descripcion|bezeichnung|descrip|designation|descr|opis|denominazione|descricao|email|e_mail|mail|number|code|sku|ref|reference|codigo)[0-9]?(_|$)|name[0-9]?$|(^|_)nm[0-9]?$|(^|_)mei$|_mei$|rag_?soc|razao|alph$|dsc1$|maktx|(^|_)desc[0-9]?$'
 	ORDER BY CASE WHEN a.plain ~ 'display_?name' THEN 0 WHEN a.plain ~ 'company_?name|firma|razon|razao|rag_?soc|raison|ragione|full_?name|(customer|client|product|item|partner|kunden|artikel|customer)_?name' THEN 1
-		WHEN a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie)[0-9]?$|name[0-9]?$|(^|_)mei$|_mei$' THEN 2 WHEN a.plain ~ 'company|label|libelle|bezeichnung|titel|title|titulo|denominaz|designation' THEN 3
+		WHEN a.plain ~ '(^|_)(name|nom|nombre|nome|naam|nazwa|naimenovanie|nazvanie)[0-9]?(_(cached|full|1|line_?1))?$|name[0-9]?$|(^|_)mei$|_mei$' THEN 2 WHEN a.plain ~ 'company|label|libelle|bezeichnung|titel|title|titulo|denominaz|designation' THEN 3
 		WHEN a.plain ~ '(^|_)(descr|opis)' THEN 4 WHEN a.plain ~ 'mail' THEN 5 ELSE 6 END, a.attnum LIMIT 1;
 	IF c.col IS NULL OR c.plain ~ 'mail|number|code|sku|ref|codigo' THEN
 		SELECT string_agg(format('%s.%I', alias, a.col), ', ' ORDER BY a.plain ~ 'last|sur|nach' , a.attnum) INTO last FROM unnest(columns) a
@@ -467,10 +467,11 @@ BEGIN
 	SELECT format('%s.%I', m ->> 'base', c.col) INTO expression FROM unnest(columns) c, LATERAL (SELECT m -> 'profiles' -> (m ->> 'base') AS p) AS v
 	WHERE c.rel = CASE m ->> 'base' WHEN 'o' THEN (m ->> 'o')::oid ELSE (m ->> 'l')::oid END AND c.family = 'time' AND c.plain ~ 'confirm|valida|complet|placed|submitted|bestatig|approv|posted' AND (p -> c.col ->> 'filled')::bigint BETWEEN 1 AND (p ->> 'n')::bigint - 1 ORDER BY c.attnum LIMIT 1;
 	m := m || jsonb_build_object('confirmed', expression);
-	-- a key of a table of days, as stars of facts have
-	SELECT k.rel, k.cols[1] AS col, t.named, k.target_cols[1] AS key, c.col AS day INTO day FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.target AND c.family = 'time' JOIN unnest(columns) f ON f.rel = k.rel AND f.col = k.cols[1]
+	-- a key of a table of days, as stars of facts have, or the key of a receipt that is the order's own
+	SELECT k.rel, k.cols[1] AS col, t.named, k.target_cols[1] AS key, c.col AS day, f.is_key AS shared INTO day FROM unnest(links) k JOIN unnest(tables) t ON t.rel = k.target JOIN unnest(columns) c ON c.rel = k.target AND c.family = 'time' JOIN unnest(columns) f ON f.rel = k.rel AND f.col = k.cols[1]
 	WHERE k.rel = coalesce(m ->> 'o', m ->> 'l')::oid AND cardinality(k.cols) = 1 AND t.plain ~ '(^|_)(date|calendar|day|dates|days|kalender|fecha|datum|zeit)(_|$)' AND NOT t.words && '{order,invoice,client,product}'
-	ORDER BY f.words && '{late}', f.plain ~ 'sold|sale|order|invoice|purchase' DESC, f.attnum, c.plain ~ '(^|_)date$' DESC, c.attnum LIMIT 1;
+		OR k.rel = (m ->> 'o')::oid AND k.how = 'foreign key' AND f.is_key AND k.target_cols = t.key AND NOT t.words && '{client,client2,product}' AND NOT c.words && '{late}'
+	ORDER BY f.is_key, f.words && '{late}', f.plain ~ 'sold|sale|order|invoice|purchase' DESC, f.attnum, c.plain ~ '(^|_)date$' DESC, c.attnum LIMIT 1;
 	FOR d IN
 		SELECT c.*, v.profile, v.filled, v.alias,
 			CASE WHEN c.words && '{ordered}' AND c.plain !~ '^creat(ed|ion)_' AND NOT (c.words && '{late}' AND c.plain !~ 'order_?date|date_?order|complet|placed|effective') THEN CASE WHEN c.plain ~ 'confirm|valid|approv|submitted|booked' THEN 3.5 WHEN (m ->> 'ordered')::boolean AND c.plain ~ 'invoice|facture|rechnung' THEN 2 WHEN c.plain ~ 'order_?dat|date_?order|placed|bestell|auftrag|pedido|commande|zakaz|complet|ordered|invoice_?dat|sale_?dat|date_?(facture|invoice)|rechnungs' THEN 5 ELSE 4 END
@@ -497,7 +498,8 @@ BEGIN
 	END LOOP;
 	IF n = 0 AND day.rel IS NOT NULL THEN
 		expression := format('(SELECT d.%I FROM %s AS d WHERE d.%I = %s.%I)', day.day, day.named, day.key, m ->> 'base', day.col);
-		m := agentcrm.propose_add(m || jsonb_build_object('at', expression, 'at_score', 5), jsonb_build_object('at', expression), agentcrm.propose_role('at', day.rel, expression, 5, format('%I leads to the calendar %s', day.col, day.named)));
+		m := agentcrm.propose_add(m || jsonb_build_object('at', expression, 'at_score', 5), jsonb_build_object('at', expression, 'watch', CASE WHEN day.shared THEN coalesce(m -> 'options' -> 'watch', '{}') || jsonb_build_object(day.named, ARRAY[day.key]) END),
+			agentcrm.propose_role('at', day.rel, expression, 5, format(CASE WHEN day.shared THEN '%I is also the key of %s' ELSE '%I leads to the calendar %s' END, day.col, day.named)));
 	END IF;
 	RETURN m;
 END $$;

@@ -1,9 +1,9 @@
 -- source/: from a candidate to a mapping: quantity and net amount, settled by what agrees in the data
 
--- Arithmetic on money is numeric; real is cast first, so that it says what was typed.
+-- Arithmetic on money is numeric; real is cast first, so that it says what was typed, and so is a number kept as text.
 CREATE FUNCTION agentcrm.propose_number(alias text, c agentcrm.propose_column) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT format('%s.%I%s', alias, c.col, CASE WHEN c.family IN ('float', 'money') THEN '::numeric' ELSE '' END)
+	SELECT format('%s.%I%s', alias, c.col, CASE WHEN c.family IN ('float', 'money') OR c.family = 'num' AND c.type <> 'numeric' THEN '::numeric' ELSE '' END)
 $$;
 COMMENT ON FUNCTION agentcrm.propose_number(text, agentcrm.propose_column) IS 'Internal: a number column as an exact expression';
 
@@ -38,6 +38,8 @@ DECLARE
 	alias text := CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END;
 	q record;
 	n int := 0;
+	numbers agentcrm.propose_column[];
+	which int;
 BEGIN
 	IF alias = 'l' THEN
 		FOR q IN
@@ -52,6 +54,21 @@ BEGIN
 				CASE WHEN n = 1 THEN jsonb_build_object('quantity', agentcrm.propose_number(alias, q.col)) ELSE '{}' END,
 				agentcrm.propose_role('quantity', (m ->> 'l')::oid, agentcrm.propose_number(alias, q.col), q.points, format('name; type %s; %s to %s', q.type, q.profile ->> 'min', q.profile ->> 'max'), q.profile ->> 'max', n));
 		END LOOP;
+	END IF;
+	IF n = 0 AND alias = 'l' THEN
+		-- nothing is called a quantity: what times a price is an amount
+		SELECT array_agg(c ORDER BY c.attnum) INTO numbers FROM unnest(columns) c WHERE c.rel = (m ->> 'l')::oid AND c.family IN ('int', 'num', 'float') AND NOT c.in_key AND c.plain !~ '(^|_)id$|_id$|id$|status|weight|percent|pct' AND c.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}')) AND (m -> 'profiles' -> 'l' -> c.col ->> 'distinct')::int > 1;
+		IF cardinality(numbers) BETWEEN 3 AND 14 THEN
+			which := (agentcrm.propose_ask(format('SELECT to_jsonb(q) FROM (SELECT q, p, t, avg((abs(v[q] * v[p] - v[t]) <= 0.011 + 0.0005 * abs(v[t]))::int) AS agrees FROM (SELECT ARRAY[%s] AS v FROM %s LIMIT 200) AS s, generate_series(1, %s) q, generate_series(1, %3$s) p, generate_series(1, %3$s) t WHERE q <> p AND q <> t AND p <> t AND v[t] <> 0 AND v[q] <> 1 AND v[p] <> 1 GROUP BY 1, 2, 3 HAVING count(*) >= 10) AS g WHERE agrees >= 0.9 AND %s ORDER BY agrees DESC, q LIMIT 1',
+				(SELECT string_agg(format('(%s)::numeric', agentcrm.propose_number('l', c)), ', ' ORDER BY i) FROM unnest(numbers) WITH ORDINALITY AS x(rel, attnum, col, plain, stem, family, type, words, required, in_key, is_key, preset, i), LATERAL (SELECT (x.rel, x.attnum, x.col, x.plain, x.stem, x.family, x.type, x.words, x.required, x.in_key, x.is_key, x.preset)::agentcrm.propose_column AS c) AS y),
+				m ->> 'source', cardinality(numbers), format('q = ANY (%L::int[]) AND p = ANY (%L::int[])',
+					(SELECT array_agg(i) FROM generate_series(1, cardinality(numbers)) i WHERE NOT numbers[i].words && '{price,tax,discount,net,gross}' AND (m -> 'profiles' -> 'l' -> numbers[i].col ->> 'whole')::boolean), (SELECT array_agg(i) FROM generate_series(1, cardinality(numbers)) i WHERE numbers[i].words && '{price}')))) #>> '{}')::int;
+			IF which IS NOT NULL THEN
+				n := 1;
+				m := agentcrm.propose_add(m || jsonb_build_object('quantity', agentcrm.propose_number(alias, numbers[which]), 'quantity_column', numbers[which].col), jsonb_build_object('quantity', agentcrm.propose_number(alias, numbers[which])),
+					agentcrm.propose_role('quantity', (m ->> 'l')::oid, agentcrm.propose_number(alias, numbers[which]), 3, 'times a price of the line it is an amount of the line'));
+			END IF;
+		END IF;
 	END IF;
 	IF n = 0 THEN
 		m := agentcrm.propose_add(m || '{"quantity": "1"}', '{"quantity": "1"}', agentcrm.propose_role('quantity', coalesce(m ->> 'l', m ->> 'o')::oid, '1', 0.5, 'no column looks like a quantity'));
@@ -69,7 +86,8 @@ CREATE FUNCTION agentcrm.propose_amounts(m jsonb, columns agentcrm.propose_colum
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH c AS (
 		SELECT k.*, agentcrm.propose_number(alias, k) AS expression, m -> 'profiles' -> alias -> k.col AS profile, (m -> 'profiles' -> alias ->> 'n')::numeric AS n,
-			k.words && '{price}' AND (NOT k.words && '{total,net}' OR k.plain ~ 'unit|einzel|stuck|^price_|^pu_') AND NOT k.plain ~ 'sub_?tot|price_(total|tax|amount)' AS is_price
+			k.words && '{price}' AND (NOT k.words && '{total,net}' OR k.plain ~ 'unit|einzel|stuck|^price_|^pu_|disc[a-z]*_price') AND NOT k.plain ~ 'sub_?tot|price_(total|tax|amount)'
+				OR k.plain ~ '^((unit|item)_)?(cost|rate)$' AND NOT EXISTS (SELECT FROM unnest(columns) z WHERE z.rel = k.rel AND z.words && '{price,total}' AND NOT z.words && '{discount,tax}' AND z.family IN ('int', 'num', 'float', 'money') AND NOT z.in_key) AS is_price	-- nothing else says what it costs
 		FROM (SELECT CASE WHEN m ->> 'l' IS NULL THEN 'o' ELSE 'l' END AS alias) AS a, unnest(columns) k
 		WHERE k.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND k.family IN ('int', 'num', 'float', 'money') AND NOT k.in_key AND k.plain !~ '(^|_)id$|_id$|percent|pct' AND k.col <> ALL (coalesce(agentcrm.part_array(m, 'lkey'), '{}'))
 			AND k.col IS DISTINCT FROM m ->> 'quantity_column'),
@@ -80,7 +98,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			AND coalesce((profile ->> 'filled')::numeric, 1) > 0.5 * coalesce(n, 0) ORDER BY prior DESC, attnum LIMIT 5),
 	price AS (
 		SELECT * FROM (
-			SELECT expression, col, words, family, plain, is_price, attnum::int, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END - CASE WHEN plain ~ 'initial|original' THEN 0.3 ELSE 0 END + CASE WHEN plain ~ 'final|actual|sold|sell|effective|agreed|charged' THEN 0.3 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}'
+			SELECT expression, col, words, family, plain, is_price, attnum::int, 0 - CASE WHEN words && '{price_bad}' THEN 1.5 ELSE 0 END - CASE WHEN plain ~ 'initial|original' THEN 0.3 ELSE 0 END + CASE WHEN plain ~ 'discounted_?price|price_(after|less|with)_disc' THEN 2.2 WHEN plain ~ 'final|actual|sold|sell|effective|agreed|charged' THEN 0.3 ELSE 0 END - CASE WHEN words && '{gross}' THEN 1 ELSE 0 END AS worth FROM c WHERE is_price AND NOT words && '{qty,tax,discount}' OR is_price AND words && '{net}'
 			UNION ALL	-- what the line refers to holds the price
 			SELECT format('(SELECT x.%I FROM %s AS x WHERE x.%I = l.%I)', k.col, agentcrm.relation_name(k.rel), m ->> 'twin_key', m ->> 'twin_column'), k.col, k.words, k.family, k.plain, true, 1000 + k.attnum, 0.2 - CASE WHEN k.words && '{price_bad}' THEN 1.5 ELSE 0 END
 			FROM unnest(columns) k WHERE k.rel = (m ->> 'twin')::oid AND k.family IN ('int', 'num', 'float', 'money') AND k.words && '{price}' AND NOT k.words && '{qty,tax,discount}') AS p
@@ -96,7 +114,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 				WHEN r.most <= 1 AND r.family <> 'int' AND r.plain !~ 'amount|amt|value|betrag|montant|total' THEN format('%s * %s * (1 - coalesce(%s, 0))', m ->> 'quantity', p.expression, r.expression)
 				WHEN r.plain ~ 'amount|amt|value|betrag|montant|total|importe' OR r.most > 100 THEN format('%s * %s - coalesce(%s, 0)', m ->> 'quantity', p.expression, r.expression)
 				ELSE format('%s * %s * (1 - coalesce(%s, 0) / 100.0)', m ->> 'quantity', p.expression, r.expression) END, p.col, 2.5 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
-		FROM price p, rebate r
+		FROM price p, rebate r WHERE p.plain !~ 'discounted_?price|price_(after|less|with)_disc'
 		UNION ALL	-- a price that holds while a mark says so
 		SELECT 'product', format('%s * CASE WHEN %s THEN %s ELSE %s END', m ->> 'quantity', CASE f.family WHEN 'bool' THEN format('l.%I', f.col) ELSE format('l.%I = 1', f.col) END, agentcrm.propose_number('l', q), p.expression), p.col, 3 + p.worth, p.words, p.family, p.plain, p.is_price, p.attnum
 		FROM price p JOIN unnest(columns) q ON q.rel = (m ->> 'l')::oid AND q.plain ~ '(promo|special|sale|offer)_?price' AND q.family IN ('int', 'num', 'float') AND q.col <> p.col JOIN unnest(columns) f ON f.rel = q.rel AND f.plain ~ '(promo|special|(^|_)sale|offer)' AND f.col <> q.col
@@ -114,14 +132,136 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		FROM unnest(columns) h WHERE m ->> 'l' IS NOT NULL AND h.rel = (m ->> 'o')::oid AND h.family IN ('int', 'num', 'float', 'money') AND h.words && '{total,net}' AND NOT h.words && '{money_bad,qty}' AND NOT (h.words && '{tax}' AND NOT h.words && '{net,gross}') AND NOT (h.words && '{discount}')
 			AND h.plain !~ '(^|_)id$' ORDER BY weight DESC, h.attnum LIMIT 4),
 	tax AS (
-		SELECT t.expression FROM c t WHERE t.words && '{tax}' AND NOT t.words && '{net,gross,money_bad,rate}' AND t.plain !~ 'code|class|percent' AND t.words && '{total,price}' ORDER BY t.attnum LIMIT 1)
+		SELECT t.expression FROM c t WHERE t.words && '{tax}' AND NOT t.words && '{net,gross,money_bad,rate}' AND t.plain !~ 'code|class|percent' AND (t.words && '{total,price}' OR t.plain ~ '^((item|line)_)?(tax|vat|mwst|iva|tva|ust)(_?(value|sum))?$' AND (t.profile ->> 'distinct')::int > 8) ORDER BY t.attnum LIMIT 1)
 	SELECT jsonb_build_object('amounts', coalesce((SELECT jsonb_agg(jsonb_build_object('kind', kind, 'expression', expression, 'col', col, 'prior', prior, 'family', family, 'type', (SELECT k.type FROM unnest(columns) k WHERE k.rel = coalesce(m ->> 'l', m ->> 'o')::oid AND k.col = e.col LIMIT 1), 'net', words && '{net}', 'gross', words && '{gross}', 'base', words && '{base}', 'plain', plain) ORDER BY prior DESC, attnum)
 			FROM (SELECT * FROM total UNION ALL SELECT * FROM computed UNION ALL SELECT * FROM reduced) AS e), '[]'),
 		'heads', coalesce((SELECT jsonb_agg(jsonb_build_object('expression', expression, 'col', col, 'weight', weight)) FROM heads), '[]'), 'tax', (SELECT expression FROM tax),
 		'taxed', (SELECT format(CASE WHEN (profile ->> 'max')::numeric <= 1 THEN '(1 + coalesce(%s, 0))' ELSE '(1 + coalesce(%s, 0) / 100.0)' END, expression) FROM c
-			WHERE words && '{tax}' AND NOT words && '{net,gross,total,price}' AND family IN ('num', 'float') AND (profile ->> 'max')::numeric BETWEEN 0.001 AND 100 ORDER BY attnum LIMIT 1))
+			WHERE words && '{tax}' AND NOT words && '{net,gross,total,price}' AND family IN ('num', 'float') AND (profile ->> 'max')::numeric BETWEEN 0.001 AND 100 AND (plain ~ 'rate|pct|perc|proz|satz' OR (profile ->> 'distinct')::int <= 8) ORDER BY attnum LIMIT 1))
 $$;
 COMMENT ON FUNCTION agentcrm.propose_amounts(jsonb, agentcrm.propose_column[]) IS 'Internal: expressions that could be the net amount, totals of the header, and the tax of a line';
+
+/*
+ * Whether an amount holds the tax, which its name need not say: a tax beside it
+ * that is that share of what is left without it, not of the whole; lines whose
+ * sum is the order's total while the order has tax and no total on top; or a mark
+ * that says so.  Gives the amount without it and why, NULL where nothing tells.
+ */
+CREATE FUNCTION agentcrm.propose_untaxed(m jsonb, columns agentcrm.propose_column[], chosen jsonb, given jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	e text := chosen ->> 'expression';
+	bare text := CASE WHEN e ~ '^[a-z]\.("[^"]*"|\w+)(::numeric)?$' THEN e ELSE '(' || e || ')' END;
+	tax text := given ->> 'tax';
+	rate text := given ->> 'taxed';
+	heads jsonb := given -> 'heads';
+	near text := 'abs((%s)::numeric - (%s)::numeric) <= 0.011 + 0.0005 * abs((%2$s)::numeric)';
+	mark record;
+	seen jsonb;
+	prices text;
+	whole text;
+	head_tax text;
+	head_net text;
+	head_gross text;
+	less text;
+BEGIN
+	IF m ->> 'source' IS NULL OR chosen ->> 'net' = 'true' AND chosen ->> 'gross' = 'false' THEN
+		RETURN NULL;
+	END IF;
+	-- what the document says itself
+	SELECT x.alias, c.col, c.family, CASE WHEN c.family = 'bool' THEN format('%s.%I', x.alias, c.col) ELSE format('%s.%I = 1', x.alias, c.col) END AS yes INTO mark
+	FROM unnest(columns) c, LATERAL (SELECT CASE WHEN c.rel = (m ->> 'o')::oid THEN 'o' ELSE 'l' END AS alias) AS x
+	WHERE c.rel IN ((m ->> 'o')::oid, (m ->> 'l')::oid) AND (c.family = 'bool' OR c.family = 'int' AND (m -> 'profiles' -> x.alias -> c.col ->> 'max')::numeric <= 1)
+		AND c.plain ~ '(incl(ud(e|es|ed|ing))?|inkl)_?(tax|vat|mwst|ust|iva|tva)|(tax|vat|mwst|ust|iva|tva)(es)?_?(is_?)?incl|brutto_?preis|(is|price|prices|amounts?)_(gross|brutto|ttc)|prices?_incl' ORDER BY x.alias, c.attnum LIMIT 1;
+	IF mark.col IS NOT NULL THEN
+		seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''yes'', bool_or(%1$s), ''all'', bool_and(%1$s)) FROM %2$s', mark.yes, m ->> 'source'));
+		IF seen ->> 'yes' = 'false' THEN
+			RETURN NULL;
+		END IF;
+	END IF;
+	SELECT n ->> 'expression', g ->> 'expression' INTO head_net, head_gross FROM jsonb_array_elements(heads) n, jsonb_array_elements(heads) g
+	WHERE (n ->> 'weight')::numeric = 2 AND (g ->> 'weight')::numeric < 2 AND mark.col IS NOT NULL AND agentcrm.propose_ask(format('SELECT to_jsonb(count(*) > 0 AND bool_and(%1$s <= %2$s)) FROM %3$s WHERE %1$s > 0', n ->> 'expression', g ->> 'expression', m ->> 'source')) = 'true' LIMIT 1;
+	less := CASE WHEN tax IS NOT NULL THEN format('%s - coalesce(%s, 0)', e, tax) WHEN rate IS NOT NULL THEN format('%s / %s', bare, rate) WHEN head_net IS NOT NULL THEN format('%s * coalesce(%s / nullif(%s, 0), 1)', bare, head_net, head_gross) END;
+	IF chosen ->> 'gross' = 'true' AND less IS NOT NULL THEN
+		RETURN jsonb_build_object('expression', less, 'why', 'its name says that tax is included');
+	ELSIF seen ->> 'yes' = 'true' AND less IS NOT NULL THEN
+		RETURN jsonb_build_object('expression', CASE WHEN seen ->> 'all' = 'true' THEN less ELSE format('CASE WHEN %s THEN %s ELSE %s END', mark.yes, less, e) END, 'why', format('%s says that tax is included', mark.yes));
+	END IF;
+	IF tax IS NOT NULL THEN
+		-- quantity x price, and the tax on top of it
+		SELECT string_agg(format('(%s)::numeric', a ->> 'expression'), ', ') INTO prices FROM jsonb_array_elements(given -> 'amounts') a WHERE a ->> 'kind' = 'product' AND a -> 'col' <> chosen -> 'col' AND a ->> 'gross' = 'false';
+		seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''more'', avg((SELECT bool_or(%s) FROM unnest(p) x)::int), ''same'', avg((SELECT bool_or(%s) FROM unnest(p) x)::int)) FROM (SELECT (%s)::numeric AS e, (%s)::numeric AS t, ARRAY[%s] AS p FROM %s LIMIT 20000) AS s WHERE t > 0',
+			format(near, 'e - t', 'x'), format(near, 'e', 'x'), e, tax, prices, m ->> 'source'));
+		IF (seen ->> 'more')::numeric >= 0.8 AND (seen ->> 'same')::numeric <= 0.3 THEN
+			RETURN jsonb_build_object('expression', less, 'why', format('it exceeds quantity x price by %s in %s %% of lines', tax, round(100 * (seen ->> 'more')::numeric)));
+		END IF;
+		seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''inside'', avg(inside::int), ''on_top'', avg(on_top::int)) FROM (SELECT %s AS inside, %s AS on_top FROM (SELECT (%s)::numeric AS e, (%s)::numeric AS t, %s AS f, 0.0111 * CASE WHEN bool_and((%3$s) = trunc(%3$s) AND (%4$s) = trunc(%4$s)) OVER () THEN 46 ELSE 1 END AS near FROM %6$s LIMIT 20000) AS s WHERE t > 0 AND e > t AND 0.004 * e > near) AS s',
+			CASE WHEN rate IS NOT NULL THEN 'abs(t - (e - e / f)) <= near' ELSE 'abs(t - (e - t) * round(200 * t / (e - t)) / 200) <= near' END, CASE WHEN rate IS NOT NULL THEN 'abs(t - e * (f - 1)) <= near' ELSE 'abs(t - e * round(200 * t / e) / 200) <= near' END, e, tax, coalesce(rate, '1'), m ->> 'source'));
+		IF (seen ->> 'n')::int >= 5 AND (seen ->> 'inside')::numeric >= 0.9 AND (seen ->> 'on_top')::numeric <= 0.6 THEN
+			RETURN jsonb_build_object('expression', less, 'why', format('%s is the tax in it, not on top of it, in %s %% of lines', tax, round(100 * (seen ->> 'inside')::numeric)));
+		ELSIF (seen ->> 'n')::int >= 5 AND (seen ->> 'on_top')::numeric >= 0.9 THEN
+			RETURN NULL;
+		END IF;
+	END IF;
+	-- no tax stands beside it, but most lines exceed quantity x price by the same round rate
+	IF tax IS NULL AND rate IS NULL AND chosen ->> 'kind' = 'total' THEN
+		SELECT a ->> 'expression' INTO prices FROM jsonb_array_elements(given -> 'amounts') a WHERE a ->> 'kind' = 'product' AND a -> 'col' <> chosen -> 'col' AND a ->> 'gross' = 'false' ORDER BY (a ->> 'prior')::numeric DESC LIMIT 1;
+		seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''rate'', r, ''n'', n, ''all'', every) FROM (SELECT round(e / p, 3) AS r, count(*) AS n, sum(count(*)) OVER () AS every FROM (SELECT (%s)::numeric AS e, (%s)::numeric AS p FROM %s LIMIT 20000) AS s WHERE e > 0 AND p >= 5 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1) AS t', e, prices, m ->> 'source'));
+		IF (seen ->> 'n')::numeric >= greatest(10, 0.7 * (seen ->> 'all')::numeric) AND (seen ->> 'rate')::numeric BETWEEN 1.03 AND 1.3 AND (seen ->> 'rate')::numeric * 200 % 1 = 0 THEN
+			RETURN jsonb_build_object('expression', format('%s / %s', bare, trim_scale((seen ->> 'rate')::numeric)), 'why', format('it is %s times quantity x price in %s %% of lines', trim_scale((seen ->> 'rate')::numeric), round(100 * (seen ->> 'n')::numeric / (seen ->> 'all')::numeric)));
+		END IF;
+	END IF;
+	IF jsonb_array_length(heads) = 0 OR (m ->> 'whole')::boolean IS NOT TRUE OR m ->> 'o' IS NULL OR m ->> 'l' IS NULL THEN
+		RETURN NULL;
+	END IF;
+	SELECT agentcrm.propose_number('o', c) INTO head_tax FROM unnest(columns) c WHERE c.rel = (m ->> 'o')::oid AND c.words && '{tax}' AND NOT c.words && '{net,gross,rate,qty}' AND c.family IN ('int', 'num', 'float', 'money') AND c.plain !~ 'code|class|percent|pct|rate|(^|_)id$|_id$|number|exempt|type|ship|freight|discount|before|incl|versand|porto'
+		AND (m -> 'profiles' -> 'o' -> c.col ->> 'max')::numeric > 0 ORDER BY c.words && '{total}' DESC, c.attnum LIMIT 1;
+	seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''taxed'', count(*) FILTER (WHERE t > 0)) || %s FROM (SELECT sum((%s)::numeric) AS e, sum((%s)::numeric) AS x, min((%s)::numeric) AS t, %s FROM %s GROUP BY %s) AS s',
+		(SELECT string_agg(format('jsonb_build_object(''e%1$s'', count(*) FILTER (WHERE %2$s), ''top%1$s'', count(*) FILTER (WHERE t > 0 AND (%3$s)), ''x%1$s'', count(*) FILTER (WHERE x < e AND (%4$s)), ''xt%1$s'', count(*) FILTER (WHERE x < e AND (%5$s)))', j, format(near, 'e', 'h' || j), format(near, 'e + t', 'h' || j), format(near, 'x', 'h' || j), format(near, 'x + t', 'h' || j)), ' || ') FROM generate_series(1, jsonb_array_length(heads)) j),
+		e, CASE WHEN rate IS NOT NULL THEN format('%s / %s', bare, rate) ELSE e END, coalesce(head_tax, 'NULL'), (SELECT string_agg(format('min((%s)::numeric) AS h%s', h ->> 'expression', j), ', ') FROM jsonb_array_elements(heads) WITH ORDINALITY AS x(h, j)),
+		m ->> 'source', agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey'))));
+	IF (seen ->> 'n')::int < 5 OR (SELECT bool_or((seen ->> ('e' || j))::numeric >= 0.3 * (seen ->> 'n')::numeric) FROM jsonb_array_elements(heads) WITH ORDINALITY AS x(h, j) WHERE (h ->> 'weight')::numeric = 2) THEN
+		RETURN NULL;	-- it is the order's net total
+	END IF;
+	SELECT h ->> 'expression' INTO whole FROM jsonb_array_elements(heads) WITH ORDINALITY AS x(h, j) WHERE (seen ->> ('e' || j))::numeric >= 0.7 * (seen ->> 'n')::numeric ORDER BY (seen ->> ('e' || j))::numeric DESC, j LIMIT 1;
+	IF rate IS NOT NULL AND (SELECT bool_or((seen ->> ('x' || j))::numeric >= 0.7 * (seen ->> 'n')::numeric AND (h ->> 'weight')::numeric = 2 OR (seen ->> ('xt' || j))::numeric >= 0.7 * (seen ->> 'n')::numeric) FROM jsonb_array_elements(heads) WITH ORDINALITY AS x(h, j)) THEN
+		RETURN jsonb_build_object('expression', coalesce(less, format('%s / %s', bare, rate)), 'why', 'the order''s totals have the tax in it');
+	END IF;
+	-- the order has tax, and no total that this tax is on top of
+	IF whole IS NOT NULL AND (seen ->> 'taxed')::numeric >= 0.5 * (seen ->> 'n')::numeric AND (SELECT bool_and((seen ->> ('top' || j))::numeric <= 0.1 * (seen ->> 'n')::numeric) FROM generate_series(1, jsonb_array_length(heads)) j) THEN
+		RETURN jsonb_build_object('expression', coalesce(less, format('%s * (1 - coalesce(%s, 0) / nullif(%s, 0))', bare, head_tax, whole)), 'why', format('%s is the sum of the lines, and %s is in it', whole, head_tax));
+	END IF;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_untaxed(jsonb, agentcrm.propose_column[], jsonb, jsonb) IS 'Internal: an amount without the tax that is in it, and how that is known';
+
+-- A discount of the whole order, where the order's totals say that it comes off the sum of the lines.
+CREATE FUNCTION agentcrm.propose_head_discount(m jsonb, columns agentcrm.propose_column[], e text, heads jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d record;
+	off text;
+	seen jsonb;
+	bare text := CASE WHEN e ~ '^[a-z]\.("[^"]*"|\w+)(::numeric)?$' THEN e ELSE '(' || e || ')' END;
+BEGIN
+	IF m ->> 'source' IS NULL OR jsonb_array_length(heads) = 0 OR (m ->> 'whole')::boolean IS NOT TRUE OR m ->> 'o' IS NULL OR m ->> 'l' IS NULL THEN
+		RETURN NULL;
+	END IF;
+	FOR d IN SELECT agentcrm.propose_number('o', c) AS expression, (m -> 'profiles' -> 'o' -> c.col ->> 'max')::numeric AS most FROM unnest(columns) c
+		WHERE c.rel = (m ->> 'o')::oid AND c.words && '{discount}' AND NOT c.words && '{qty,tax}' AND c.family IN ('int', 'num', 'float') AND c.plain !~ '_id$|type|code|amount|amt|total|value|wert|betrag|montant|importe|after|net|ship'
+			AND (m -> 'profiles' -> 'o' -> c.col ->> 'max')::numeric BETWEEN 0.001 AND 100 ORDER BY c.attnum LIMIT 2
+	LOOP
+		off := format(CASE WHEN d.most <= 1 THEN '(1 - coalesce(%s, 0))' ELSE '(1 - coalesce(%s, 0) / 100.0)' END, d.expression);
+		seen := agentcrm.propose_ask(format('SELECT jsonb_build_object(''n'', count(*), ''off'', count(*) FILTER (WHERE %s), ''as_is'', count(*) FILTER (WHERE %s)) FROM (SELECT sum((%s)::numeric) AS e, min((%s)::numeric) AS f, ARRAY[%s] AS h FROM %s WHERE coalesce(%s, 0) > 0 GROUP BY %s) AS s',
+			'(SELECT bool_or(abs(e * f - x) <= 0.011 + 0.0005 * abs(x)) FROM unnest(h) x)', '(SELECT bool_or(abs(e - x) <= 0.011 + 0.0005 * abs(x)) FROM unnest(h) x WHERE x <> e * f)', e, off,
+			(SELECT string_agg(format('min((%s)::numeric)', h ->> 'expression'), ', ') FROM jsonb_array_elements(heads) h WHERE (h ->> 'weight')::numeric = 2 OR jsonb_array_length(heads) = 1), m ->> 'source', d.expression, agentcrm.sql_columns('o', agentcrm.part_array(m, 'okey'))));
+		IF (seen ->> 'n')::int >= 5 AND (seen ->> 'off')::numeric >= 0.9 * (seen ->> 'n')::numeric THEN
+			RETURN format('%s * %s', bare, off);
+		END IF;
+	END LOOP;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION agentcrm.propose_head_discount(jsonb, agentcrm.propose_column[], text, jsonb) IS 'Internal: an amount less the percentage that comes off the whole order';
 
 -- Whether a line's discount is in its total already: then the same product costs less where there is one.
 CREATE FUNCTION agentcrm.propose_discounted(m jsonb, columns agentcrm.propose_column[], chosen jsonb) RETURNS text
@@ -174,7 +314,8 @@ COMMENT ON FUNCTION agentcrm.propose_rate_use(jsonb, text) IS 'Internal: as_is, 
 CREATE FUNCTION agentcrm.propose_amount(m jsonb, columns agentcrm.propose_column[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	found jsonb := agentcrm.propose_amounts(m, columns);
+	-- a subtotal that says it holds the tax is not net
+	found jsonb := agentcrm.propose_amounts(m, ARRAY(SELECT (c.rel, c.attnum, c.col, c.plain, c.stem, c.family, c.type, CASE WHEN c.words @> '{net,gross}' AND c.plain !~ '(^|_)(net|netto|ht|excl|untax|hors|sin|ohne)(_|$)' THEN array_remove(c.words, 'net') ELSE c.words END, c.required, c.in_key, c.is_key, c.preset)::agentcrm.propose_column FROM unnest(columns) c ORDER BY c.rel, c.attnum));
 	amounts jsonb := found -> 'amounts';
 	heads jsonb := found -> 'heads';
 	n int := jsonb_array_length(found -> 'amounts');
@@ -188,6 +329,7 @@ DECLARE
 	whole jsonb;
 	kept numeric;
 	expression text;
+	less jsonb;
 BEGIN
 	IF n = 0 THEN
 		RETURN agentcrm.propose_add(m || '{"amount_score": -5, "amount": "0"}', '{"amount": "0"}', agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, '0', -5, 'no column looks like an amount'));
@@ -247,11 +389,17 @@ BEGIN
 		m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, expression, (m ->> 'amount_score')::numeric + 0.5, 'its discount comes off: discounted lines have the price that the same products have without'));
 	END IF;
 	expression := chosen ->> 'expression';
-	IF chosen ->> 'gross' = 'true' THEN
-		IF found ->> 'tax' IS NOT NULL THEN
-			expression := format('%s - coalesce(%s, 0)', expression, found ->> 'tax');
+	less := agentcrm.propose_untaxed(m, columns, chosen, found);
+	IF less IS NOT NULL OR chosen ->> 'gross' = 'true' THEN
+		expression := coalesce(less ->> 'expression', expression);
+		m := agentcrm.propose_add(m || jsonb_build_object('gross', chosen ->> 'expression', 'gross_why', coalesce(less ->> 'why', 'its name says that tax is included')), '{}',
+			CASE WHEN less IS NULL THEN '[]' ELSE agentcrm.propose_role('amount', coalesce(m ->> 'l', m ->> 'o')::oid, expression, (m ->> 'amount_score')::numeric + 0.5, 'without tax: ' || (less ->> 'why')) END);
+	ELSE
+		less := to_jsonb(agentcrm.propose_head_discount(m, columns, expression, heads));
+		IF less IS NOT NULL THEN
+			expression := less #>> '{}';
+			m := agentcrm.propose_add(m, '{}', agentcrm.propose_role('amount', (m ->> 'l')::oid, expression, (m ->> 'amount_score')::numeric + 0.5, 'what comes off the whole order is off its net total'));
 		END IF;
-		m := m || jsonb_build_object('gross', chosen ->> 'expression');
 	END IF;
 	-- whole numbers in an integer column, and large ones: cents
 	IF chosen ->> 'family' = 'int' AND (chosen ->> 'type' <> 'numeric' OR chosen ->> 'plain' ~ 'cent|minor|kopek') AND (chosen ->> 'plain' ~ 'cent|minor|kopek|ore(_|$)' OR (seen -> ('e' || (chosen ->> 'i')) ->> 'size')::numeric >= 400 AND (seen -> ('e' || (chosen ->> 'i')) ->> 'least')::numeric >= 25) THEN

@@ -88,14 +88,14 @@ BEGIN
 			m -> 'options' ->> 'quantity', agentcrm.part_array(m -> 'units', 'others'));
 	END IF;
 	IF m ? 'gross' THEN
-		m := agentcrm.propose_ask_question(m, 'is the amount net of tax?', 'amount', true, m ->> 'gross', 'its name says that tax is included', m -> 'options' ->> 'amount', ARRAY[m ->> 'gross']);
+		m := agentcrm.propose_ask_question(m, 'is the amount net of tax?', 'amount', true, m ->> 'gross', m ->> 'gross_why', m -> 'options' ->> 'amount', ARRAY[m ->> 'gross']);
 	END IF;
 	IF (m ->> 'float')::boolean THEN
 		m := agentcrm.propose_ask_question(m, 'money in floating point', 'amount', false, m ->> 'amount', 'cast to numeric; the application''s own sums may differ in the last digit');
 	END IF;
 	FOR c IN SELECT a.*, (m -> 'profiles' -> (m ->> 'base') -> a.col ->> 'distinct')::int AS n FROM unnest(columns) a
 		WHERE a.rel = CASE m ->> 'base' WHEN 'o' THEN (m ->> 'o')::oid ELSE (m ->> 'l')::oid END AND a.plain ~ '^(fk_)?(company|tenant|entity|org|organi[sz]ation|client|mandant|shop|store|site|branch|ad_client|ad_org|firma|filial[ei]?|legal_entity|business_unit|workspace|account)(_?(id|no|nr|code|key))?$'
-			AND a.family IN ('int', 'text', 'uuid') AND strpos(coalesce(m ->> 'client_expression', '') || coalesce(m ->> 'client_link', ''), format('%s.%I', m ->> 'base', a.col)) = 0
+			AND NOT a.is_key AND a.family IN ('int', 'text', 'uuid') AND strpos(coalesce(m ->> 'client_expression', '') || coalesce(m ->> 'client_link', ''), format('%s.%I', m ->> 'base', a.col)) = 0
 	LOOP
 		CONTINUE WHEN coalesce(c.n, 0) < 2 OR c.n > 200;
 		seen := agentcrm.propose_values(m, (SELECT a FROM unnest(columns) a WHERE a.rel = c.rel AND a.col = c.col), NULL);
@@ -143,6 +143,7 @@ BEGIN
 			RETURN NULL;
 		END IF;
 	END IF;
+	columns := agentcrm.propose_texts(tables, columns, ARRAY[o, l]);
 	m := m || jsonb_build_object('profiles', jsonb_strip_nulls(jsonb_build_object('o', CASE WHEN o IS NOT NULL THEN agentcrm.propose_profile(tables, columns, o) END, 'l', CASE WHEN l IS NOT NULL THEN agentcrm.propose_profile(tables, columns, l) END)));
 	IF candidate ->> 'how' = 'name' AND jsonb_array_length(candidate -> 'target_cols') = 1 AND (m -> 'profiles' -> 'o' -> (candidate -> 'target_cols' ->> 0) ->> 'distinct')::bigint < 0.98 * (m -> 'profiles' -> 'o' ->> 'n')::bigint THEN
 		RETURN NULL;	-- what lines refer to does not tell orders apart
@@ -251,28 +252,36 @@ BEGIN
 		links := agentcrm.propose_links(tables, columns);
 		candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
 	END IF;
-	FOR candidate IN SELECT c FROM jsonb_array_elements(candidates) c LOOP
-		-- two references away from orders and lines at most: that is all a mapping needs to see
-		WITH RECURSIVE near AS (
-			SELECT r AS rel, 0 AS hops FROM unnest(ARRAY[(candidate ->> 'o')::oid, (candidate ->> 'l')::oid]) r WHERE r IS NOT NULL
-			UNION
-			SELECT CASE WHEN k.rel = n.rel THEN k.target ELSE k.rel END, n.hops + 1 FROM near n JOIN unnest(links) k ON k.rel = n.rel
-				OR k.target = n.rel AND n.hops = 0 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'role|party|parties|partner|contact|involve|customer|client' AND NOT t.words && '{line}')
-				OR k.target = n.rel AND n.hops = 0 AND n.rel = (candidate ->> 'o')::oid AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.words && '{invoice}' OR t.plain ~ 'ship|deliver|fulfil|payment|liefer|livr')
-				OR k.target = n.rel AND n.hops = 1 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'lang$|transl|trl$|i18n') WHERE n.hops < 2)
-		SELECT array_agg(DISTINCT rel) INTO reach FROM (SELECT rel FROM near
-			UNION ALL	-- rates are looked up without a reference
-			(SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'rate|kurs|taux|cambio|currenc|exchange|tasso|valut' AND NOT t.words && '{order,invoice,line}' AND t.n_rows > 0
-				AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid) ORDER BY length(t.plain), t.rel LIMIT 6)
-			UNION ALL	-- and what may be clients or products, though no name leads there
-			(SELECT t.rel FROM unnest(tables) t WHERE t.words && '{client,product}' AND NOT t.words && '{other,order,invoice}' AND t.barred IS NULL AND cardinality(t.key) = 1
-				AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid) ORDER BY length(t.plain), t.rel LIMIT 12)) AS r;
-		m := agentcrm.propose_build(candidate, wanted, ARRAY(SELECT t FROM unnest(tables) t WHERE t.rel = ANY (reach)), ARRAY(SELECT c FROM unnest(columns) c WHERE c.rel = ANY (reach)),
-			ARRAY(SELECT k FROM unnest(links) k WHERE k.rel = ANY (reach) AND k.target = ANY (reach)));
-		IF m IS NOT NULL THEN
-			m := agentcrm.propose_returns(m, tables, links);
-			result := result || jsonb_build_array((m - 'profiles' - 'amounts') || jsonb_build_object('near', (SELECT t.schema = ANY (near) FROM unnest(tables) t WHERE t.rel = coalesce(m ->> 'o', m ->> 'l')::oid)));
-		END IF;
+	LOOP
+		FOR candidate IN SELECT c FROM jsonb_array_elements(candidates) c LOOP
+			-- two references away from orders and lines at most: that is all a mapping needs to see
+			WITH RECURSIVE near AS (
+				SELECT r AS rel, 0 AS hops FROM unnest(ARRAY[(candidate ->> 'o')::oid, (candidate ->> 'l')::oid]) r WHERE r IS NOT NULL
+				UNION
+				SELECT CASE WHEN k.rel = n.rel THEN k.target ELSE k.rel END, n.hops + 1 FROM near n JOIN unnest(links) k ON k.rel = n.rel
+					OR k.target = n.rel AND n.hops = 0 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'role|party|parties|partner|contact|involve|customer|client' AND NOT t.words && '{line}')
+					OR k.target = n.rel AND n.hops = 0 AND n.rel = (candidate ->> 'o')::oid AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.words && '{invoice}' OR t.plain ~ 'ship|deliver|fulfil|payment|liefer|livr')
+					OR k.target = n.rel AND n.hops = 1 AND k.rel IN (SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'lang$|transl|trl$|i18n') WHERE n.hops < 2)
+			SELECT array_agg(DISTINCT rel) INTO reach FROM (SELECT rel FROM near
+				UNION ALL	-- rates are looked up without a reference
+				(SELECT t.rel FROM unnest(tables) t WHERE t.plain ~ 'rate|kurs|taux|cambio|currenc|exchange|tasso|valut' AND NOT t.words && '{order,invoice,line}' AND t.n_rows > 0
+					AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid) ORDER BY length(t.plain), t.rel LIMIT 6)
+				UNION ALL	-- so are what codes of statuses are called
+				(SELECT t.rel FROM unnest(tables) t WHERE agentcrm.propose_is_lookup(t) AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid)
+					ORDER BY t.plain ~ 'order|sale|invoice|doc' DESC, length(t.plain), t.rel LIMIT 8)
+				UNION ALL	-- and what may be clients or products, though no name leads there
+				(SELECT t.rel FROM unnest(tables) t WHERE t.words && '{client,product}' AND NOT t.words && '{other,order,invoice}' AND t.barred IS NULL AND cardinality(t.key) = 1
+					AND t.schema = (SELECT x.schema FROM unnest(tables) x WHERE x.rel = coalesce(candidate ->> 'o', candidate ->> 'l')::oid) ORDER BY length(t.plain), t.rel LIMIT 12)) AS r;
+			m := agentcrm.propose_build(candidate, wanted, ARRAY(SELECT t FROM unnest(tables) t WHERE t.rel = ANY (reach)), ARRAY(SELECT c FROM unnest(columns) c WHERE c.rel = ANY (reach)),
+				ARRAY(SELECT k FROM unnest(links) k WHERE k.rel = ANY (reach) AND k.target = ANY (reach)));
+			IF m IS NOT NULL THEN
+				m := agentcrm.propose_returns(m, tables, links);
+				result := result || jsonb_build_array((m - 'profiles' - 'amounts') || jsonb_build_object('near', (SELECT t.schema = ANY (near) FROM unnest(tables) t WHERE t.rel = coalesce(m ->> 'o', m ->> 'l')::oid)));
+			END IF;
+		END LOOP;
+		EXIT WHEN result <> '[]' OR wanted ? 'only_heads' OR wanted ? 'lines';
+		wanted := wanted || '{"only_heads": true}';	-- lines that do not map (in JSON, or of products that nothing names): orders alone
+		candidates := agentcrm.propose_candidates(tables, columns, links, wanted || jsonb_build_object('near', near));
 	END LOOP;
 	RETURN (SELECT coalesce(jsonb_agg(e ORDER BY (e ->> 'near')::boolean DESC, (e ->> 'score')::numeric DESC), '[]') FROM jsonb_array_elements(result) e);
 END $$;
@@ -301,7 +310,7 @@ COMMENT ON FUNCTION agentcrm.propose(name[]) IS
 CREATE FUNCTION agentcrm.propose_question_rows(mappings jsonb)
 RETURNS TABLE (mapping int, question text, argument text, open boolean, subject text, value text, reading text, counts boolean, orders bigint, amount numeric, first_at timestamptz, last_at timestamptz, answer text, alternatives text[], remark text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT a.i::int, q ->> 'question', q ->> 'argument', (q ->> 'open')::boolean, q ->> 'subject', coalesce(v ->> 'label' || ' (' || (v ->> 'value') || ')', v ->> 'value'), v ->> 'reading', v ->> 'reading' IN ('sale', 'open', 'unknown') OR v ->> 'reading' = 'return' AND q ->> 'question' ~ 'documents',
+	SELECT a.i::int, q ->> 'question', q ->> 'argument', (q ->> 'open')::boolean, q ->> 'subject', coalesce(v ->> 'label' || ' (' || (v ->> 'value') || ')', v ->> 'value'), v ->> 'reading', v ->> 'reading' IN ('sale', 'open') OR v ->> 'reading' = 'unknown' AND v ->> 'orders' IS NOT NULL OR v ->> 'reading' = 'return' AND q ->> 'question' ~ 'documents',
 		(v ->> 'orders')::bigint, (v ->> 'amount')::numeric, (v ->> 'first')::timestamptz, (v ->> 'last')::timestamptz, q ->> 'answer', ARRAY(SELECT jsonb_array_elements_text(q -> 'alternatives')), q ->> 'remark'
 	FROM jsonb_array_elements(mappings) WITH ORDINALITY AS a(m, i), jsonb_array_elements(a.m -> 'questions') WITH ORDINALITY AS b(q, j)
 		LEFT JOIN LATERAL jsonb_array_elements(q -> 'values') WITH ORDINALITY AS c(v, k) ON true

@@ -641,7 +641,7 @@ phase_fold(Source *source, Load *load, TimestampTz now)
 		leave_loading(source);
 		load_begin_phase(load, 'a', count_clients(source));
 		store_sync();
-		profile_fit(now);
+		(void) profile_fit(now);
 	}
 }
 

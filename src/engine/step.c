@@ -698,8 +698,7 @@ step_run(void)
 		if (profile_fit_due(now))
 		{
 			note_work(NOTE_FIT, 0, 1);
-			profile_fit(now);
-			worked = true;
+			worked |= profile_fit(now);
 		}
 		due_failures = 0;
 	}

@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
@@ -604,6 +605,24 @@ fit_write_season(TimestampTz as_of, Season *season)
 	fit_write_generation("season", params, n, NAN, as_of);
 }
 
+/*
+ * Fits follow one another: each begins at the generations that the one before
+ * left in use.  False, without waiting, where another is under way.
+ */
+static bool
+fit_alone(bool wait)
+{
+	Oid			relid = store_relid("model");
+
+	if (wait)
+		LockRelationOid(relid, ShareRowExclusiveLock);
+	else if (!ConditionalLockRelationOid(relid, ShareRowExclusiveLock))
+		return false;
+	store_sync();
+	population_forget();
+	return true;
+}
+
 /* In a replay what the past shows, and nothing is stored. */
 static void
 fit(int kinds, TimestampTz as_of)
@@ -647,15 +666,19 @@ fit(int kinds, TimestampTz as_of)
 }
 
 /* See profile.h. */
-void
+bool
 profile_fit(TimestampTz as_of)
 {
-	const Population *population = profile_population();
-	bool		season_due = population->season_model_id == 0 || as_of >= population->season_as_of + SEASON_LASTS ||
-		as_of < population->season_as_of;
+	const Population *population;
+	bool		season_due;
 
+	if (!fit_alone(false))
+		return false;
+	population = profile_population();
+	season_due = population->season_model_id == 0 || as_of >= population->season_as_of + SEASON_LASTS || as_of < population->season_as_of;
 	fit_clock = as_of;
 	fit(season_due ? FIT_ALL : FIT_ALL & ~FIT_SEASON, as_of);
+	return true;
 }
 
 /* ---- for a replay ---- */
@@ -712,6 +735,7 @@ agentcrm_profile_fit(PG_FUNCTION_ARGS)
 {
 	TimestampTz now = engine_now();
 	TimestampTz as_of = PG_ARGISNULL(1) ? now : PG_GETARG_TIMESTAMPTZ(1);
+	int			kinds;
 
 	if (TIMESTAMP_NOT_FINITE(as_of) || as_of > now)
 		ereport(ERROR,
@@ -727,7 +751,13 @@ agentcrm_profile_fit(PG_FUNCTION_ARGS)
 				(errmsg("the generations fitted as of %s take the place of those in use", timestamptz_to_str(as_of)),
 				 errhint("SELECT agentcrm.fit() makes present ones, as the worker does at its next step. "
 						 "To try the past and leave what serves alone, call agentcrm.backtest() or agentcrm.replay_bids().")));
+	kinds = kinds_named(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PreventCommandDuringRecovery("agentcrm.fit()");
+	(void) fit_alone(true);
+	/* what the fit before has left */
+	PushActiveSnapshot(GetTransactionSnapshot());
 	fit_clock = now;
-	fit(kinds_named(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0))), as_of);
+	fit(kinds, as_of);
+	PopActiveSnapshot();
 	PG_RETURN_VOID();
 }

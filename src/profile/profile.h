@@ -263,7 +263,7 @@ extern GapStats profile_gaps(const ClientProfile *profile, const Season *season)
 extern double profile_calendar(const Population *population, DateADT from, double days);	/* days of the clock as calendar days */
 extern int	profile_order_days_after(const ClientProfile *profile, DateADT after);
 extern const ProductInfo *profile_product(int64 product_id);	/* NULL when unknown; valid until the next transaction */
-extern void profile_fit(TimestampTz as_of); /* new generations of all kinds */
+extern bool profile_fit(TimestampTz as_of); /* new generations of all kinds; false where another session is at it */
 extern bool profile_fit_due(TimestampTz as_of); /* none yet, orders grown by a tenth, or a day gone by */
 
 /* outlook.c: what is to come, at the snapshot's moment, by the repurchase model where it is fitted, else by the gap model */

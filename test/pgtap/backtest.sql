@@ -14,7 +14,7 @@ INSERT INTO orders SELECT c * 100 + 10 + k, c, date '2025-04-15' + 10 * k FROM g
 INSERT INTO lines SELECT order_id, p, 2, 50 FROM orders, unnest(ARRAY[1, 2]) p WHERE day >= '2025-04-15';
 SET agentcrm.debug_now = '2025-04-26 10:00+00';
 CALL agentcrm.run();
-SELECT plan(63);
+SELECT plan(65);
 
 CREATE VIEW results AS SELECT run_id, md5(string_agg(r, '|' ORDER BY r)) AS result FROM (
 	SELECT run_id, (to_jsonb(m) - 'run_id')::text AS r FROM agentcrm.backtest_metric m UNION ALL SELECT run_id, (to_jsonb(c) - 'run_id')::text FROM agentcrm.backtest_calibration c) x GROUP BY run_id;
@@ -208,4 +208,9 @@ INSERT INTO agentcrm.backtest (mode, first_origin, last_origin, step, horizon, r
 SELECT is((SELECT part || ' ' || phase || ' ' || percent FROM agentcrm.progress WHERE source IS NULL), NULL, 'progress: nor one that was broken off');
 UPDATE agentcrm.backtest SET started_at = clock_timestamp() + interval '1 hour' WHERE settings = '{}';
 SELECT is((SELECT regexp_replace(part, '\d+', 'N') || ' ' || phase || ' ' || percent FROM agentcrm.progress WHERE source IS NULL), 'backtest N replay 25.0', 'progress: one that runs');
+-- a run that has nothing to judge, and the one that its hint names
+CALL agentcrm.backtest('2025-03-01', '2025-03-01', mode => 'as_known');
+SELECT is((SELECT format('%s %s', mode, cases) FROM agentcrm.backtest ORDER BY run_id DESC LIMIT 1), 'as_known 0', 'before the attach nothing was known');
+CALL agentcrm.backtest('2025-03-01', '2025-03-01', mode => 'as_corrected');
+SELECT is((SELECT format('%s %s', mode, cases > 0) FROM agentcrm.backtest ORDER BY run_id DESC LIMIT 1), 'as_corrected t', 'as_corrected goes further back, as the hint says');
 SELECT * FROM finish();

@@ -5,9 +5,9 @@
 SET client_min_messages = warning;
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(13);
+SELECT plan(28);
 
-CREATE FUNCTION pg_temp.best(schema name) RETURNS jsonb LANGUAGE sql AS $$ SELECT agentcrm.propose_mappings(ARRAY[schema]) -> 0 -> 'options' $$;
+\ir include/propose.sql
 CREATE FUNCTION pg_temp.orders(schema name) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(DISTINCT concat_ws(' ', m -> 'options' ->> 'orders', m -> 'options' ->> 'lines'), ', ') FROM jsonb_array_elements(agentcrm.propose_mappings(ARRAY[schema])) m
 $$;
@@ -109,6 +109,63 @@ INSERT INTO order_line SELECT 2 * o + k, o, 1 + (o / 5 + k) % 10, k, k * (7 + (o
 SELECT is(pg_temp.best('rated') ->> 'amount', 'l.amount', 'the same prices at every rate, for clients of several currencies: base currency');
 UPDATE orders SET currency = CASE WHEN customer_id % 4 = 0 THEN 'EUR' ELSE 'USD' END, exchange_rate = CASE WHEN customer_id % 4 = 0 THEN 1.25 ELSE 1 END;
 SELECT is(pg_temp.best('rated') ->> 'amount', 'l.amount * coalesce(o.exchange_rate, 1)', 'where each client has one currency, they are in it');
+
+-- Statuses.
+SELECT pg_temp.shop('deadline', '{confirmed,shipped}') \g /dev/null
+ALTER TABLE sales_order ADD cancel_by date;
+UPDATE sales_order SET cancel_by = order_date + 30 WHERE id > 1;
+SELECT is(pg_temp.best('deadline') ->> 'is_sale', NULL, 'a day to cancel by that nearly all orders have cancels none');
+SELECT pg_temp.shop('gap', '{90,10,20,30}') \g /dev/null
+ALTER TABLE sales_order ALTER status TYPE int USING status::int;
+SELECT matches(coalesce(pg_temp.best('gap') ->> 'is_sale', '90'), '90', 'the number after a gap that most orders have is not of the cancelled');
+SELECT pg_temp.shop('others_codes', '{1,2,3}') \g /dev/null
+ALTER TABLE sales_order ALTER status TYPE int USING status::int;
+CREATE TABLE payment_states (id int PRIMARY KEY, name text);
+INSERT INTO payment_states VALUES (1, 'Cancelled'), (2, 'Paid'), (3, 'Draft');
+SELECT isnt(pg_temp.best('others_codes') ->> 'is_sale', 'o.status = 2', 'small numbers are in every table: the states of payments are not those of orders');
+SELECT pg_temp.shop('some_codes', '{A,B,C}') \g /dev/null
+CREATE TABLE reason_codes (code text PRIMARY KEY, title text);
+INSERT INTO reason_codes VALUES ('A', 'Cancelled'), ('B', 'Delivered');
+SELECT is(coalesce(pg_temp.best('some_codes') ->> 'is_sale', 'all'), 'all', 'a table that lacks one of the codes is of other codes');
+SELECT pg_temp.shop('delivered_later', '{p,n}') \g /dev/null
+CREATE TABLE payment (id int PRIMARY KEY, order_id int REFERENCES sales_order, amount numeric);
+INSERT INTO payment SELECT id, id, 10 FROM sales_order WHERE status = 'p' AND id % 3 > 0;
+SELECT is(coalesce(pg_temp.best('delivered_later') ->> 'is_sale', 'all'), 'all', 'where payments come when they come, what nobody paid for yet counts');
+SELECT pg_temp.shop('subscribed') \g /dev/null
+ALTER TABLE sales_order ADD is_recurring boolean NOT NULL DEFAULT false, ADD latest_delivery date;
+SELECT is(pg_temp.best('subscribed') ->> 'is_sale', NULL, 'recurring orders that nothing is made from are orders');
+
+-- Kinds of documents.
+SELECT pg_temp.shop('channels') \g /dev/null
+ALTER TABLE sales_order ADD order_type text;
+UPDATE sales_order SET order_type = (ARRAY['AN','KA','TE'])[1 + id % 3];
+SELECT is(pg_temp.best('channels') ->> 'is_sale', NULL, 'two letters that agree with no language''s documents are not left out');
+
+-- Money.
+SELECT pg_temp.shop('on_top') \g /dev/null
+ALTER TABLE sales_order_line ADD tax_amount numeric(12,2), ADD line_total numeric(12,2);
+UPDATE sales_order_line SET line_total = quantity * price, tax_amount = round(quantity * price * 0.2, 2);
+SELECT is(pg_temp.best('on_top') ->> 'amount', 'l.line_total', 'a fifth of the whole, or a quarter of the rest: on top of it');
+ALTER TABLE sales_order ADD order_amount numeric, ADD tax_total numeric, ADD order_total numeric;
+ALTER TABLE sales_order_line DROP tax_amount;
+UPDATE sales_order o SET order_amount = s.t, tax_total = s.t * 0.19, order_total = s.t * 1.19 FROM (SELECT order_id, sum(line_total) AS t FROM sales_order_line GROUP BY 1) s WHERE s.order_id = o.id;
+SELECT is(pg_temp.best('on_top') ->> 'amount', 'l.line_total', 'so is the order''s, where a total has it on top');
+ALTER TABLE sales_order ADD prices_include_tax boolean NOT NULL DEFAULT false;
+SELECT is(pg_temp.best('on_top') ->> 'amount', 'l.line_total', 'a mark that no order has says nothing');
+SELECT pg_temp.shop('marked_up') \g /dev/null
+ALTER TABLE sales_order_line ADD line_total numeric(12,2);
+UPDATE sales_order_line SET line_total = quantity * price * (1 + product_id * 0.02);
+SELECT is(pg_temp.best('marked_up') ->> 'amount', 'l.line_total', 'what exceeds quantity x price by rates of all kinds is no tax');
+UPDATE sales_order_line SET line_total = quantity * price * 1.333;
+SELECT is(pg_temp.best('marked_up') ->> 'amount', 'l.line_total', 'nor is what exceeds it by a rate that no tax has');
+SELECT pg_temp.shop('freight') \g /dev/null
+ALTER TABLE sales_order_line ADD description text DEFAULT 'article';
+INSERT INTO sales_order_line (id, order_id, quantity, price, description) SELECT 1000 + id, id, 1, 6, 'Freight' FROM sales_order;
+SELECT is(pg_temp.best('freight') ->> 'line_ok', 'l.product_id IS NOT NULL', 'lines of no product that are freight do not count');
+UPDATE sales_order_line SET description = 'Cut to measure' WHERE product_id IS NULL;
+SELECT is(pg_temp.best('freight') ->> 'line_ok', 'l.product_id IS NOT NULL', 'nor do those that every order has');
+DELETE FROM sales_order_line WHERE product_id IS NULL AND order_id % 4 > 0;
+SELECT is(pg_temp.best('freight') ->> 'line_ok', '(l.product_id IS NOT NULL OR l.quantity * l.price <> 0)', 'others do, now and then');
 
 SELECT * FROM finish();
 ROLLBACK;
