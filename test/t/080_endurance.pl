@@ -490,6 +490,13 @@ sub traces { return sql(q{SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, pg
 sql('ALTER SYSTEM SET autovacuum = off; SELECT pg_reload_conf()');
 ok($node->poll_query_until($db, q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'autovacuum worker')}), 'nothing else is at work');
 sql('CHECKPOINT');
+my ($seen, $rested) = ('', time() + 60);
+while ($seen ne traces() && time() < $rested)
+{
+	$seen = traces();
+	usleep(1_000_000);
+}
+cmp_ok(time(), '<', $rested, 'the worker comes to rest');
 my @before = split /\|/, traces();
 my $idle_from = time();
 my ($looks, $held, $holding) = (0, 0, 0);
