@@ -62,7 +62,7 @@ static const StoreShape shapes[] = {
 	{"product_delta", 6, 0, STORE_WRITTEN},
 	{"product_inclusion", 4, 0, STORE_WRITTEN},
 	{"product_popularity", 3, 0, STORE_WRITTEN},
-	{"recommendation", 26, 1, STORE_READ},
+	{"recommendation", 27, 1, STORE_READ},
 	{"rep", 6, 0, STORE_KEPT},
 	{"source", 16, 2, STORE_READ},
 	{"source_load", 19, 1, STORE_READ},

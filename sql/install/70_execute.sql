@@ -27,6 +27,7 @@ CREATE TABLE agentcrm.recommendation (
 	round_id			bigint NOT NULL,
 	bid_id				bigint NOT NULL,
 	updated_at			timestamptz NOT NULL,
+	obligation			boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (client_id, recommendation_id)
 );
 CREATE INDEX recommendation_recommendation_id_idx ON agentcrm.recommendation (recommendation_id);
@@ -61,6 +62,7 @@ COMMENT ON COLUMN agentcrm.recommendation.as_of IS 'Moment for which the agents 
 COMMENT ON COLUMN agentcrm.recommendation.round_id IS 'Round in which it was awarded';
 COMMENT ON COLUMN agentcrm.recommendation.bid_id IS 'The accepted bid';
 COMMENT ON COLUMN agentcrm.recommendation.updated_at IS 'Last change of status';
+COMMENT ON COLUMN agentcrm.recommendation.obligation IS 'Awarded by rule and never counted as lift: a complaint, a request with a deadline';
 
 CREATE TABLE agentcrm.feedback (
 	client_id			bigint NOT NULL,

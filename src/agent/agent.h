@@ -42,6 +42,8 @@ typedef struct Bid
 	double		margin;
 	double		cost;
 	double		minutes;		/* of the client's rep */
+	bool		obligation;
+	bool		explore;
 	TimestampTz valid_until;
 	const char *reason_code;
 	const char *reason;
@@ -56,10 +58,24 @@ typedef struct AgentParam
 	double		value;
 } AgentParam;
 
+/* A bid of the first iteration that was rejected for want of means. */
+typedef struct AgentRejected
+{
+	int			client_index;
+	const char *agent;
+	const char *action;
+	const char *demand_category;
+	const char *reason;
+	double		price;			/* of the means it would have used */
+} AgentRejected;
+
 /* The call for proposals. */
 typedef struct AgentCall
 {
 	int64		round_id;
+	int			iteration;		/* 1, or 2: for something cheaper than what was rejected */
+	int			n_rejected;
+	const AgentRejected *rejected;
 	int64		seed;
 	TimestampTz as_of;
 	double		horizon_days;	/* agentcrm.value_horizon */

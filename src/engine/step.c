@@ -388,7 +388,7 @@ step_assess(const int64 *clients, int n, bool event, const char *cause, Timestam
 	if (!engine_adopted(now))
 		for (int i = 0; i < n_snapshots; i++)
 			snapshots[i].deliver = false;
-	plan_round(event ? ROUND_EVENT : ROUND_DAILY, snapshots, n_snapshots, now);
+	plan_round(event ? ROUND_EVENT : ROUND_DUE, snapshots, n_snapshots, now);
 	profile_store_state(snapshots, n_snapshots, cause);
 }
 
@@ -613,7 +613,7 @@ step_next_due(void)
 		return DT_NOEND;
 	recommendation = execute_next_due();
 	others = Min(queue_next_retry(), Min(reconcile_next_due(), poll_next_due()));
-	return Min(next_due_client(), Min(recommendation, others));
+	return Min(Min(next_due_client(), plan_next_day(engine_now())), Min(recommendation, others));
 }
 
 /* ---- the step ---- */
@@ -695,6 +695,12 @@ step_run(void)
 	{
 		store_sync();
 		worked |= step_due(now, worked ? DUE_BESIDE_EVENTS : DUE_AT_ONCE);
+		if (plan_day_due(now))
+		{
+			store_sync();
+			plan_day(now, engine_adopted(now));
+			worked = true;
+		}
 		if (profile_fit_due(now))
 		{
 			note_work(NOTE_FIT, 0, 1);

@@ -28,16 +28,24 @@ static const char answer_update[] =
 "FROM " COLUMNS " AS m(client_id, id, source_id, order_id) "
 "WHERE t.client_id OPERATOR(pg_catalog.=) m.client_id AND t.recommendation_id OPERATOR(pg_catalog.=) m.id "
 "AND t.status OPERATOR(pg_catalog.=) ANY ('{open,shown,agreed,snoozed}'::text[]) "
-"RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes) "
-RELEASE_MINUTES("r", "$5", "$6");
+"RETURNING t.client_id, t.recommendation_id, t.status, t.due_on) "
+RELEASE_MEANS("r", "$5", "$6");
 
 static const char withdraw_update[] =
 "WITH r AS (UPDATE agentcrm.recommendation t SET status = 'withdrawn', status_reason = $5, updated_at = $3 "
 "FROM " COLUMNS " AS m(client_id, id) "
 "WHERE t.client_id OPERATOR(pg_catalog.=) m.client_id AND t.recommendation_id OPERATOR(pg_catalog.=) m.id "
 "AND t.status OPERATOR(pg_catalog.=) 'open' "
-"RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes) "
-RELEASE_MINUTES("r", "$3", "$4");
+"RETURNING t.client_id, t.recommendation_id, t.status, t.due_on) "
+RELEASE_MEANS("r", "$3", "$4");
+
+static const char displace_update[] =
+"WITH r AS (UPDATE agentcrm.recommendation t SET status = 'displaced', status_reason = m.reason, updated_at = $4 "
+"FROM " COLUMNS " AS m(client_id, id, reason) "
+"WHERE t.client_id OPERATOR(pg_catalog.=) m.client_id AND t.recommendation_id OPERATOR(pg_catalog.=) m.id "
+"AND t.status OPERATOR(pg_catalog.=) 'open' "
+"RETURNING t.client_id, t.recommendation_id, t.status, t.due_on) "
+RELEASE_MEANS("r", "$4", "$5");
 
 /* Whether the document held a sale to the client before. */
 static bool
@@ -233,4 +241,25 @@ execute_withdraw(const Standing *const *standings, int n, const char *reason, Ti
 		columns_set(c, 2, Int64GetDatum(standings[i]->recommendation_id));
 	}
 	run_update(c, &plan, withdraw_update, as_of, reason);
+}
+
+/* Recommendations that are still open give way to better ones; one that was communicated meanwhile stays. */
+void
+execute_displace(const Displaced *displaced, int n, TimestampTz as_of)
+{
+	static SPIPlanPtr plan = NULL;
+	static const Oid types[3] = {INT8OID, INT8OID, TEXTOID};
+	Columns    *c;
+
+	if (n == 0)
+		return;
+	c = columns_new(lengthof(types), types, n);
+	for (int i = 0; i < n; i++)
+	{
+		columns_row(c);
+		columns_set(c, 1, Int64GetDatum(displaced[i].client_id));
+		columns_set(c, 2, Int64GetDatum(displaced[i].recommendation_id));
+		columns_set_text(c, 3, displaced[i].reason);
+	}
+	run_update(c, &plan, displace_update, as_of, NULL);
 }

@@ -23,29 +23,39 @@ typedef struct Standing
 	DateADT		from;
 	DateADT		to;
 	DateADT		due_on;
+	TimestampTz expires_at;
+	bool		has_rep;
+	int64		rep_id;
+	double		value;			/* net of cost, as awarded */
 	TimestampTz as_of;
 	bool		standing;		/* open, shown, agreed or snoozed */
 	bool		declined;
 	bool		communicated;	/* anything but open */
+	bool		contested;		/* competes anew in this round */
 } Standing;
 
 /* Standing recommendations of the clients and of those merged into them, and ended contacts due after since or for a demand after it; in the order of the ids. */
 extern int	execute_standing(const int64 *client_ids, int n_clients, DateADT since, Standing **standings);
 
-/* An accepted bid on its way to become a recommendation. */
+/* An accepted bid, already a row of agentcrm.bid, on its way to become a recommendation. */
 typedef struct Award
 {
-	const Bid  *bid;
+	int64		client_id;
 	int64		bid_id;
-	int64		round_id;
-	bool		has_rep;
-	int64		rep_id;
-	DateADT		due_on;
-	double		net_value;
 } Award;
 
-/* Awards become recommendations, book the minutes of their rep and are notified. */
+/* Awards of the round at as_of become recommendations and are notified. */
 extern void execute_accept(const Award *awards, int n_awards, TimestampTz as_of);
+
+/* Recommendations that are still open give way to better ones, each with its reason. */
+typedef struct Displaced
+{
+	int64		client_id;
+	int64		recommendation_id;
+	const char *reason;
+} Displaced;
+
+extern void execute_displace(const Displaced *displaced, int n, TimestampTz as_of);
 
 /* Withdraw recommendations that are still open and not yet communicated, with the reason. */
 extern void execute_withdraw(const Standing *const *standings, int n, const char *reason, TimestampTz as_of);

@@ -27,8 +27,8 @@ static const char expire_update[] =
 "FROM due WHERE t.client_id OPERATOR(pg_catalog.=) due.client_id "
 "AND t.recommendation_id OPERATOR(pg_catalog.=) due.recommendation_id "
 "AND t.status OPERATOR(pg_catalog.=) ANY ('{open,shown,agreed,snoozed}'::text[]) "
-"RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes), "
-"u AS (" RELEASE_MINUTES("r", "$1", "$2") ") SELECT pg_catalog.count(*) FROM r";
+"RETURNING t.client_id, t.recommendation_id, t.status, t.due_on), "
+"u AS (" RELEASE_MEANS("r", "$1", "$2") ") SELECT pg_catalog.count(*) FROM r";
 
 static int64
 one_int8(void)

@@ -128,10 +128,10 @@ move_on(const Subject *s, int64 id, const Verdict *verdict, TimestampTz at)
 	SPI_execute_with_args("WITH r AS (UPDATE agentcrm.recommendation t SET status = $5, updated_at = $3 "
 						  "WHERE t.client_id OPERATOR(pg_catalog.=) $1 "
 						  "AND t.recommendation_id OPERATOR(pg_catalog.=) $2 "
-						  "RETURNING t.client_id, t.recommendation_id, t.rep_id, t.due_on, t.minutes), "
+						  "RETURNING t.client_id, t.recommendation_id, t.status, t.due_on), "
 						  "m AS (SELECT * FROM r WHERE $5 OPERATOR(pg_catalog.=) 'declined' "
 						  "OR ($5 OPERATOR(pg_catalog.=) 'done' AND r.due_on OPERATOR(pg_catalog.>) $4)) "
-						  RELEASE_MINUTES("m", "$3", "$4"),
+						  RELEASE_MEANS("m", "$3", "$4"),
 						  5, types, values, NULL, false, 0);
 }
 

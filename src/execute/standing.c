@@ -14,8 +14,9 @@
 
 enum
 {
-	ATT_CLIENT_ID = 1, ATT_ID = 2, ATT_AGENT = 4, ATT_ACTION = 5, ATT_CHANNEL = 6,
-	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_STATUS = 18, ATT_AS_OF = 23
+	ATT_CLIENT_ID = 1, ATT_ID = 2, ATT_REP_ID = 3, ATT_AGENT = 4, ATT_ACTION = 5, ATT_CHANNEL = 6,
+	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_EXPIRES_AT = 14,
+	ATT_VALUE = 15, ATT_STATUS = 18, ATT_AS_OF = 23
 };
 
 /* open, shown, agreed, snoozed: the client may still be approached for it */
@@ -45,6 +46,11 @@ fill_standing(Standing *s, const Datum *v, const bool *nulls, const char *status
 	s->from = DatumGetDateADT(v[ATT_FROM - 1]);
 	s->to = DatumGetDateADT(v[ATT_TO - 1]);
 	s->due_on = DatumGetDateADT(v[ATT_DUE_ON - 1]);
+	s->expires_at = DatumGetTimestampTz(v[ATT_EXPIRES_AT - 1]);
+	s->has_rep = !nulls[ATT_REP_ID - 1];
+	s->rep_id = s->has_rep ? DatumGetInt64(v[ATT_REP_ID - 1]) : 0;
+	s->value = DatumGetFloat8(v[ATT_VALUE - 1]);
+	s->contested = false;
 	s->as_of = DatumGetTimestampTz(v[ATT_AS_OF - 1]);
 	s->standing = status_stands(status);
 	s->declined = strcmp(status, "declined") == 0;

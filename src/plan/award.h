@@ -7,32 +7,108 @@
 #ifndef AGENTCRM_AWARD_H
 #define AGENTCRM_AWARD_H
 
+#include "access/tupdesc.h"
+#include "utils/hsearch.h"
+#include "utils/tuplestore.h"
+
 #include "execute/execute.h"
+#include "plan/market.h"
+#include "plan/means.h"
 #include "plan/plan.h"
+
+/* A way to do what a candidate proposes: a day, a rep, and what it uses of the means. */
+typedef struct Way
+{
+	DateADT		day;
+	bool		has_rep;
+	int64		rep_id;
+	int			first_use;		/* into Round.uses */
+	int			n_uses;
+} Way;
+
+/* What becomes of a whole round, kept while its clients pass chunk by chunk. */
+typedef struct Round
+{
+	RoundKind	kind;
+	bool		dry;			/* nothing is written */
+	bool		deliver;		/* this database may act */
+	AgentCall	call;
+	const Population *population;
+	MemoryContext cxt;
+	Means	   *means;
+	int			n_clients;
+	int			n_refusals;
+	int			n_looks;
+	List	   *answered;		/* names of agents that answered the last chunk without an error */
+	int			n;
+	int			max;
+	Candidate  *candidates;
+	int			n_ways;
+	int			max_ways;
+	Way		   *ways;
+	int			n_uses;
+	int			max_uses;
+	MarketUse  *uses;
+	int			n_rooms;
+	int			max_rooms;
+	int		   *rooms;			/* contacts left, n_policies for each client */
+	int			n_policies;
+	Limits	   *policies;
+	Tuplestorestate *rows;		/* the bids as rows without their fate, in the candidates' order */
+	TupleDesc	row_desc;
+	HTAB	   *words;			/* names said once */
+	double	   *prices;			/* of the means, when settled */
+	double	   *used;			/* of the means by what the round awards or keeps */
+	MarketAnswer first;			/* after the first iteration */
+	MarketAnswer answer;
+	int			iterations;
+} Round;
 
 /* baseline.c */
 extern double baseline_p0(const ClientSnapshot *client, const Population *population, const Bid *bid);
 extern double baseline_theta(const char *action);
 
 /* limits.c */
-extern Limits *limits_read(const ClientSnapshot *clients, int n_clients, DateADT today);
-extern void limits_read_minutes(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today);
+extern Limits *limits_begin(void);
+extern void limits_read(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today);
 extern List *limits_standings(Limits *limits, int client_index);	/* of Standing */
 extern int64 limits_conflict(Limits *limits, const Candidate *c);
 extern const char *limits_contact(Limits *limits, const Candidate *c, DateADT day, DateADT *free_on);
-extern bool limits_minutes_free(Limits *limits, const Candidate *c, DateADT day);
-extern void limits_book(Limits *limits, const Candidate *c);
 extern void limits_withdraw(Standing *standing);
+extern int	limits_policies(const Limits *limits);
+extern bool limits_counts(const Limits *limits, int policy, const char *channel);
+extern int	limits_room(const Limits *limits, int client_index, int policy, DateADT today);
+extern bool limits_too_close(const Limits *limits, const Candidate *a, const Candidate *b);
 
-/* award.c */
-extern void award_candidates(Candidate *candidates, int n, Limits *limits);
+/* admit.c */
+extern void round_add_way(Round *round, Candidate *c, const MeansOption *option);
+extern void admit(Round *round, Candidate *c, Limits *limits);
+
+/* incumbent.c */
+extern void incumbents_enter(Round *round, const ClientSnapshot *clients, int n_clients, const Candidate *candidates, int n,
+							 const BidSink *sink);
+extern void incumbents_leave(const Round *round);
+
+/* auction.c */
+extern void auction_settle(Round *round);
+
+/* prices.c */
+extern double *prices_standing(const Round *round);
+extern void prices_record(const Round *round);
+extern void uses_record(const Round *round);
 
 /* record.c */
 extern int64 record_next_round(void);
-extern void record_bids(const Candidate *candidates, int n, int64 round_id, TimestampTz as_of,
-						const Population *population);
+extern void record_begin(Round *round);
+extern void record_keep(Round *round, const Candidate *c);
+extern void record_bids(Round *round);
 extern void record_answers(ClientSnapshot *clients, int n_clients, const BidSink *sink, MemoryContext cxt);
-extern void record_round(int64 round_id, RoundKind kind, const AgentCall *call, int n_clients,
-						 const Candidate *candidates, int n, const BidSink *sink, double seconds);
+extern void record_round(const Round *round, double seconds);
+
+/* day.c */
+extern int	day_clients(int64 after, int64 *ids, int max);
+
+/* round.c */
+extern Candidate *round_add_candidate(Round *round, const Candidate *c);
 
 #endif

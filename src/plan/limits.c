@@ -39,25 +39,12 @@ typedef struct Capacity
 	double		minutes;
 } Capacity;
 
-typedef struct DayKey
-{
-	int64		owner_id;
-	int64		day;
-} DayKey;
-
-typedef struct DayUse
-{
-	DayKey		key;
-	double		minutes;
-} DayUse;
-
 struct Limits
 {
 	int			n_policies;
 	ContactPolicy *policies;
 	double		default_capacity;
 	HTAB	   *capacities;		/* owner -> Capacity */
-	HTAB	   *uses;			/* owner, day -> DayUse */
 	List	  **standings;		/* per client */
 };
 
@@ -137,59 +124,6 @@ read_capacities(Limits *limits)
 	SPI_freetuptable(table);
 }
 
-static DayUse *
-day_use(Limits *limits, int64 owner_id, DateADT day)
-{
-	DayKey		key = {owner_id, day};
-	bool		found;
-	DayUse	   *use = hash_search(limits->uses, &key, HASH_ENTER, &found);
-
-	if (!found)
-		use->minutes = 0;
-	return use;
-}
-
-static Columns *
-owner_column(const ClientSnapshot *clients, int n_clients)
-{
-	static const Oid types[1] = {INT8OID};
-	Columns    *c = columns_new(1, types, n_clients);
-
-	for (int i = 0; i < n_clients; i++)
-	{
-		columns_row(c);
-		columns_set(c, 1, Int64GetDatum(owner_of(&clients[i])));
-	}
-	return c;
-}
-
-static void
-read_uses(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {DATEOID};
-	Datum		values[1] = {DateADTGetDatum(today)};
-	SPITupleTable *table;
-
-	if (columns_execute(owner_column(clients, n_clients), &plan,
-						"SELECT u.owner_id, u.day, pg_catalog.sum(u.amount) FROM agentcrm.resource_use u "
-						"WHERE u.resource OPERATOR(pg_catalog.=) '" REP_MINUTES "' "
-						"AND u.owner_id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT DISTINCT o FROM pg_catalog.unnest($1) o)) "
-						"AND u.day OPERATOR(pg_catalog.>=) $2 GROUP BY u.owner_id, u.day",
-						1, types, values) != SPI_OK_SELECT)
-		elog(ERROR, "could not read agentcrm.resource_use");
-	table = SPI_tuptable;
-	for (uint64 i = 0; i < table->numvals; i++)
-	{
-		bool		isnull;
-		int64		owner = int8_value(table->vals[i], table->tupdesc, 1, 0);
-		DateADT		day = DatumGetDateADT(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull));
-
-		day_use(limits, owner, day)->minutes = numeric_value(table->vals[i], table->tupdesc, 3);
-	}
-	SPI_freetuptable(table);
-}
-
 static void
 read_standings(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today)
 {
@@ -217,15 +151,21 @@ new_hash(const char *name, Size keysize, Size entrysize)
 	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* Contact policy and recommendations of the round's clients, in the current memory context.  Needs SPI. */
+/* The contact policies, in the current memory context.  Needs SPI. */
 Limits *
-limits_read(const ClientSnapshot *clients, int n_clients, DateADT today)
+limits_begin(void)
 {
 	Limits	   *limits = palloc0(sizeof(Limits));
 
 	read_policies(limits, CurrentMemoryContext);
-	read_standings(limits, clients, n_clients, today);
 	return limits;
+}
+
+/* The recommendations of the chunk's clients, in the current memory context.  Needs SPI. */
+void
+limits_read(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today)
+{
+	read_standings(limits, clients, n_clients, today);
 }
 
 /* See plan.h. */
@@ -237,16 +177,6 @@ plan_capacities(void)
 	limits->capacities = new_hash("agentcrm capacities", sizeof(int64), sizeof(Capacity));
 	read_capacities(limits);
 	return limits;
-}
-
-/* The minutes of the clients' reps, after withdrawals have given theirs back.  Needs SPI. */
-void
-limits_read_minutes(Limits *limits, const ClientSnapshot *clients, int n_clients, DateADT today)
-{
-	limits->capacities = new_hash("agentcrm capacities", sizeof(int64), sizeof(Capacity));
-	limits->uses = new_hash("agentcrm uses", sizeof(DayKey), sizeof(DayUse));
-	read_capacities(limits);
-	read_uses(limits, clients, n_clients, today);
 }
 
 /* A withdrawn recommendation stands in nobody's way and was no contact. */
@@ -284,7 +214,8 @@ limits_conflict(Limits *limits, const Candidate *c)
 		bool		overlap = s->from < bid->demand_to && bid->demand_from < s->to;
 		bool		repeated = same && strcmp(s->action, bid->action) == 0;
 
-		if (s->standing ? repeated || ((same || any) && overlap) : s->declined && repeated && overlap)
+		/* what competes anew meets the bid in the market, unless both are the same */
+		if (s->standing ? repeated || ((same || any) && overlap && !s->contested) : s->declined && repeated && overlap)
 			return s->recommendation_id;
 	}
 	return 0;
@@ -307,7 +238,7 @@ contacts_from(const List *standings, const ContactPolicy *policy, DateADT from)
 	{
 		const Standing *s = lfirst(lc);
 
-		if (s->channel != NULL && counts_for(policy, s->channel) && s->due_on >= from &&
+		if (s->channel != NULL && !s->contested && counts_for(policy, s->channel) && s->due_on >= from &&
 			s->due_on - from < policy->per_days)
 			n++;
 	}
@@ -326,7 +257,7 @@ cap_reached(const List *standings, const ContactPolicy *policy, DateADT day)
 	{
 		const Standing *s = lfirst(lc);
 
-		if (s->due_on <= day && day - s->due_on < policy->per_days &&
+		if (!s->contested && s->due_on <= day && day - s->due_on < policy->per_days &&
 			contacts_from(standings, policy, s->due_on) >= policy->max_contacts)
 			return true;
 	}
@@ -344,7 +275,7 @@ too_close(const List *standings, const ContactPolicy *policy, const Bid *bid, Da
 	{
 		const Standing *s = lfirst(lc);
 
-		if (s->channel != NULL && counts_for(policy, s->channel) && abs(s->due_on - day) < policy->cooldown_days &&
+		if (s->channel != NULL && !s->contested && counts_for(policy, s->channel) && abs(s->due_on - day) < policy->cooldown_days &&
 			(any || strcmp(s->action, bid->action) == 0))
 			return true;
 	}
@@ -380,46 +311,71 @@ limits_contact(Limits *limits, const Candidate *c, DateADT day, DateADT *free_on
 	return NULL;
 }
 
+/* The minutes a day of a rep; owner 0: of all clients without one. */
+double
+plan_owner_minutes(Limits *limits, int64 owner_id)
+{
+	Capacity   *own = hash_search(limits->capacities, &owner_id, HASH_FIND, NULL);
+
+	return own != NULL ? own->minutes : limits->default_capacity;
+}
+
 /* See plan.h. */
 double
 plan_minutes(Limits *limits, const ClientSnapshot *client, int64 *owner_id)
 {
-	Capacity   *own;
-
 	*owner_id = owner_of(client);
-	own = hash_search(limits->capacities, owner_id, HASH_FIND, NULL);
-	return own != NULL ? own->minutes : limits->default_capacity;
+	return plan_owner_minutes(limits, *owner_id);
 }
 
-/* Has the client's rep the minutes free on that day? */
+/* How many contact policies there are. */
+int
+limits_policies(const Limits *limits)
+{
+	return limits->n_policies;
+}
+
+/* Whether a contact by the channel counts under the policy; one without a channel is none. */
 bool
-limits_minutes_free(Limits *limits, const Candidate *c, DateADT day)
+limits_counts(const Limits *limits, int policy, const char *channel)
 {
-	int64		owner;
-	double		capacity = plan_minutes(limits, c->client, &owner);
-
-	return c->bid->minutes <= 0 || day_use(limits, owner, day)->minutes + c->bid->minutes <= capacity + 1e-9;
+	return channel != NULL && counts_for(&limits->policies[policy], channel);
 }
 
-/* The award stands: it uses its minutes and is a contact from now on. */
-void
-limits_book(Limits *limits, const Candidate *c)
+/*
+ * How many more contacts of a client the policy allows beside those that stand
+ * firm: at least one, for whether that one may be is asked day by day.
+ */
+int
+limits_room(const Limits *limits, int client_index, int policy, DateADT today)
 {
-	Standing   *s = palloc0(sizeof(Standing));
-	List	  **list = &limits->standings[c->bid->client_index];
+	const ContactPolicy *p = &limits->policies[policy];
+	ListCell   *lc;
+	int			n = 0;
 
-	s->client_index = c->bid->client_index;
-	s->client_id = c->bid->client_id;
-	s->recommendation_id = c->bid_id;
-	s->agent = c->bid->agent;
-	s->action = c->bid->action;
-	s->channel = c->bid->channel;
-	s->category = c->bid->demand_category;
-	s->from = c->bid->demand_from;
-	s->to = c->bid->demand_to;
-	s->due_on = c->due_on;
-	s->standing = true;
-	*list = lappend(*list, s);
-	if (c->bid->minutes > 0)
-		day_use(limits, owner_of(c->client), c->due_on)->minutes += c->bid->minutes;
+	foreach(lc, limits->standings[client_index])
+	{
+		const Standing *s = lfirst(lc);
+
+		n += s->channel != NULL && !s->contested && counts_for(p, s->channel) && abs(s->due_on - today) < p->per_days;
+	}
+	return Max(Min(p->max_contacts, 1), p->max_contacts - n);
+}
+
+/* Would both contacts come too close, done in the same days? */
+bool
+limits_too_close(const Limits *limits, const Candidate *a, const Candidate *b)
+{
+	if (a->channel == NULL || b->channel == NULL)
+		return false;
+	for (int i = 0; i < limits->n_policies; i++)
+	{
+		const ContactPolicy *policy = &limits->policies[i];
+		bool		any = strcmp(policy->channel, "*") == 0;
+
+		if (policy->cooldown_days > 0 && counts_for(policy, a->channel) && counts_for(policy, b->channel) &&
+			(any || strcmp(a->action, b->action) == 0))
+			return true;
+	}
+	return false;
 }

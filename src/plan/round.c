@@ -2,26 +2,40 @@
  * round.c
  *		One round of negotiation, from the call for proposals to the awards.
  *
- * Calls the rooms' and this room's parts in turn; decides nothing itself
- * except what an agent's silence about its own earlier proposal means.
+ * Calls the rooms' and this room's parts in turn.  Clients pass chunk by chunk:
+ * of a bid that was heard only what the market needs stays in memory.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/lmgr.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "columns.h"
+#include "engine/engine.h"
 #include "plan/award.h"
+#include "store.h"
 
 /* When neither stages nor agents name a time: look again after this. */
 #define LOOK_AT_LAST_DAYS 30
 
 /* No client is looked at again sooner than this, whatever an agent asks for: else the worker would never rest. */
 #define LOOK_AT_FIRST (60 * USECS_PER_SEC)
+
+/* Clients whose snapshots and bids are in memory together in a round over all. */
+#define CHUNK 500
+
+/* Means are planned so many days ahead. */
+#define PLAN_DAYS 14
+
+/* ---- bids become candidates ---- */
 
 /* Hash of client, round, agent, action, product and demand, made positive. */
 static int64
@@ -46,7 +60,20 @@ price(Candidate *c, const Bid *bid, const ClientSnapshot *client, const Populati
 	memset(c, 0, sizeof(Candidate));
 	c->bid = bid;
 	c->client = client;
+	c->client_index = bid->client_index;
+	c->client_id = c->holder_id = bid->client_id;
 	c->bid_id = bid_id(bid, round_id);
+	c->agent = bid->agent;
+	c->action = bid->action;
+	c->channel = bid->channel;
+	c->category = bid->demand_category;
+	c->demand_from = bid->demand_from;
+	c->demand_to = bid->demand_to;
+	c->valid_until = bid->valid_until;
+	c->iteration = 1;
+	c->obligation = bid->obligation;
+	c->explore = bid->explore;
+	c->market = -1;
 	c->p_baseline = baseline_p0(client, population, bid);
 	c->p_used = bid->p_claim >= 0 ? bid->p_claim : effect_apply(c->p_baseline, baseline_theta(bid->action));
 	c->value = (c->p_used - c->p_baseline) * bid->margin;
@@ -78,104 +105,51 @@ plan_price(const BidSink *sink, const ClientSnapshot *clients, const Population 
 	return candidates;
 }
 
-static bool
-answered(const BidSink *sink, const char *agent)
+typedef struct Word
 {
-	ListCell   *lc;
+	uint64		hash;
+	char	   *text;
+} Word;
 
-	foreach(lc, sink->answered)
-		if (strcmp(lfirst(lc), agent) == 0)
-			return true;
-	return false;
+/* The text, kept once for the whole round. */
+static const char *
+keep_word(Round *round, const char *text)
+{
+	uint64		hash;
+	bool		found;
+	Word	   *word;
+
+	if (text == NULL)
+		return NULL;
+	hash = hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
+	word = hash_search(round->words, &hash, HASH_ENTER, &found);
+	if (!found)
+		word->text = MemoryContextStrdup(round->cxt, text);
+	return strcmp(word->text, text) == 0 ? word->text : MemoryContextStrdup(round->cxt, text);
 }
 
-/* Does some candidate of the standing recommendation's agent ask for the same again? */
-static bool
-supported(const Standing *s, Candidate *const *of_client, int n)
+/* The candidate becomes one of the round. */
+Candidate *
+round_add_candidate(Round *round, const Candidate *c)
 {
-	for (int i = 0; i < n; i++)
+	Candidate  *kept;
+
+	if (round->n == round->max)
 	{
-		const Bid  *bid = of_client[i]->bid;
-
-		if (strcmp(bid->agent, s->agent) == 0 && strcmp(bid->action, s->action) == 0 &&
-			strcmp(bid->demand_category, s->category) == 0)
-			return true;
+		round->max *= 2;
+		round->candidates = repalloc_huge(round->candidates, sizeof(Candidate) * round->max);
 	}
-	return false;
+	kept = &round->candidates[round->n++];
+	*kept = *c;
+	kept->agent = keep_word(round, c->agent);
+	kept->action = keep_word(round, c->action);
+	kept->channel = keep_word(round, c->channel);
+	kept->category = keep_word(round, c->category);
+	kept->reason = keep_word(round, c->reason);
+	return kept;
 }
 
-static int
-compare_client_index(const void *a, const void *b)
-{
-	const Candidate *x = *(Candidate *const *) a;
-	const Candidate *y = *(Candidate *const *) b;
-
-	return x->bid->client_index - y->bid->client_index;
-}
-
-/* Recommendations that nobody has seen yet, and whose agent no longer stands behind them, go. */
-static void
-withdraw_unsupported(Candidate *candidates, int n, int n_clients, const BidSink *sink, Limits *limits,
-					 TimestampTz as_of)
-{
-	Candidate **by_client = palloc(sizeof(Candidate *) * Max(n, 1));
-	List	   *gone = NIL;
-	int			first = 0;
-
-	for (int i = 0; i < n; i++)
-		by_client[i] = &candidates[i];
-	qsort(by_client, n, sizeof(Candidate *), compare_client_index);
-	for (int client = 0; client < n_clients; client++)
-	{
-		ListCell   *lc;
-		int			last;
-
-		while (first < n && by_client[first]->bid->client_index < client)
-			first++;
-		for (last = first; last < n && by_client[last]->bid->client_index == client;)
-			last++;
-		foreach(lc, limits_standings(limits, client))
-		{
-			Standing   *s = lfirst(lc);
-
-			if (!s->standing || s->communicated || !answered(sink, s->agent) ||
-				supported(s, by_client + first, last - first))
-				continue;
-			limits_withdraw(s);
-			gone = lappend(gone, s);
-		}
-	}
-	if (gone != NIL)
-	{
-		const Standing **array = palloc(sizeof(Standing *) * list_length(gone));
-
-		for (int i = 0; i < list_length(gone); i++)
-			array[i] = list_nth(gone, i);
-		execute_withdraw(array, list_length(gone), "no longer supported", as_of);
-	}
-	pfree(by_client);
-}
-
-static void
-accept_awards(const Candidate *candidates, int n, int64 round_id, TimestampTz as_of)
-{
-	Award	   *awards = palloc(sizeof(Award) * Max(n, 1));
-	int			n_awards = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		const Candidate *c = &candidates[i];
-
-		if (c->accepted)
-			awards[n_awards++] = (Award)
-			{
-				.bid = c->bid, .bid_id = c->bid_id, .round_id = round_id, .has_rep = c->client->has_rep,
-				.rep_id = c->client->rep_id, .due_on = c->due_on, .net_value = c->net
-			};
-	}
-	execute_accept(awards, n_awards, as_of);
-	pfree(awards);
-}
+/* ---- the call ---- */
 
 static void
 wish(ClientSnapshot *client, TimestampTz at)
@@ -184,18 +158,115 @@ wish(ClientSnapshot *client, TimestampTz at)
 		client->state.next_look_at = Max(at, client->as_of + LOOK_AT_FIRST);
 }
 
-/* Each client is looked at again at the earliest time that its stage, an agent or a limit names. */
-static void
-fold_wishes(ClientSnapshot *clients, int n_clients, const BidSink *sink, const Candidate *candidates, int n)
+static int
+compare_priced(const void *a, const void *b)
 {
-	for (int i = 0; i < sink->n; i++)
-		wish(&clients[sink->bids[i].client_index], sink->bids[i].next_look_at);
-	for (int i = 0; i < n; i++)
-		wish(&clients[candidates[i].bid->client_index], candidates[i].retry_at);
-	for (int i = 0; i < n_clients; i++)
-		wish(&clients[i], clients[i].state.next_look_at > clients[i].as_of ? clients[i].state.next_look_at :
-			 clients[i].as_of + LOOK_AT_LAST_DAYS * USECS_PER_DAY);
+	const Candidate *x = a;
+	const Candidate *y = b;
+	int			order;
+
+	if (x->client_index != y->client_index)
+		return x->client_index - y->client_index;
+	if ((order = strcmp(x->agent, y->agent)) != 0 || (order = strcmp(x->action, y->action)) != 0 ||
+		(order = strcmp(x->category, y->category)) != 0)
+		return order;
+	return x->bid_id < y->bid_id ? -1 : x->bid_id > y->bid_id;
 }
+
+static void
+count_answers(Round *round, const BidSink *sink)
+{
+	ListCell   *lc;
+
+	for (int i = 0; i < sink->n; i++)
+	{
+		round->n_refusals += sink->bids[i].kind == BID_REFUSE;
+		round->n_looks += sink->bids[i].kind == BID_LOOK;
+	}
+	round->answered = NIL;
+	foreach(lc, sink->answered)
+	{
+		MemoryContext old = MemoryContextSwitchTo(round->cxt);
+
+		round->answered = lappend(round->answered, unconstify(char *, keep_word(round, lfirst(lc))));
+		MemoryContextSwitchTo(old);
+	}
+}
+
+static void
+make_rooms(Round *round, const ClientSnapshot *clients, int n_clients)
+{
+	int			n = n_clients * round->n_policies;
+
+	while (round->n_rooms + n > round->max_rooms)
+	{
+		round->max_rooms *= 2;
+		round->rooms = repalloc_huge(round->rooms, sizeof(int) * round->max_rooms);
+	}
+	for (int client = 0; client < n_clients; client++)
+		for (int policy = 0; policy < round->n_policies; policy++)
+			round->rooms[round->n_rooms + client * round->n_policies + policy] =
+				limits_room(round->policies, client, policy, clients[client].today);
+}
+
+static void
+hear(Round *round, Candidate *candidates, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Candidate  *c = round_add_candidate(round, &candidates[i]);
+
+		c->iteration = round->iterations;
+		c->room = round->n_rooms + c->client_index * round->n_policies;
+		admit(round, c, round->policies);
+		c->reason = keep_word(round, c->reason);
+		record_keep(round, c);
+		c->bid = NULL;
+		c->client = NULL;
+	}
+}
+
+/*
+ * Call the agents for a chunk of clients and hear their bids.  In the first
+ * iteration what stands unseen competes anew, and what agents without a bid say
+ * goes into the snapshots.
+ */
+static void
+call_chunk(Round *round, ClientSnapshot *clients, int n_clients, MemoryContext caller)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	BidSink		sink;
+	Candidate  *candidates;
+	int			n;
+
+	bid_sink_init(&sink);
+	agent_call_all(clients, n_clients, round->population, &round->call, &sink);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	MemoryContextSwitchTo(cxt);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	candidates = plan_price(&sink, clients, round->population, round->call.round_id, &n);
+	qsort(candidates, n, sizeof(Candidate), compare_priced);
+	limits_read(round->policies, clients, n_clients, clients[0].today);
+	if (round->iterations == 1)
+	{
+		count_answers(round, &sink);
+		round->n_clients += n_clients;
+		incumbents_enter(round, clients, n_clients, candidates, n, &sink);
+		record_answers(clients, n_clients, &sink, caller);
+		for (int i = 0; i < sink.n; i++)
+			wish(&clients[sink.bids[i].client_index], sink.bids[i].next_look_at);
+	}
+	make_rooms(round, clients, n_clients);
+	hear(round, candidates, n);
+	round->n_rooms += n_clients * round->n_policies;
+	PopActiveSnapshot();
+	SPI_finish();
+	MemoryContextSwitchTo(cxt);
+}
+
+/* ---- the round ---- */
 
 /* See plan.h. */
 AgentCall
@@ -203,63 +274,340 @@ plan_call(int64 round_id, TimestampTz as_of)
 {
 	return (AgentCall)
 	{
-		.round_id = round_id, .seed = round_id, .as_of = as_of, .horizon_days = agentcrm_value_horizon,
+		.round_id = round_id, .iteration = 1, .seed = round_id, .as_of = as_of, .horizon_days = agentcrm_value_horizon,
 		.margin_rate = agentcrm_margin_rate, .false_alarm_rate = agentcrm_false_alarm_rate
 	};
 }
 
-static void
-negotiate(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as_of, MemoryContext caller)
+static HTAB *
+new_words(MemoryContext cxt)
 {
-	const Population *population = profile_population();
-	MemoryContext cxt = CurrentMemoryContext;
-	AgentCall	call;
-	BidSink		sink;
-	Candidate  *candidates;
-	Limits	   *limits;
-	instr_time	start;
-	instr_time	end;
-	int			n;
+	HASHCTL		ctl = {.keysize = sizeof(uint64), .entrysize = sizeof(Word), .hcxt = cxt};
 
-	INSTR_TIME_SET_CURRENT(start);
-	call = plan_call(record_next_round(), as_of);
-	bid_sink_init(&sink);
-	agent_call_all(clients, n_clients, population, &call, &sink);
+	return hash_create("agentcrm words", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/*
+ * A round begins when the one before it has ended: what that awarded is
+ * committed, or not there.  Readers, feedback and orders do not wait.
+ */
+static Round *
+round_begin(RoundKind kind, TimestampTz as_of, bool dry)
+{
+	Round	   *round = palloc0(sizeof(Round));
+	MemoryContext cxt = CurrentMemoryContext;
+
+	if (!dry)
+		LockRelationOid(store_relid("round"), ShareRowExclusiveLock);
+	round->kind = kind;
+	round->dry = dry;
+	round->cxt = cxt;
+	round->population = profile_population();
+	round->call = plan_call(dry ? 0 : record_next_round(), as_of);
+	round->iterations = 1;
+	round->words = new_words(cxt);
+	round->max = round->max_ways = round->max_uses = round->max_rooms = 64;
+	round->candidates = palloc(sizeof(Candidate) * round->max);
+	round->ways = palloc(sizeof(Way) * round->max_ways);
+	round->uses = palloc(sizeof(MarketUse) * round->max_uses);
+	round->rooms = palloc(sizeof(int) * round->max_rooms);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	MemoryContextSwitchTo(cxt);
+	round->policies = limits_begin();
+	round->n_policies = limits_policies(round->policies);
+	round->means = means_read(period_day(as_of), PLAN_DAYS);
+	SPI_finish();
+	MemoryContextSwitchTo(cxt);
+	record_begin(round);
+	return round;
+}
+
+static void
+round_write(const Round *round)
+{
+	Award	   *awards = palloc_extended(sizeof(Award) * Max(round->n, 1), MCXT_ALLOC_HUGE);
+	int			n = 0;
+
+	/* the unique index holds one open row per client, action and demand: room is made first */
+	incumbents_leave(round);
+	record_bids(unconstify(Round *, round));
+	for (int i = 0; i < round->n; i++)
+		if (round->candidates[i].accepted && !round->candidates[i].incumbent)
+			awards[n++] = (Award)
+		{
+			round->candidates[i].client_id, round->candidates[i].bid_id
+		};
+	execute_accept(awards, n, round->call.as_of);
+	uses_record(round);
+	if (round->kind == ROUND_DAILY)
+		prices_record(round);
+	pfree(awards);
+}
+
+/* Does a second call make sense: was the bid rejected for want of means? */
+static bool
+wants_means(const Candidate *c)
+{
+	return !c->accepted && !c->incumbent && c->n_ways > 0 && c->reason != NULL &&
+		(strncmp(c->reason, "capacity:", 9) == 0 || strncmp(c->reason, "budget:", 7) == 0);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The distinct clients with a bid that was rejected for want of means. */
+static int64 *
+short_clients(const Round *round, int *n)
+{
+	int64	   *ids = palloc_extended(sizeof(int64) * Max(round->n, 1), MCXT_ALLOC_HUGE);
+	int			all = 0;
+
+	for (int i = 0; i < round->n; i++)
+		if (wants_means(&round->candidates[i]))
+			ids[all++] = round->candidates[i].client_id;
+	qsort(ids, all, sizeof(int64), compare_ids);
+	*n = 0;
+	for (int i = 0; i < all; i++)
+		if (*n == 0 || ids[*n - 1] != ids[i])
+			ids[(*n)++] = ids[i];
+	return ids;
+}
+
+static void
+name_rejected(Round *round, const ClientSnapshot *clients, int n_clients)
+{
+	AgentRejected *rejected = palloc(sizeof(AgentRejected) * Max(round->n, 1));
+	int			n = 0;
+
+	for (int i = 0; i < round->n; i++)
+	{
+		const Candidate *c = &round->candidates[i];
+		int			low = 0;
+		int			high = n_clients;
+
+		if (!wants_means(c))
+			continue;
+		while (low < high)
+		{
+			int			middle = (low + high) / 2;
+
+			if (clients[middle].client_id < c->client_id)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		if (low < n_clients && clients[low].client_id == c->client_id)
+			rejected[n++] = (AgentRejected)
+		{
+			.client_index = low, .agent = c->agent, .action = c->action, .demand_category = c->category, .reason = c->reason, .price = c->price
+		};
+	}
+	round->call.n_rejected = n;
+	round->call.rejected = rejected;
+}
+
+static void
+call_ids(Round *round, const int64 *ids, int n)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm chunk", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	int			n_clients;
+	ClientSnapshot *clients = profile_read(ids, n, round->call.as_of, &n_clients);
+
+	for (int i = 0; i < n_clients; i++)
+		clients[i].deliver = clients[i].deliver && round->deliver;
+	if (round->call.iteration == 2)
+		name_rejected(round, clients, n_clients);
+	if (n_clients > 0)
+		call_chunk(round, clients, n_clients, cxt);
+	round->call.n_rejected = 0;
+	round->call.rejected = NULL;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
+}
+
+/* What one iteration came to, to go back to. */
+typedef struct Fates
+{
+	int			n;
+	Candidate  *candidates;
+	MarketAnswer answer;
+	double	   *prices;
+	double	   *used;
+} Fates;
+
+static Fates
+keep_fates(const Round *round)
+{
+	Fates		fates = {round->n, palloc_extended(sizeof(Candidate) * Max(round->n, 1), MCXT_ALLOC_HUGE), round->answer, round->prices, round->used};
+
+	memcpy(fates.candidates, round->candidates, sizeof(Candidate) * round->n);
+	return fates;
+}
+
+/* The plan of before was better: the new bids lost. */
+static void
+restore_fates(Round *round, const Fates *fates)
+{
+	memcpy(round->candidates, fates->candidates, sizeof(Candidate) * fates->n);
+	for (int i = fates->n; i < round->n; i++)
+	{
+		round->candidates[i].accepted = false;
+		if (round->candidates[i].reason == NULL)
+			round->candidates[i].reason = "outbid";
+	}
+	round->answer = fates->answer;
+	round->prices = fates->prices;
+	round->used = fates->used;
+}
+
+/*
+ * Who lost for want of means is called once more, told the prices: for
+ * something cheaper.  The value never falls.
+ */
+static void
+second_iteration(Round *round)
+{
+	int			n;
+	int64	   *ids = short_clients(round, &n);
+	Fates		before = keep_fates(round);
+
+	round->iterations = round->call.iteration = 2;
+	for (int i = 0; i < n; i += CHUNK)
+	{
+		call_ids(round, ids + i, Min(CHUNK, n - i));
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (round->n > before.n)
+	{
+		int			n_means = means_count(round->means);
+
+		before.prices = repalloc(before.prices, sizeof(double) * (n_means + 1));
+		before.used = repalloc(before.used, sizeof(double) * (n_means + 1));
+		auction_settle(round);
+		if (round->answer.value < before.answer.value)
+			restore_fates(round, &before);
+	}
+	pfree(ids);
+	pfree(before.candidates);
+}
+
+static void
+round_settle(Round *round)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	int			n;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	MemoryContextSwitchTo(cxt);
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	candidates = plan_price(&sink, clients, population, call.round_id, &n);
-	limits = limits_read(clients, n_clients, clients[0].today);
-	withdraw_unsupported(candidates, n, n_clients, &sink, limits, as_of);
+	auction_settle(round);
+	round->first = round->answer;
+	pfree(short_clients(round, &n));
 	if (n > 0)
-		limits_read_minutes(limits, clients, n_clients, clients[0].today);
-	award_candidates(candidates, n, limits);
-	record_bids(candidates, n, call.round_id, as_of, population);
-	accept_awards(candidates, n, call.round_id, as_of);
-	fold_wishes(clients, n_clients, &sink, candidates, n);
-	record_answers(clients, n_clients, &sink, caller);
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
-	record_round(call.round_id, kind, &call, n_clients, candidates, n, &sink, INSTR_TIME_GET_DOUBLE(end));
-	PopActiveSnapshot();
+		second_iteration(round);
 	SPI_finish();
+	MemoryContextSwitchTo(cxt);
 }
 
-/* One round for the given clients; sets each snapshot's state.next_look_at and state.answers. */
+static void
+round_end(Round *round, instr_time start)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	instr_time	end;
+
+	round_settle(round);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	MemoryContextSwitchTo(cxt);
+	round_write(round);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	record_round(round, INSTR_TIME_GET_DOUBLE(end));
+	SPI_finish();
+	MemoryContextSwitchTo(cxt);
+}
+
+/* Each client is looked at again at the earliest time that its stage, an agent or a limit names. */
+static void
+fold_wishes(ClientSnapshot *clients, int n_clients, const Round *round)
+{
+	for (int i = 0; i < round->n; i++)
+		if (round->candidates[i].iteration == 1 && !round->candidates[i].incumbent)
+			wish(&clients[round->candidates[i].client_index], round->candidates[i].retry_at);
+	for (int i = 0; i < n_clients; i++)
+		wish(&clients[i], clients[i].state.next_look_at > clients[i].as_of ? clients[i].state.next_look_at :
+			 clients[i].as_of + LOOK_AT_LAST_DAYS * USECS_PER_DAY);
+}
+
+/* See plan.h. */
 void
 plan_round(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz as_of)
 {
 	MemoryContext cxt;
 	MemoryContext old;
+	Round	   *round;
+	instr_time	start;
 
 	if (n_clients == 0)
 		return;
+	INSTR_TIME_SET_CURRENT(start);
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm round", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
-	negotiate(kind, clients, n_clients, as_of, old);
+	round = round_begin(kind, as_of, false);
+	for (int i = 0; i < n_clients; i++)
+		round->deliver |= clients[i].deliver;
+	call_chunk(round, clients, n_clients, old);
+	round_end(round, start);
+	fold_wishes(clients, n_clients, round);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(cxt);
+}
+
+/* Call the agents for all clients, chunk by chunk. */
+static void
+call_all(Round *round)
+{
+	int64		ids[CHUNK];
+	int64		after = PG_INT64_MIN;
+	int			n;
+
+	while ((n = day_clients(after, ids, CHUNK)) > 0)
+	{
+		call_ids(round, ids, n);
+		after = ids[n - 1];
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* See plan.h. */
+void
+plan_day(TimestampTz as_of, bool deliver)
+{
+	MemoryContext cxt;
+	MemoryContext old;
+	Round	   *round;
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm round", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(cxt);
+	round = round_begin(ROUND_DAILY, as_of, false);
+	round->deliver = deliver;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	MemoryContextSwitchTo(cxt);
+	call_all(round);
+	SPI_finish();
+	MemoryContextSwitchTo(cxt);
+	round_end(round, start);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 }
