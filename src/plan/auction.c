@@ -432,7 +432,6 @@ auction_settle(Round *round)
 	round->prices = prices_standing(round);
 	round->used = palloc0(sizeof(double) * (n_means + 1));
 	award_obligations(round, left);
-	MemoryContextSwitchTo(cxt);
 	add_resources(market, round, left);
 	for (int i = 0; i < round->n; i++)
 		order[i] = i;
@@ -444,7 +443,6 @@ auction_settle(Round *round)
 		round->prices[r] = market_price(market, r);
 		round->used[r] = market_used(market, r);
 	}
-	MemoryContextSwitchTo(round->cxt);
 	each_client(round, order, round->n, market, left, true);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);

@@ -56,6 +56,7 @@ typedef struct Round
 	Limits	   *policies;
 	Tuplestorestate *rows;		/* the bids as rows without their fate, in the candidates' order */
 	TupleDesc	row_desc;
+	HTAB	   *heard;			/* the bids, by id */
 	HTAB	   *words;			/* names said once */
 	double	   *prices;			/* of the means, when settled */
 	double	   *used;			/* of the means by what the round awards or keeps */
@@ -87,6 +88,7 @@ extern void admit(Round *round, Candidate *c, Limits *limits);
 /* incumbent.c */
 extern void incumbents_enter(Round *round, const ClientSnapshot *clients, int n_clients, const Candidate *candidates, int n,
 							 const BidSink *sink);
+extern void incumbents_again(Round *round, int n_clients);
 extern void incumbents_leave(const Round *round);
 
 /* auction.c */

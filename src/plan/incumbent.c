@@ -175,6 +175,23 @@ incumbents_enter(Round *round, const ClientSnapshot *clients, int n_clients, con
 		read_uses(round, first);
 }
 
+/* In a second call what competes anew is known already.  Needs SPI. */
+void
+incumbents_again(Round *round, int n_clients)
+{
+	for (int client = 0; client < n_clients; client++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, limits_standings(round->policies, client))
+		{
+			Standing   *s = lfirst(lc);
+
+			s->contested = s->standing && !s->communicated;
+		}
+	}
+}
+
 /* Incumbents that did not win again give way.  Needs SPI. */
 void
 incumbents_leave(const Round *round)

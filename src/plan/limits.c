@@ -155,9 +155,11 @@ new_hash(const char *name, Size keysize, Size entrysize)
 Limits *
 limits_begin(void)
 {
+	MemoryContext cxt = CurrentMemoryContext;
 	Limits	   *limits = palloc0(sizeof(Limits));
 
-	read_policies(limits, CurrentMemoryContext);
+	read_policies(limits, cxt);
+	MemoryContextSwitchTo(cxt); /* SPI leaves its own */
 	return limits;
 }
 

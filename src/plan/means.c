@@ -49,6 +49,7 @@ means_read(DateADT today, int n_days)
 	means->n_days = n_days;
 	means->cxt = CurrentMemoryContext;
 	means->capacities = plan_capacities();
+	MemoryContextSwitchTo(means->cxt);	/* SPI leaves its own */
 	means->numbers = hash_create("agentcrm means", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	means->max = 64;
 	means->keys = palloc(sizeof(Key) * means->max);

@@ -14,6 +14,7 @@ typedef struct Candidate
 {
 	const Bid  *bid;			/* these two are there while the client's chunk is at hand */
 	const ClientSnapshot *client;
+	int			client_index;	/* into its chunk */
 	int64		client_id;
 	int64		holder_id;		/* of an incumbent: under whom it stands, perhaps merged into the client */
 	int64		bid_id;			/* of an incumbent: its recommendation */

@@ -214,8 +214,14 @@ hear(Round *round, Candidate *candidates, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		Candidate  *c = round_add_candidate(round, &candidates[i]);
+		Candidate  *c;
+		bool		again;
 
+		/* who is called twice may say the same twice */
+		(void) hash_search(round->heard, &candidates[i].bid_id, HASH_ENTER, &again);
+		if (again)
+			continue;
+		c = round_add_candidate(round, &candidates[i]);
 		c->iteration = round->iterations;
 		c->room = round->n_rooms + c->client_index * round->n_policies;
 		admit(round, c, round->policies);
@@ -258,6 +264,8 @@ call_chunk(Round *round, ClientSnapshot *clients, int n_clients, MemoryContext c
 		for (int i = 0; i < sink.n; i++)
 			wish(&clients[sink.bids[i].client_index], sink.bids[i].next_look_at);
 	}
+	else
+		incumbents_again(round, n_clients);
 	make_rooms(round, clients, n_clients);
 	hear(round, candidates, n);
 	round->n_rooms += n_clients * round->n_policies;
@@ -280,11 +288,11 @@ plan_call(int64 round_id, TimestampTz as_of)
 }
 
 static HTAB *
-new_words(MemoryContext cxt)
+new_hash(const char *name, Size entrysize)
 {
-	HASHCTL		ctl = {.keysize = sizeof(uint64), .entrysize = sizeof(Word), .hcxt = cxt};
+	HASHCTL		ctl = {.keysize = sizeof(uint64), .entrysize = entrysize, .hcxt = CurrentMemoryContext};
 
-	return hash_create("agentcrm words", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 /*
@@ -305,7 +313,8 @@ round_begin(RoundKind kind, TimestampTz as_of, bool dry)
 	round->population = profile_population();
 	round->call = plan_call(dry ? 0 : record_next_round(), as_of);
 	round->iterations = 1;
-	round->words = new_words(cxt);
+	round->words = new_hash("agentcrm words", sizeof(Word));
+	round->heard = new_hash("agentcrm bids", sizeof(int64));
 	round->max = round->max_ways = round->max_uses = round->max_rooms = 64;
 	round->candidates = palloc(sizeof(Candidate) * round->max);
 	round->ways = palloc(sizeof(Way) * round->max_ways);
