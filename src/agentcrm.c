@@ -123,12 +123,12 @@ define_settings(void)
 							 "False alarms accepted per living client and year.", NULL,
 							 &agentcrm_false_alarm_rate, 1.0 / 13, 0.001, 10, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomRealVariable("agentcrm.displacement_penalty", "By how much more than a recommendation that nobody has seen yet another one must be worth to take its place, as a share of its value.",
-							 NULL, &agentcrm_displacement_penalty, 0.1, 0, 10, PGC_SIGHUP, 0, NULL, NULL, NULL);
+							 NULL, &agentcrm_displacement_penalty, 0.1, 0, 10, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("agentcrm.plan_hour", "Hour of the UTC day from which on the day is planned over all clients, with prices made anew; -1: never.",
 							"Orders and clients whose time has come are answered at any time, at the standing prices.",
-							&agentcrm_plan_hour, 3, -1, 23, PGC_SIGHUP, 0, NULL, NULL, NULL);
+							&agentcrm_plan_hour, 3, -1, 23, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomRealVariable("agentcrm.reprice_share", "Share of the clients that rounds must have touched since the prices were made for the day to be planned anew, an hour later at the earliest; 1: never before the next day.",
-							 NULL, &agentcrm_reprice_share, 0.01, 0, 1, PGC_SIGHUP, 0, NULL, NULL, NULL);
+							 NULL, &agentcrm_reprice_share, 0.01, 0, 1, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("agentcrm.value_horizon",
 							"Days over which the value of an action is counted.", NULL,
 							&agentcrm_value_horizon, 90, 1, 3650, PGC_SIGHUP, 0, NULL, NULL, NULL);

@@ -4,6 +4,8 @@
 \pset tuples_only true
 \ir include/trade.sql
 SELECT plan(70);
+-- one round a look
+SET agentcrm.plan_hour = -1;
 
 CREATE TEMP VIEW reorder AS SELECT * FROM agentcrm.reorder_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());
 CREATE TEMP VIEW retention AS SELECT * FROM agentcrm.retention_agent(ARRAY(SELECT client_id FROM agentcrm.client), agentcrm.clock());

@@ -166,9 +166,7 @@ SELECT everything() AS before \gset
 CALL agentcrm.backtest('2025-02-01', '2025-03-01');
 SELECT is(everything(), :'before', 'an agent that fails is not paused, nor its error kept');
 SELECT cmp_ok((figure(10, 'peeping', 'bought', 'any client')).n, '>=', 80::bigint, 'the others are measured');
-INSERT INTO agentcrm.bid SELECT b.client_id, b.as_of, b.bid_id, 77, b.agent, b.action, b.channel, b.product_id, b.basket, b.quantity, b.programme_id, b.demand_category, b.demand_from, b.demand_to,
-	b.p_claim, b.p_baseline, b.p_used, b.margin, b.value, b.cost, b.net_value, b.uses, b.effect, b.valid_until, b.status, b.status_reason, b.reason_code, b.reason, b.evidence, b.models
-	FROM agentcrm.replay_bids(ARRAY[1], '2025-04-20') b LIMIT 1;
+INSERT INTO agentcrm.bid SELECT (jsonb_populate_record(NULL::agentcrm.bid, to_jsonb(b) || '{"round_id": 77}')).* FROM agentcrm.replay_bids(ARRAY[1], '2025-04-20') b LIMIT 1;
 SELECT everything() AS before \gset
 \set ON_ERROR_STOP 0
 \set VERBOSITY terse

@@ -49,15 +49,15 @@ SELECT is((SELECT count(DISTINCT model_id) FROM agentcrm.product_inclusion), 1::
 SELECT is((SELECT count(DISTINCT model_id) FROM agentcrm.product_popularity), 1::bigint, 'shares of products are kept of one generation only');
 
 -- all fields but what the coordinator decided
-CREATE TEMP TABLE stored AS SELECT to_jsonb(b) - '{status,status_reason}'::text[] AS bid FROM agentcrm.bid b JOIN lived USING (client_id, as_of);
-CREATE TEMP TABLE replayed AS SELECT to_jsonb(r) - '{status,status_reason}'::text[] AS bid
+CREATE TEMP TABLE stored AS SELECT to_jsonb(b) - '{status,status_reason,due_on,rep_id,price}'::text[] AS bid FROM agentcrm.bid b JOIN lived USING (client_id, as_of) WHERE b.iteration = 1;
+CREATE TEMP TABLE replayed AS SELECT to_jsonb(r) - '{status,status_reason,due_on,rep_id,price}'::text[] AS bid
 	FROM (SELECT b.round_id, b.as_of, array_agg(DISTINCT b.client_id) AS clients FROM agentcrm.bid b JOIN lived USING (client_id, as_of) GROUP BY 1, 2) o,
 	LATERAL agentcrm.replay_bids(o.clients, o.as_of, 'as_known', o.round_id) r;
 SELECT is((SELECT count(*) FROM replayed), (SELECT count(*) FROM stored), 'each bid is made once more');
 SELECT is_empty('SELECT bid FROM stored EXCEPT SELECT bid FROM replayed', 'each field of it is the same');
 SELECT is_empty('SELECT bid FROM replayed EXCEPT SELECT bid FROM stored', 'and none is new');
 -- but those of a step that fits, and of later ones of the same moment by a clock that stands still
-CREATE TEMP TABLE unnamed AS SELECT to_jsonb(r) - '{status,status_reason,bid_id,round_id}'::text[] AS bid, r.client_id, r.as_of
+CREATE TEMP TABLE unnamed AS SELECT to_jsonb(r) - '{status,status_reason,due_on,rep_id,price,bid_id,round_id}'::text[] AS bid, r.client_id, r.as_of
 	FROM (SELECT as_of, array_agg(client_id) AS clients FROM lived GROUP BY as_of) o, LATERAL agentcrm.replay_bids(o.clients, o.as_of) r;
 CREATE TEMP TABLE named AS SELECT bid - '{bid_id,round_id}'::text[] AS bid FROM stored s
 	WHERE NOT EXISTS (SELECT FROM agentcrm.model m WHERE m.model_id IN (SELECT v::bigint FROM jsonb_each_text(s.bid -> 'models') x(k, v)) AND m.fitted_at >= (s.bid ->> 'as_of')::timestamptz);
@@ -104,7 +104,7 @@ ROLLBACK;
 
 -- a fit as of a past moment was not in use then
 SELECT agentcrm.fit(NULL, '2026-03-04') \g /dev/null
-SELECT is_empty($$SELECT bid FROM named EXCEPT SELECT to_jsonb(r) - '{status,status_reason,bid_id,round_id}'::text[]
+SELECT is_empty($$SELECT bid FROM named EXCEPT SELECT to_jsonb(r) - '{status,status_reason,due_on,rep_id,price,bid_id,round_id}'::text[]
 	FROM (SELECT as_of, array_agg(client_id) AS clients FROM lived GROUP BY as_of) o, LATERAL agentcrm.replay_bids(o.clients, o.as_of) r$$, 'what a later fit as of the past made was not in use then');
 
 SELECT throws_ok($$SELECT agentcrm.replay_bids(ARRAY[1], agentcrm.clock(), 'as_wished')$$, '22023', 'unknown mode of replay: "as_wished"', 'replay_bids: an unknown mode');
