@@ -26,7 +26,7 @@ EXTRA_CLEAN = build agentcrm--*.sql $(OBJS:.o=.d) $(OBJS:.o=.bc)
 
 # Plain C: the models' unit tests and benches need no server.  Files in test/unit
 # that are not a test are linked into every test and bench.
-PLAIN_SRC = $(sort $(wildcard src/model/*.c) $(filter-out %_test.c,$(wildcard test/unit/*.c)))
+PLAIN_SRC = $(sort $(wildcard src/model/*.c) src/plan/market.c $(filter-out %_test.c,$(wildcard test/unit/*.c)))
 PLAIN_CFLAGS = $(WARNINGS) -MMD -MP -g -Isrc $(if $(PGXS_FOUND),-isystem $(includedir_server))
 UNIT_CFLAGS = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 UNIT_TESTS = $(patsubst test/%.c,build/%,$(sort $(wildcard test/unit/*_test.c)))
@@ -70,6 +70,10 @@ $(UNIT_TESTS): build/unit/%: build/unit/obj/test/unit/%.o $(UNIT_OBJS)
 	$(CC) $(UNIT_CFLAGS) $^ -o $@ -lm
 
 $(BENCHES): build/bench/%: build/bench/obj/bench/%.o $(BENCH_OBJS)
+	$(CC) $^ -o $@ -lm
+
+build/bench/plan/market: build/bench/obj/bench/plan/market.o $(BENCH_OBJS)
+	@mkdir -p $(@D)
 	$(CC) $^ -o $@ -lm
 
 unit-programs: $(UNIT_TESTS)
@@ -129,6 +133,10 @@ bench: ready	## each of bench/, on clusters with real fsync (BENCH=name for one)
 bench-reliability: ready	## crashes, faults, endurance, at length (BENCH=name for one)
 	@PG_CONFIG='$(PG_CONFIG)' bench/run $(if $(BENCH),bench/reliability/$(BENCH).sh,$(sort $(wildcard bench/reliability/*.sh)))
 
+bench-plan: ready	## the allocator beside greedy and an LP solver (SIZES="1k 10k" makes it short)
+	@$(MAKE) --no-print-directory -s $(JOBS) build/bench/plan/market
+	@PG_CONFIG='$(PG_CONFIG)' bench/run bench/plan/market.sh
+
 bench-models: ready	## all that is promised of the models, one table (BENCH=name for one)
 	@$(MAKE) --no-print-directory -s $(JOBS) bench-programs unit-programs
 	@PG_CONFIG='$(PG_CONFIG)' bench/run $(if $(BENCH),$(filter bench/models/$(BENCH).sh build/bench/$(BENCH),$(MODEL_BENCHES)),$(MODEL_BENCHES))
@@ -148,4 +156,4 @@ format: all	## pg_bsd_indent over src/, where it is installed
 			{ cmp -s build/indented $$file || cp build/indented $$file; } || exit 1; \
 	done
 
-.PHONY: help deps ready install-ready test $(TEST_PARTS:%=test-%) demo bench bench-reliability bench-models format unit-programs bench-programs
+.PHONY: help deps ready install-ready test $(TEST_PARTS:%=test-%) demo bench bench-reliability bench-plan bench-models format unit-programs bench-programs

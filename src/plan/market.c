@@ -18,19 +18,26 @@
 
 #include <math.h>
 
-#include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
 #include "plan/market.h"
 
 #define EXACT_BIDS 16
 
-/* Prices follow excess demand for so many passes. */
-#define PASSES 40
+/* Prices follow excess demand for so many passes at most, until so many in a row brought little. */
+#define PASSES 60
+#define IDLE_PASSES 6
+#define LITTLE 1e-6
 
-/* Sweeps of moving each price by itself, each by so many halvings. */
-#define SWEEPS 2
-#define HALVINGS 24
+/* Then each price is moved by itself, by so many halvings, and demand is followed for so many passes more. */
+#define HALVINGS 14
+#define PASSES_MORE 8
+
+/* A plan is packed and filled so often. */
+#define ROUNDS 2
+
+/* A resource that more than this share of the clients could use has a demand so smooth that its price follows well. */
+#define SHARED .05
 
 #define EPSILON 1e-9
 
@@ -40,6 +47,9 @@ typedef struct Resource
 	double		worth;			/* of a floor: what a missing unit costs; 0: no floor */
 	double		price;
 	double		used;
+	double		elasticity;		/* of demand by price, as seen */
+	double		last_price;
+	double		last_used;
 } Resource;
 
 typedef struct Option
@@ -115,7 +125,7 @@ market_resource(Market *m, double capacity, double price)
 {
 	*APPEND(m, resources) = (Resource)
 	{
-		.capacity = Max(capacity, 0), .price = Max(price, 0)
+		.capacity = Max(capacity, 0), .price = Max(price, 0), .elasticity = 1
 	};
 	return m->n_resources - 1;
 }
@@ -126,7 +136,7 @@ market_floor(Market *m, double need, double worth)
 {
 	*APPEND(m, resources) = (Resource)
 	{
-		.capacity = Max(need, 0), .worth = Max(worth, 1e-12)
+		.capacity = Max(need, 0), .worth = Max(worth, 1e-12), .elasticity = 1
 	};
 	return m->n_resources - 1;
 }
@@ -259,10 +269,10 @@ allows(const Market *m, const Client *client, uint32 set, int bid)
 {
 	uint32		bit = bid_bit(m, bid);
 
-	if (bit == 0 || (m->bids[bid].conflicts & set) != 0 || pg_popcount32(set) >= client->most)
+	if (bit == 0 || (m->bids[bid].conflicts & set) != 0 || __builtin_popcount(set) >= client->most)
 		return false;
 	for (int c = client->first_cap; c < client->first_cap + client->n_caps; c++)
-		if ((m->caps[c].members & bit) != 0 && pg_popcount32(m->caps[c].members & set) >= m->caps[c].most)
+		if ((m->caps[c].members & bit) != 0 && __builtin_popcount(m->caps[c].members & set) >= m->caps[c].most)
 			return false;
 	return true;
 }
@@ -293,15 +303,30 @@ greedy_set(const Market *m, const Client *client, const Pick *picks, int n)
 	return set;
 }
 
-static int
-compare_picks(const void *a, const void *b)
+/* By what they leave over, the better first; they are few. */
+static void
+sort_picks(Pick *picks, int n)
 {
-	const Pick *x = a;
-	const Pick *y = b;
+	for (int i = 1; i < n; i++)
+	{
+		Pick		pick = picks[i];
+		int			j = i;
 
-	if (x->surplus != y->surplus)
-		return x->surplus > y->surplus ? -1 : 1;
-	return x->bid - y->bid;
+		for (; j > 0 && picks[j - 1].surplus < pick.surplus; j--)
+			picks[j] = picks[j - 1];
+		picks[j] = pick;
+	}
+}
+
+/* Where only one can be had: the best one, to the front. */
+static int
+best_pick(Pick *picks, int n, double *bound)
+{
+	for (int i = 1; i < n; i++)
+		if (picks[i].surplus > picks[0].surplus)
+			picks[0] = picks[i];
+	*bound = picks[0].surplus;
+	return 1;
 }
 
 static int
@@ -332,9 +357,11 @@ client_picks(const Market *m, const Client *client, Pick *picks, double *bound)
 		*bound += pick->surplus;
 		s.n += pick->option >= 0;
 	}
-	if (s.n == 0 || (s.n == 1 && allows(m, client, 0, picks[0].bid)))
-		return s.n;
-	qsort(picks, s.n, sizeof(Pick), compare_picks);
+	if (s.n == 0)
+		return 0;
+	if (client->n_caps == 0 && (s.n == 1 || client->most == 1))
+		return best_pick(picks, s.n, bound);
+	sort_picks(picks, s.n);
 	if (s.n > EXACT_BIDS)
 		return keep_picks(m, picks, s.n, greedy_set(m, client, picks, s.n));
 	rest[s.n] = 0;
@@ -441,14 +468,34 @@ first_prices(Market *m)
 	pfree(amount);
 }
 
+/* How demand answered the last move of the price. */
+static void
+see_elasticity(Resource *r)
+{
+	double		moved = r->last_price > 0 && r->price > 0 ? log(r->price / r->last_price) : 0;
+
+	if (fabs(moved) > 1e-4 && r->used > 0 && r->last_used > 0)
+	{
+		double		seen = -log(r->used / r->last_used) / moved;
+
+		if (seen > 0.3)
+			r->elasticity = Min(20, (r->elasticity + Min(seen, 20)) / 2);
+	}
+	r->last_price = r->price;
+	r->last_used = r->used;
+}
+
 /* The price follows excess demand; from nothing it rises to a hundredth of what the means bring. */
 static void
 follow_demand(Market *m, int resource, double damping)
 {
 	Resource   *r = &m->resources[resource];
-	double		excess = log((r->used + EPSILON) / (r->capacity + EPSILON));
-	double		step = Min(1, Max(-1, damping * excess));
+	double		slack = 1e-3 * r->capacity + EPSILON;
+	double		excess = log((r->used + slack) / (r->capacity + slack));
+	double		step;
 
+	see_elasticity(r);
+	step = Min(1, Max(-1, damping * excess / Max(r->elasticity, 0.4)));
 	if (r->worth > 0)
 		step = -step;
 	if (step > 0 && r->price <= 0)
@@ -466,14 +513,18 @@ typedef struct Best
 	double	   *prices;
 } Best;
 
-static void
+/* Whether the bound fell by more than a little. */
+static bool
 keep_best(const Market *m, Best *best, double bound)
 {
+	bool		fell = !(bound >= best->bound - LITTLE * fabs(bound));
+
 	if (bound >= best->bound)
-		return;
+		return false;
 	best->bound = bound;
 	for (int r = 0; r < m->n_resources; r++)
 		best->prices[r] = m->resources[r].price;
+	return fell;
 }
 
 static void
@@ -528,6 +579,12 @@ find_users(const Market *m)
 	return users;
 }
 
+static bool
+has_few_users(const Market *m, const Users *users, int resource)
+{
+	return m->n_clients < 1000 || users->first[resource + 1] - users->first[resource] <= SHARED * m->n_clients;
+}
+
 /* What the resource's users would use of it, at the prices. */
 static double
 demand_of(const Market *m, const Users *users, int resource, Pick *picks)
@@ -551,68 +608,90 @@ demand_of(const Market *m, const Users *users, int resource, Pick *picks)
 	return used;
 }
 
-/* L is convex in one price: it is lowest where the demand for the resource passes its capacity. */
-static void
-move_price(Market *m, const Users *users, int resource, Pick *picks, void (*tick) (void))
+/* A price at which no more is asked for than there is, at least as high as it was. */
+static double
+price_above(Market *m, const Users *users, int resource, Pick *picks)
 {
 	Resource   *r = &m->resources[resource];
-	double		low = 0;
-	double		high = r->worth > 0 ? r->worth : Max(r->price * 2, 1e-6);
 
-	if (users->first[resource] == users->first[resource + 1])
+	if (r->worth > 0)
+		return r->worth;
+	r->price = Max(r->price * 1.5, 1e-6);
+	for (int i = 0; i < 40 && demand_of(m, users, resource, picks) > r->capacity; i++)
+		r->price *= 4;
+	return r->price;
+}
+
+/* L is convex in one price: it is lowest where the demand for the resource passes its capacity. */
+static void
+move_price(Market *m, const Users *users, int resource, Pick *picks)
+{
+	Resource   *r = &m->resources[resource];
+	double		before = r->price;
+	double		high = price_above(m, users, resource, picks);
+	double		low = r->worth > 0 || high > before * 1.5 ? 0 : before / 2;
+
+	r->price = low;
+	if (low > 0 && demand_of(m, users, resource, picks) <= r->capacity)
 	{
-		r->price = 0;
-		return;
-	}
-	for (int i = 0; r->worth <= 0 && i < 40; i++)
-	{
-		r->price = high;
-		if (demand_of(m, users, resource, picks) <= r->capacity)
-			break;
-		low = high;
-		high *= 4;
-		tick();
+		high = low;
+		low = 0;
 	}
 	for (int i = 0; i < HALVINGS && high - low > 1e-7 * high; i++)
 	{
-		double		used;
-
 		r->price = (low + high) / 2;
-		used = demand_of(m, users, resource, picks);
-		if ((used > r->capacity) == (r->worth <= 0))
+		if ((demand_of(m, users, resource, picks) > r->capacity) == (r->worth <= 0))
 			low = r->price;
 		else
 			high = r->price;
-		tick();
 	}
 	r->price = high;
 }
 
+static void
+move_prices(Market *m, const Users *users, Pick *picks, void (*tick) (void))
+{
+	for (int r = 0; r < m->n_resources; r++)
+	{
+		if (users->first[r + 1] == users->first[r])
+			m->resources[r].price = 0;
+		else if (has_few_users(m, users, r))
+			move_price(m, users, r, picks);
+		tick();
+	}
+}
+
 static int
-make_prices(Market *m, Pick *picks, double *bound, void (*tick) (void))
+follow(Market *m, Best *best, Pick *picks, int passes, void (*tick) (void))
+{
+	int			idle = 0;
+	int			pass;
+
+	for (pass = 0; pass < passes && idle < IDLE_PASSES; pass++)
+	{
+		idle = keep_best(m, best, demand(m, picks, tick)) ? 0 : idle + 1;
+		for (int r = 0; r < m->n_resources; r++)
+			follow_demand(m, r, 0.9 * (pass < 10 ? 1 : sqrt(10.0 / pass)));
+	}
+	take_best(m, best);
+	return pass;
+}
+
+static int
+make_prices(Market *m, const Users *users, Pick *picks, double *bound, void (*tick) (void))
 {
 	Best		best = {INFINITY, palloc(sizeof(double) * (m->n_resources + 1))};
-	Users		users = find_users(m);
 	int			passes;
 
 	first_prices(m);
-	for (passes = 1; passes <= PASSES; passes++)
-	{
-		keep_best(m, &best, demand(m, picks, tick));
-		for (int r = 0; r < m->n_resources; r++)
-			follow_demand(m, r, 1 / (1 + passes / 10.0));
-	}
-	take_best(m, &best);
-	for (int sweep = 0; sweep < SWEEPS; sweep++)
-	{
-		for (int r = 0; r < m->n_resources; r++)
-			move_price(m, &users, r, picks, tick);
-		keep_best(m, &best, demand(m, picks, tick));
-		passes++;
-	}
+	passes = follow(m, &best, picks, PASSES, tick);
+	move_prices(m, users, picks, tick);
+	passes += follow(m, &best, picks, PASSES_MORE, tick);
+	move_prices(m, users, picks, tick);
+	(void) keep_best(m, &best, demand(m, picks, tick));
 	take_best(m, &best);
 	*bound = best.bound;
-	return passes;
+	return passes + 1;
 }
 
 /* ---- a plan within the means ---- */
@@ -760,80 +839,305 @@ exchange_within_client(Market *m, const Offer *offer)
 	return false;
 }
 
-/* For an offer that does not fit: the cheapest chosen one on the resource it lacks goes, if that pays. */
-static bool
-exchange_on_resource(Market *m, const Offer *offer, const Offer *chosen, int n)
+/* ---- a resource's own knapsack ---- */
+
+/* A resource is divided into so many parts at most. */
+#define MOST_PARTS 2048
+
+/* What a client may do: one bid or two, of which some use the resource. */
+typedef struct Item
 {
-	const Option *option = &m->options[m->bids[offer->bid].first_option + offer->option];
+	int			n;
+	int			bids[2];
+	int			options[2];
+	int			parts;			/* of the resource, rounded up */
+	double		gain;			/* value less what it costs of the other means */
+	bool		taken;
+} Item;
 
-	for (int i = n - 1; i >= 0; i--)
-	{
-		int			bid = chosen[i].bid;
-		int			other = m->bids[bid].chosen;
+typedef struct Knapsack
+{
+	int			resource;
+	int			parts;
+	double		part;
+	int			n_items;
+	Item	   *items;
+	int			n_groups;
+	int		   *groups;			/* first item of each, and one more */
+} Knapsack;
 
-		if (other < 0)
-			continue;
-		drop(m, bid);
-		if (gain_of(m, option) > gain_of(m, &m->options[m->bids[bid].first_option + other]) + EPSILON && may_choose(m, offer))
-		{
-			choose(m, offer->bid, offer->option);
-			return true;
-		}
-		choose(m, bid, other);
-	}
-	return false;
+static double
+amount_of(const Market *m, const Option *option, int resource)
+{
+	double		amount = 0;
+
+	for (int u = 0; u < option->n_uses; u++)
+		if (m->uses[option->first_use + u].resource == resource)
+			amount += m->uses[option->first_use + u].amount;
+	return amount;
 }
 
-/* Chosen bids, and offers left over, that use the resource: those nearest to break-even. */
-#define NEAR 24
+/* Singles of a client looked at for its items. */
+#define MOST_SINGLES 24
 
+/* The bids of a client that come near to paying, each done one way. */
 static int
-options_of(const Market *m, const Users *users, int resource, bool chosen, Offer *offers)
+find_singles(const Market *m, const Knapsack *k, const Client *client, Item *singles)
 {
+	const Resource *r = &m->resources[k->resource];
 	int			n = 0;
+
+	for (int b = client->first_bid; b < client->first_bid + client->n_bids; b++)
+		for (int o = 0; o < m->bids[b].n_options && n < MOST_SINGLES; o++)
+		{
+			const Option *option = &m->options[m->bids[b].first_option + o];
+			double		amount = amount_of(m, option, k->resource);
+			double		gain = option->value - option_price(m, option) + r->price * amount;
+			int			parts = (int) ceil(amount / k->part - 1e-9);
+
+			if (gain > 0.7 * r->price * amount && parts <= k->parts && allows(m, client, 0, b) && fits(m, option))
+				singles[n++] = (Item)
+			{
+				1, {b}, {o}, parts, gain, false
+			};
+		}
+	return n;
+}
+
+/* An item goes among the group's, by parts, unless another one has at least its gain for no more parts. */
+static void
+add_item(Knapsack *k, int first, const Item *item)
+{
+	int			i = k->n_items;
+
+	for (int j = first; j < k->n_items; j++)
+		if (k->items[j].parts <= item->parts && k->items[j].gain >= item->gain)
+			return;
+	for (int j = i = first; j < k->n_items; j++)
+		if (k->items[j].parts < item->parts || k->items[j].gain > item->gain)
+			k->items[i++] = k->items[j];
+	k->items[i] = *item;
+	k->n_items = i + 1;
+}
+
+/* What the client may do, elsewhere too: it does nothing yet. */
+static void
+add_group(const Market *m, Knapsack *k, const Client *client)
+{
+	Item		singles[MOST_SINGLES];
+	int			n = find_singles(m, k, client, singles);
+	int			first = k->n_items;
+
+	for (int i = 0; i < n; i++)
+	{
+		add_item(k, first, &singles[i]);
+		for (int j = 0; j < i && client->most > 1; j++)
+		{
+			Item		pair = {2, {singles[j].bids[0], singles[i].bids[0]}, {singles[j].options[0], singles[i].options[0]},
+			singles[i].parts + singles[j].parts, singles[i].gain + singles[j].gain, false};
+
+			if (pair.parts <= k->parts && pair.bids[0] != pair.bids[1] && allows(m, client, bid_bit(m, pair.bids[0]), pair.bids[1]))
+				add_item(k, first, &pair);
+		}
+	}
+	if (k->n_items > first)
+		k->groups[k->n_groups++] = first;
+}
+
+/* The best choice of at most one item a group, by dynamic programming over the parts. */
+static void
+solve_knapsack(Knapsack *k)
+{
+	double	   *best = palloc0(sizeof(double) * (k->parts + 1));
+	int16	   *choice = palloc_extended(sizeof(int16) * ((Size) k->n_groups * (k->parts + 1) + 1), MCXT_ALLOC_HUGE);
+
+	for (int g = 0; g < k->n_groups; g++)
+	{
+		int16	   *c = &choice[(Size) g * (k->parts + 1)];
+
+		for (int w = k->parts; w >= 0; w--)
+		{
+			double		top = best[w];
+
+			c[w] = -1;
+			for (int i = k->groups[g]; i < k->groups[g + 1]; i++)
+				if (k->items[i].parts <= w && best[w - k->items[i].parts] + k->items[i].gain > top)
+				{
+					top = best[w - k->items[i].parts] + k->items[i].gain;
+					c[w] = (int16) (i - k->groups[g]);
+				}
+			best[w] = top;
+		}
+	}
+	for (int g = k->n_groups - 1, w = k->parts; g >= 0; g--)
+	{
+		int			c = choice[(Size) g * (k->parts + 1) + w];
+
+		if (c < 0)
+			continue;
+		k->items[k->groups[g] + c].taken = true;
+		w -= k->items[k->groups[g] + c].parts;
+	}
+	pfree(best);
+	pfree(choice);
+}
+
+/* Amounts are whole minutes as a rule: then the parts are exact. */
+static double
+part_of(const Market *m, const Users *users, int resource)
+{
+	const Resource *r = &m->resources[resource];
 
 	for (int i = users->first[resource]; i < users->first[resource + 1]; i++)
 	{
 		const Client *client = &m->clients[users->clients[i]];
 
-		for (int b = client->first_bid; b < client->first_bid + client->n_bids; b++)
-			for (int o = 0; o < m->bids[b].n_options; o++)
-			{
-				const Option *option = &m->options[m->bids[b].first_option + o];
+		for (int o = m->bids[client->first_bid].first_option;
+			 o < m->bids[client->first_bid + client->n_bids - 1].first_option + m->bids[client->first_bid + client->n_bids - 1].n_options; o++)
+		{
+			double		amount = amount_of(m, &m->options[o], resource);
 
-				if (chosen ? m->bids[b].chosen != o : m->bids[b].chosen >= 0 || option->value <= 0)
-					continue;
-				for (int u = 0; u < option->n_uses; u++)
-					if (m->uses[option->first_use + u].resource == resource)
-					{
-						offers[n++] = make_offer(m, b, o);
-						break;
-					}
-			}
+			if (amount != floor(amount))
+				return r->capacity / MOST_PARTS;
+		}
 	}
-	qsort_arg(offers, n, sizeof(Offer), compare_offers, unconstify(Market *, m));
+	return r->capacity <= MOST_PARTS ? 1 : r->capacity / MOST_PARTS;
+}
+
+/* How many of the client's bids are chosen. */
+static int
+n_chosen(const Market *m, const Client *client)
+{
+	int			n = 0;
+
+	for (int b = client->first_bid; b < client->first_bid + client->n_bids; b++)
+		n += m->bids[b].chosen >= 0;
 	return n;
 }
 
-static void
-exchange(Market *m, const Users *users, Offer *chosen, Offer *others, void (*tick) (void))
+/* What an offer leaves over after the other means are paid. */
+static double
+gain_on(const Market *m, int resource, const Offer *offer)
 {
+	const Option *option = &m->options[m->bids[offer->bid].first_option + offer->option];
+
+	return option->value - option_price(m, option) + m->resources[resource].price * amount_of(m, option, resource);
+}
+
+/* The resource's clients do nothing; what they did. */
+static int
+clear(Market *m, const Users *users, int resource, Offer *before, double *worth)
+{
+	int			n = 0;
+
+	*worth = 0;
+	for (int i = users->first[resource]; i < users->first[resource + 1]; i++)
+	{
+		const Client *client = &m->clients[users->clients[i]];
+
+		for (int b = client->first_bid; b < client->first_bid + client->n_bids && n_chosen(m, client) <= 2; b++)
+			if (m->bids[b].chosen >= 0)
+			{
+				before[n++] = (Offer)
+				{
+					b, m->bids[b].chosen, 0
+				};
+				*worth += gain_on(m, resource, &before[n - 1]);
+				drop(m, b);
+			}
+	}
+	return n;
+}
+
+/* Do what was taken, as far as the other means go; the number of bids done, each in done. */
+static int
+unpack(Market *m, const Knapsack *k, int *done, double *worth)
+{
+	int			n = 0;
+
+	*worth = 0;
+	for (int i = 0; i < k->n_items; i++)
+		for (int p = 0; k->items[i].taken && p < k->items[i].n; p++)
+		{
+			Offer		offer = {k->items[i].bids[p], k->items[i].options[p], 0};
+
+			if (!may_choose(m, &offer))
+				continue;
+			choose(m, offer.bid, offer.option);
+			*worth += gain_on(m, k->resource, &offer);
+			done[n++] = offer.bid;
+		}
+	return n;
+}
+
+/* What the resource's clients do is chosen anew, exactly for it alone; kept if it is worth more. */
+static void
+repack(Market *m, const Users *users, int resource, Offer *before, Item *items, int *groups)
+{
+	const Resource *r = &m->resources[resource];
+	Knapsack	k = {.resource = resource, .part = part_of(m, users, resource), .items = items, .groups = groups};
+	double		worth_before;
+	double		worth_after;
+	int			n_before = clear(m, users, resource, before, &worth_before);
+	int		   *done;
+	int			n_done;
+
+	k.parts = (int) floor((r->capacity - r->used) / k.part + 1e-9);
+	for (int i = users->first[resource]; i < users->first[resource + 1]; i++)
+		if (n_chosen(m, &m->clients[users->clients[i]]) == 0)
+			add_group(m, &k, &m->clients[users->clients[i]]);
+	k.groups[k.n_groups] = k.n_items;
+	if (k.parts > 0 && k.n_groups > 0)
+		solve_knapsack(&k);
+	done = palloc(sizeof(int) * (2 * k.n_groups + 1));
+	n_done = unpack(m, &k, done, &worth_after);
+	if (worth_after <= worth_before)
+	{
+		for (int i = 0; i < n_done; i++)
+			drop(m, done[i]);
+		for (int i = 0; i < n_before; i++)
+			choose(m, before[i].bid, before[i].option);
+	}
+	pfree(done);
+}
+
+/* Room for the items of any one resource. */
+static Size
+most_items(const Market *m, const Users *users)
+{
+	Size		most = 1;
+
 	for (int r = 0; r < m->n_resources; r++)
 	{
-		int			n_chosen;
-		int			n_others;
+		Size		n = 0;
 
-		if (m->resources[r].price <= 0 || m->resources[r].worth > 0)
-			continue;
-		n_chosen = options_of(m, users, r, true, chosen);
-		n_others = options_of(m, users, r, false, others);
-		for (int i = 0; i < Min(n_others, NEAR); i++)
-			(void) exchange_on_resource(m, &others[i], chosen + Max(0, n_chosen - NEAR), Min(n_chosen, NEAR));
-		for (int i = 0; i < n_others; i++)
-			if (may_choose(m, &others[i]))
-				choose(m, others[i].bid, others[i].option);
+		for (int i = users->first[r]; i < users->first[r + 1] && has_few_users(m, users, r); i++)
+		{
+			const Client *client = &m->clients[users->clients[i]];
+			const MarketBid *last = &m->bids[client->first_bid + client->n_bids - 1];
+			Size		singles = Min(last->first_option + last->n_options - m->bids[client->first_bid].first_option, MOST_SINGLES);
+
+			n += singles * (singles + 1) / 2;
+		}
+		most = Max(most, n);
+	}
+	return most;
+}
+
+static void
+repack_all(Market *m, const Users *users, Offer *before, void (*tick) (void))
+{
+	Item	   *items = palloc_extended(sizeof(Item) * most_items(m, users), MCXT_ALLOC_HUGE);
+	int		   *groups = palloc_extended(sizeof(int) * (m->n_clients + 1), MCXT_ALLOC_HUGE);
+
+	for (int r = 0; r < m->n_resources; r++)
+	{
+		if (m->resources[r].price > 0 && m->resources[r].worth <= 0 && has_few_users(m, users, r))
+			repack(m, users, r, before, items, groups);
 		tick();
 	}
+	pfree(items);
+	pfree(groups);
 }
 
 static double
@@ -850,13 +1154,24 @@ plan_value(const Market *m)
 	return value;
 }
 
-/* What pays at the prices while it fits, then whatever else fits, then exchanges. */
+/* What is not chosen, as offers that would pay something. */
+static int
+rest_offers(const Market *m, Offer *offers)
+{
+	int			n = 0;
+
+	for (int b = 0; b < m->n_bids; b++)
+		for (int o = 0; o < m->bids[b].n_options && m->bids[b].chosen < 0; o++)
+			if (m->options[m->bids[b].first_option + o].value > 0 && fits(m, &m->options[m->bids[b].first_option + o]))
+				offers[n++] = make_offer(m, b, o);
+	return n;
+}
+
+/* What pays at the prices while it fits, then whatever else fits; each resource packed anew, and filled once more. */
 static void
-make_plan(Market *m, Pick *picks, void (*tick) (void))
+make_plan(Market *m, const Users *users, Pick *picks, void (*tick) (void))
 {
 	Offer	   *offers = palloc_extended(sizeof(Offer) * Max(m->n_options, 1), MCXT_ALLOC_HUGE);
-	Offer	   *others = palloc_extended(sizeof(Offer) * Max(m->n_options, 1), MCXT_ALLOC_HUGE);
-	Users		users = find_users(m);
 	int			n = 0;
 
 	for (int r = 0; r < m->n_resources; r++)
@@ -870,16 +1185,16 @@ make_plan(Market *m, Pick *picks, void (*tick) (void))
 			offers[n++] = make_offer(m, picks[i].bid, picks[i].option);
 	}
 	take_offers(m, offers, n, tick);
-	n = 0;
-	for (int b = 0; b < m->n_bids; b++)
-		for (int o = 0; o < m->bids[b].n_options && m->bids[b].chosen < 0; o++)
-			offers[n++] = make_offer(m, b, o);
-	take_offers(m, offers, n, tick);
-	for (int i = 0; i < n; i++)
-		(void) exchange_within_client(m, &offers[i]);
-	exchange(m, &users, offers, others, tick);
+	take_offers(m, offers, rest_offers(m, offers), tick);
+	for (int round = 0; round < ROUNDS; round++)
+	{
+		repack_all(m, users, offers, tick);
+		n = rest_offers(m, offers);
+		take_offers(m, offers, n, tick);
+		for (int i = 0; i < n; i++)
+			(void) exchange_within_client(m, &offers[i]);
+	}
 	pfree(offers);
-	pfree(others);
 }
 
 /* See market.h. */
@@ -887,10 +1202,11 @@ MarketAnswer
 market_solve(Market *m, void (*tick) (void))
 {
 	Pick	   *picks = pick_space(m);
+	Users		users = find_users(m);
 	MarketAnswer answer;
 
-	answer.passes = make_prices(m, picks, &answer.bound, tick);
-	make_plan(m, picks, tick);
+	answer.passes = make_prices(m, &users, picks, &answer.bound, tick);
+	make_plan(m, &users, picks, tick);
 	answer.value = plan_value(m);
 	answer.bound = Max(answer.bound, answer.value);
 	return answer;
@@ -901,11 +1217,12 @@ MarketAnswer
 market_repair(Market *m, void (*tick) (void))
 {
 	Pick	   *picks = pick_space(m);
+	Users		users = find_users(m);
 	MarketAnswer answer;
 
 	answer.bound = demand(m, picks, tick);
 	answer.passes = 1;
-	make_plan(m, picks, tick);
+	make_plan(m, &users, picks, tick);
 	answer.value = plan_value(m);
 	answer.bound = Max(answer.bound, answer.value);
 	return answer;
