@@ -16,10 +16,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#undef printf
 #include "../../test/unit/unit.h"
 #include "plan/market.h"
-
-#undef printf
 
 typedef struct Row
 {

@@ -34,4 +34,6 @@ extern void engine_mark_missed(void);
 /* An ERROR unless a procedure that commits as it goes may run here. */
 extern void engine_check_call(FunctionCallInfo fcinfo, const char *name);
 
+extern bool engine_adopted(TimestampTz now);
+
 #endif

@@ -64,7 +64,6 @@ extern bool load_empties(Source *source);	/* its orders are being taken out of t
 extern void load_refresh(void);
 
 /* Whether this database is the one agentcrm was installed into (copies do not act). */
-extern bool engine_adopted(TimestampTz now);
 
 /* Whether the stored profiles of distinct clients, ascending, are those of the ledger under the active snapshot. */
 extern bool verify_profiles(const int64 *clients, int n);

@@ -16,15 +16,15 @@
 
 /* Reasons that no limit is needed for. */
 static const char *
-inadmissible(const Candidate *c)
+inadmissible(const Round *round, const Candidate *c)
 {
-	if (!c->obligation && !(c->net > 0))
+	if (!c->obligation && !(c->net > 0) && !round_spares(round, c, OBSTACLE_RESERVE))
 		return "below_reserve";
-	if (c->client->do_not_contact && c->channel != NULL)
+	if (c->client->do_not_contact && !round_spares(round, c, OBSTACLE_CLIENT))
 		return "do_not_contact";
-	if (!c->client->active)
+	if (!c->client->active && !round_spares(round, c, OBSTACLE_CLIENT))
 		return "suppressed";
-	if (c->bid->shadow || !c->client->deliver)
+	if ((c->bid->shadow || !c->client->deliver) && !round_spares(round, c, OBSTACLE_SHADOW))
 		return "shadow";
 	if (c->valid_until <= c->client->as_of)
 		return "late";
@@ -67,16 +67,25 @@ find_ways(Round *round, Candidate *c, Limits *limits, DateADT *free_on)
 {
 	MeansOption options[MAX_WAYS];
 	const char *reason = NULL;
-	int			n = means_options(round->means, c->client, c->bid, options, MAX_WAYS, &reason);
+	int			n = means_options(round->means, c->client, c->bid, options, MAX_WAYS, &reason, &c->missing);
 
+	if (round_spares(round, c, OBSTACLE_MEANS))
+	{
+		memset(options, 0, sizeof(MeansOption));
+		options[0].day = c->client->today;
+		n = 1;
+	}
 	for (int i = 0; i < n; i++)
 	{
-		const char *policy = limits_contact(limits, c, options[i].day, free_on);
+		const char *policy = round_spares(round, c, OBSTACLE_POLICY) ? NULL : limits_contact(limits, c, options[i].day, free_on);
 
 		if (policy == NULL)
 			round_add_way(round, c, &options[i]);
 		else if (reason == NULL)
+		{
 			reason = policy;
+			c->missing = strcmp(policy, "contact_cap") == 0 ? 1 : 0;
+		}
 	}
 	return c->n_ways > 0 ? NULL : reason;
 }
@@ -89,10 +98,13 @@ admit(Round *round, Candidate *c, Limits *limits)
 	DateADT		free_on = today + 1;
 	int64		conflict;
 
-	c->reason = inadmissible(c);
+	c->reason = inadmissible(round, c);
 	if (c->reason != NULL)
+	{
+		c->missing = strcmp(c->reason, "below_reserve") == 0 ? -c->net : 0;
 		return;
-	conflict = limits_conflict(limits, c);
+	}
+	conflict = round_spares(round, c, OBSTACLE_DEMAND) ? 0 : limits_conflict(limits, c);
 	c->reason = conflict != 0 ? psprintf("excluded_by:" INT64_FORMAT, conflict) : find_ways(round, c, limits, &free_on);
 	if (c->reason != NULL && conflict == 0)
 		c->retry_at = c->client->as_of + (free_on - today) * USECS_PER_DAY;

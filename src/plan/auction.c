@@ -30,6 +30,16 @@ same_demand(const Candidate *a, const Candidate *b)
 	return ((same || any) && overlap) || (same && strcmp(a->action, b->action) == 0);
 }
 
+/* Can only one of the two be done? */
+static bool
+clash(const Round *round, const Candidate *a, const Candidate *b)
+{
+	bool		demand = !round_spares(round, a, OBSTACLE_DEMAND) && !round_spares(round, b, OBSTACLE_DEMAND);
+	bool		policy = !round_spares(round, a, OBSTACLE_POLICY) && !round_spares(round, b, OBSTACLE_POLICY);
+
+	return (demand && same_demand(a, b)) || (policy && limits_too_close(round->policies, a, b));
+}
+
 static int
 compare_texts(const char *a, const char *b)
 {
@@ -204,7 +214,7 @@ add_caps(Market *market, const Run *run)
 		{
 			const Candidate *c = run_candidate(run, i);
 
-			if (c->market < 0 || !limits_counts(limits, policy, c->channel))
+			if (c->market < 0 || !limits_counts(limits, policy, c->channel) || round_spares(run->round, c, OBSTACLE_POLICY))
 				continue;
 			members[n++] = c->market;
 			most = room_left(run, c, limits, policy);
@@ -220,6 +230,9 @@ add_candidate(Market *market, const Run *run, Candidate *c)
 {
 	Round	   *round = run->round;
 	double		worth = c->incumbent ? c->net * (1 + agentcrm_displacement_penalty) : c->net;
+
+	if (round_spares(round, c, OBSTACLE_RESERVE))
+		worth = Max(worth, 1e-6);
 
 	c->market = market_bid(market, c->bid_id, c->incumbent);
 	for (int w = 0; w < c->n_ways; w++)
@@ -251,7 +264,7 @@ add_client(Market *market, const Run *run)
 			const Candidate *a = run_candidate(run, j);
 			const Candidate *b = run_candidate(run, i);
 
-			if (a->market >= 0 && b->market >= 0 && (same_demand(a, b) || limits_too_close(run->round->policies, a, b)))
+			if (a->market >= 0 && b->market >= 0 && clash(run->round, a, b))
 				market_conflict(market, a->market, b->market);
 		}
 	add_caps(market, run);
@@ -327,7 +340,7 @@ cheapest_way(const Round *round, const Candidate *c)
 
 /* The resource of the way that is used up, else that which costs most. */
 static const char *
-scarce_resource(const Round *round, const Way *way, const double *left)
+scarce_resource(const Round *round, const Way *way, const double *left, double *missing)
 {
 	int			dearest = -1;
 	double		most = 0;
@@ -345,23 +358,31 @@ scarce_resource(const Round *round, const Way *way, const double *left)
 		{
 			most = price;
 			dearest = use->resource;
+			*missing = Max(0, round->used[use->resource] + use->amount - left[use->resource]);
 		}
 	}
 	return dearest < 0 ? "outbid" : means_reason(round->means, dearest);
 }
 
 static const char *
-why_rejected(const Run *run, const Candidate *c, const double *left)
+why_rejected(const Run *run, Candidate *c, const double *left)
 {
 	const Candidate *winner = winner_against(run, c, takes_demand);
 
+	c->missing = 0;
 	if (winner != NULL)
+	{
+		c->missing = Max(0, winner->net * (winner->incumbent ? 1 + agentcrm_displacement_penalty : 1) - c->net);
 		return psprintf("excluded_by:" INT64_FORMAT, winner->bid_id);
+	}
 	if (winner_against(run, c, takes_day) != NULL)
 		return "cooldown";
 	if (cap_is_full(run, c))
+	{
+		c->missing = 1;
 		return "contact_cap";
-	return scarce_resource(run->round, cheapest_way(run->round, c), left);
+	}
+	return scarce_resource(run->round, cheapest_way(run->round, c), left, &c->missing);
 }
 
 static void

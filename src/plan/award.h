@@ -26,12 +26,34 @@ typedef struct Way
 	int			n_uses;
 } Way;
 
+/* What a bid can be spared when it is asked why it was not awarded. */
+typedef enum Obstacle
+{
+	OBSTACLE_RESERVE,
+	OBSTACLE_CLIENT,			/* do_not_contact, or closed */
+	OBSTACLE_SHADOW,
+	OBSTACLE_DEMAND,			/* something else is after the same demand */
+	OBSTACLE_POLICY,			/* contact policy */
+	OBSTACLE_MEANS,
+	N_OBSTACLES
+} Obstacle;
+
+/* The bid that is asked about, and what it is spared. */
+typedef struct Target
+{
+	const char *agent;			/* NULL: of any */
+	const char *action;
+	uint32		spared;			/* bits of Obstacle */
+	int			found;			/* the candidate, or -1 */
+} Target;
+
 /* What becomes of a whole round, kept while its clients pass chunk by chunk. */
 typedef struct Round
 {
 	RoundKind	kind;
 	bool		dry;			/* nothing is written */
 	bool		deliver;		/* this database may act */
+	Target	   *target;			/* NULL: none */
 	AgentCall	call;
 	const Population *population;
 	MemoryContext cxt;
@@ -111,6 +133,12 @@ extern void record_round(const Round *round, double seconds);
 extern int	day_clients(int64 after, int64 *ids, int max);
 
 /* round.c */
+extern Round *round_begin(RoundKind kind, TimestampTz as_of, bool dry);
+extern void round_call_ids(Round *round, const int64 *ids, int n);
+extern void round_call_all(Round *round);
+extern Round *plan_whole(TimestampTz as_of, bool dry, bool deliver);
+extern void round_settle(Round *round);
+extern bool round_spares(const Round *round, const Candidate *c, Obstacle obstacle);
 extern Candidate *round_add_candidate(Round *round, const Candidate *c);
 
 #endif

@@ -1049,25 +1049,27 @@ clear(Market *m, const Users *users, int resource, Offer *before, double *worth)
 	return n;
 }
 
-/* Do what was taken, as far as the other means go; the number of bids done, each in done. */
+/* Do what was taken, the best first as far as the other means go; the number of bids done, first among offers. */
 static int
-unpack(Market *m, const Knapsack *k, int *done, double *worth)
+unpack(Market *m, const Knapsack *k, Offer *offers, double *worth)
 {
 	int			n = 0;
+	int			done = 0;
 
-	*worth = 0;
 	for (int i = 0; i < k->n_items; i++)
 		for (int p = 0; k->items[i].taken && p < k->items[i].n; p++)
-		{
-			Offer		offer = {k->items[i].bids[p], k->items[i].options[p], 0};
-
-			if (!may_choose(m, &offer))
-				continue;
-			choose(m, offer.bid, offer.option);
-			*worth += gain_on(m, k->resource, &offer);
-			done[n++] = offer.bid;
-		}
-	return n;
+			offers[n++] = make_offer(m, k->items[i].bids[p], k->items[i].options[p]);
+	qsort_arg(offers, n, sizeof(Offer), compare_offers, m);
+	*worth = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (!may_choose(m, &offers[i]))
+			continue;
+		choose(m, offers[i].bid, offers[i].option);
+		*worth += gain_on(m, k->resource, &offers[i]);
+		offers[done++] = offers[i];
+	}
+	return done;
 }
 
 /* What the resource's clients do is chosen anew, exactly for it alone; kept if it is worth more. */
@@ -1079,7 +1081,7 @@ repack(Market *m, const Users *users, int resource, Offer *before, Item *items, 
 	double		worth_before;
 	double		worth_after;
 	int			n_before = clear(m, users, resource, before, &worth_before);
-	int		   *done;
+	Offer	   *done;
 	int			n_done;
 
 	k.parts = (int) floor((r->capacity - r->used) / k.part + 1e-9);
@@ -1089,12 +1091,12 @@ repack(Market *m, const Users *users, int resource, Offer *before, Item *items, 
 	k.groups[k.n_groups] = k.n_items;
 	if (k.parts > 0 && k.n_groups > 0)
 		solve_knapsack(&k);
-	done = palloc(sizeof(int) * (2 * k.n_groups + 1));
+	done = palloc(sizeof(Offer) * (2 * k.n_groups + 1));
 	n_done = unpack(m, &k, done, &worth_after);
 	if (worth_after <= worth_before)
 	{
 		for (int i = 0; i < n_done; i++)
-			drop(m, done[i]);
+			drop(m, done[i].bid);
 		for (int i = 0; i < n_before; i++)
 			choose(m, before[i].bid, before[i].option);
 	}

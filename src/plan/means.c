@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "executor/spi.h"
 #include "utils/date.h"
 #include "utils/fmgrprotos.h"
@@ -151,11 +153,13 @@ means_return(Means *means, int resource, double amount)
 }
 
 int
-means_options(Means *means, const ClientSnapshot *client, const Bid *bid, MeansOption *options, int max, const char **reason)
+means_options(Means *means, const ClientSnapshot *client, const Bid *bid, MeansOption *options, int max, const char **reason,
+			  double *missing)
 {
 	int64		days = (bid->valid_until - client->as_of) / USECS_PER_DAY;
 	int			last = Max(0, Min(days, Min(max, means->n_days)) - 1);
 	int64		owner_id = client->has_rep ? client->rep_id : 0;
+	double		least = INFINITY;
 	int			n = 0;
 
 	for (int d = 0; d <= last; d++)
@@ -171,7 +175,10 @@ means_options(Means *means, const ClientSnapshot *client, const Bid *bid, MeansO
 			int			resource = means_find(means, "rep_minutes", owner_id, option->day);
 
 			if (means->left[resource] + 1e-9 < bid->minutes)
+			{
+				least = Min(least, bid->minutes - means->left[resource]);
 				continue;
+			}
 			option->uses[option->n_uses++] = (MarketUse)
 			{
 				resource, bid->minutes
@@ -182,6 +189,9 @@ means_options(Means *means, const ClientSnapshot *client, const Bid *bid, MeansO
 			break;
 	}
 	if (n == 0)
+	{
 		*reason = "capacity:rep_minutes";
+		*missing = least;
+	}
 	return n;
 }

@@ -35,6 +35,6 @@ extern const char *means_reason(const Means *means, int resource);
 extern int	means_find(Means *means, const char *name, int64 owner_id, DateADT day);
 extern void means_return(Means *means, int resource, double amount);
 extern int	means_options(Means *means, const ClientSnapshot *client, const Bid *bid, MeansOption *options, int max,
-						  const char **reason);
+						  const char **reason, double *missing);
 
 #endif

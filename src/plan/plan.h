@@ -41,6 +41,7 @@ typedef struct Candidate
 	int			way;			/* the one accepted */
 	double		price;			/* of the means that it uses, or would have used */
 	TimestampTz retry_at;		/* 0, or when the obstacle is gone */
+	double		missing;		/* of what rejected it, where that can be counted */
 	int			first_way;		/* ways to do it */
 	int			n_ways;
 	int			room;			/* contacts left of its client: into the round's rooms */

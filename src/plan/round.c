@@ -193,6 +193,15 @@ count_answers(Round *round, const BidSink *sink)
 	}
 }
 
+/* Is it the bid asked about, and is it spared this? */
+bool
+round_spares(const Round *round, const Candidate *c, Obstacle obstacle)
+{
+	const Target *target = round->target;
+
+	return target != NULL && target->found >= 0 && c == &round->candidates[target->found] && (target->spared >> obstacle & 1) != 0;
+}
+
 static void
 make_rooms(Round *round, const ClientSnapshot *clients, int n_clients)
 {
@@ -224,6 +233,9 @@ hear(Round *round, Candidate *candidates, int n)
 		c = round_add_candidate(round, &candidates[i]);
 		c->iteration = round->iterations;
 		c->room = round->n_rooms + c->client_index * round->n_policies;
+		if (round->target != NULL && round->target->found < 0 && strcmp(c->action, round->target->action) == 0 &&
+			(round->target->agent == NULL || strcmp(c->agent, round->target->agent) == 0))
+			round->target->found = round->n - 1;
 		admit(round, c, round->policies);
 		c->reason = keep_word(round, c->reason);
 		record_keep(round, c);
@@ -299,7 +311,7 @@ new_hash(const char *name, Size entrysize)
  * A round begins when the one before it has ended: what that awarded is
  * committed, or not there.  Readers, feedback and orders do not wait.
  */
-static Round *
+Round *
 round_begin(RoundKind kind, TimestampTz as_of, bool dry)
 {
 	Round	   *round = palloc0(sizeof(Round));
@@ -422,8 +434,9 @@ name_rejected(Round *round, const ClientSnapshot *clients, int n_clients)
 	round->call.rejected = rejected;
 }
 
-static void
-call_ids(Round *round, const int64 *ids, int n)
+/* Call the agents for some clients, ascending ids; their snapshots are read here. */
+void
+round_call_ids(Round *round, const int64 *ids, int n)
 {
 	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm chunk", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
@@ -491,7 +504,7 @@ second_iteration(Round *round)
 	round->iterations = round->call.iteration = 2;
 	for (int i = 0; i < n; i += CHUNK)
 	{
-		call_ids(round, ids + i, Min(CHUNK, n - i));
+		round_call_ids(round, ids + i, Min(CHUNK, n - i));
 		CHECK_FOR_INTERRUPTS();
 	}
 	if (round->n > before.n)
@@ -508,7 +521,8 @@ second_iteration(Round *round)
 	pfree(before.candidates);
 }
 
-static void
+/* Let what was heard compete, in two iterations if means are short. */
+void
 round_settle(Round *round)
 {
 	MemoryContext cxt = CurrentMemoryContext;
@@ -520,7 +534,7 @@ round_settle(Round *round)
 	auction_settle(round);
 	round->first = round->answer;
 	pfree(short_clients(round, &n));
-	if (n > 0)
+	if (n > 0 && round->target == NULL)
 		second_iteration(round);
 	SPI_finish();
 	MemoryContextSwitchTo(cxt);
@@ -580,9 +594,9 @@ plan_round(RoundKind kind, ClientSnapshot *clients, int n_clients, TimestampTz a
 	MemoryContextDelete(cxt);
 }
 
-/* Call the agents for all clients, chunk by chunk. */
-static void
-call_all(Round *round)
+/* Call the agents for all clients, chunk by chunk.  Needs SPI. */
+void
+round_call_all(Round *round)
 {
 	int64		ids[CHUNK];
 	int64		after = PG_INT64_MIN;
@@ -590,33 +604,44 @@ call_all(Round *round)
 
 	while ((n = day_clients(after, ids, CHUNK)) > 0)
 	{
-		call_ids(round, ids, n);
+		round_call_ids(round, ids, n);
 		after = ids[n - 1];
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/* One round over all clients, in the current memory context; unless dry, it is written. */
+Round *
+plan_whole(TimestampTz as_of, bool dry, bool deliver)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	Round	   *round;
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	round = round_begin(ROUND_DAILY, as_of, dry);
+	round->deliver = deliver;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+	MemoryContextSwitchTo(cxt);
+	round_call_all(round);
+	SPI_finish();
+	MemoryContextSwitchTo(cxt);
+	if (dry)
+		round_settle(round);
+	else
+		round_end(round, start);
+	return round;
 }
 
 /* See plan.h. */
 void
 plan_day(TimestampTz as_of, bool deliver)
 {
-	MemoryContext cxt;
-	MemoryContext old;
-	Round	   *round;
-	instr_time	start;
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm round", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
 
-	INSTR_TIME_SET_CURRENT(start);
-	cxt = AllocSetContextCreate(CurrentMemoryContext, "agentcrm round", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(cxt);
-	round = round_begin(ROUND_DAILY, as_of, false);
-	round->deliver = deliver;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "could not connect to SPI");
-	MemoryContextSwitchTo(cxt);
-	call_all(round);
-	SPI_finish();
-	MemoryContextSwitchTo(cxt);
-	round_end(round, start);
+	(void) plan_whole(as_of, false, deliver);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);
 }

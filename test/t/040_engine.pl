@@ -77,7 +77,7 @@ $plain->stop;
 # ---- with the launcher, which does not look by itself in the time of this test ----
 
 my $node = new_node('preloaded', "shared_preload_libraries = 'agentcrm'", 'agentcrm.idle_exit = 1s', 'agentcrm.idle_poll = 1h', 'agentcrm.batch_size = 20',
-	"agentcrm.debug_now = '2026-01-10 09:00:00+00'", 'autovacuum = off', 'log_min_messages = debug1');
+	"agentcrm.debug_now = '2026-01-10 09:00:00+00'", 'agentcrm.plan_hour = -1', 'autovacuum = off', 'log_min_messages = debug1');
 $node->safe_psql('postgres', 'CREATE ROLE app; CREATE DATABASE shop');
 $node->safe_psql('shop', $shop);
 consumed($node, 'shop', 'attach wakes the worker');

@@ -122,7 +122,7 @@ sub watch_lives
 		END $$;
 		CREATE TRIGGER note_life AFTER INSERT OR UPDATE ON agentcrm.recommendation FOR EACH ROW EXECUTE FUNCTION coming.note_life();
 		CREATE TABLE coming.legal (was text, becomes text[]);
-		INSERT INTO coming.legal VALUES ('none', '{open}'), ('open', '{shown,agreed,snoozed,declined,done,expired,withdrawn}'),
+		INSERT INTO coming.legal VALUES ('none', '{open}'), ('open', '{shown,agreed,snoozed,declined,done,expired,withdrawn,displaced}'),
 			('shown', '{agreed,snoozed,declined,done,expired}'), ('agreed', '{snoozed,declined,done,failed}'),
 			('snoozed', '{shown,agreed,declined,done,expired,withdrawn}')});
 	return;
@@ -408,7 +408,7 @@ my %rules = (
 	'no agent is paused' => q{SELECT agent, problem FROM agentcrm.agent WHERE mode <> 'active' AND agent <> 'moody'},
 	'recommendations change as they may' => q{SELECT DISTINCT l.was, l.becomes FROM coming.life l LEFT JOIN coming.legal g USING (was) WHERE l.becomes = ANY (g.becomes) IS NOT TRUE},
 	'what was recommended began once and ended once' => q{SELECT recommendation_id FROM coming.life GROUP BY 1
-		HAVING count(*) FILTER (WHERE was = 'none') <> 1 OR count(*) FILTER (WHERE becomes IN ('declined', 'done', 'failed', 'expired', 'withdrawn')) > 1},
+		HAVING count(*) FILTER (WHERE was = 'none') <> 1 OR count(*) FILTER (WHERE becomes IN ('declined', 'done', 'failed', 'expired', 'withdrawn', 'displaced')) > 1},
 	'contact caps are kept' => qq{SELECT r.client_id, p.channel, r.due_on FROM agentcrm.recommendation r JOIN agentcrm.contact_policy p ON p.channel IN ('*', r.channel)
 		WHERE r.$contact AND (SELECT count(*) FROM (SELECT * FROM agentcrm.recommendation WHERE $contact) o
 			WHERE o.client_id = r.client_id AND p.channel IN ('*', o.channel) AND o.due_on >= r.due_on AND o.due_on < r.due_on + p.per_days) > p.max_contacts},
