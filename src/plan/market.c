@@ -29,7 +29,8 @@
 #define IDLE_PASSES 6
 #define LITTLE 1e-6
 
-/* Then each price is moved by itself, by so many halvings, and demand is followed for so many passes more. */
+/* Then each price is moved by itself, by so many halvings, and demand is followed for so many passes more; so often, while that helps. */
+#define SWEEPS 6
 #define HALVINGS 14
 #define PASSES_MORE 8
 
@@ -685,13 +686,17 @@ make_prices(Market *m, const Users *users, Pick *picks, double *bound, void (*ti
 
 	first_prices(m);
 	passes = follow(m, &best, picks, PASSES, tick);
-	move_prices(m, users, picks, tick);
-	passes += follow(m, &best, picks, PASSES_MORE, tick);
-	move_prices(m, users, picks, tick);
-	(void) keep_best(m, &best, demand(m, picks, tick));
-	take_best(m, &best);
+	for (int sweep = 0; sweep < SWEEPS; sweep++)
+	{
+		double		before = best.bound;
+
+		move_prices(m, users, picks, tick);
+		passes += follow(m, &best, picks, PASSES_MORE, tick);
+		if (sweep > 0 && best.bound > before - 10 * LITTLE * fabs(before))
+			break;
+	}
 	*bound = best.bound;
-	return passes + 1;
+	return passes;
 }
 
 /* ---- a plan within the means ---- */
