@@ -54,7 +54,8 @@ CREATE FUNCTION agentcrm.what_if(changes jsonb, as_of timestamptz DEFAULT NULL,
 	OUT item text, OUT client_id bigint, OUT before text, OUT after text)
 	RETURNS SETOF record LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	known CONSTANT jsonb := '{"resource": ["resource", "owner_id"], "contact_policy": ["channel"], "agent": ["agent"]}';
+	known CONSTANT jsonb := '{"resource": ["resource", "owner_id"], "contact_policy": ["channel"], "agent": ["agent"], "objective_policy": ["objective", "means"],
+		"quiet_day": ["day", "channel"], "zone": ["zone"], "visit_day": ["rep_id", "weekday", "zone"], "rep_absence": ["rep_id", "from_day"], "rep_territory": ["territory"], "hand_over": ["from_rep_id", "from_day"]}';
 	plan_before jsonb;
 	plan_after jsonb;
 	name text;
@@ -72,13 +73,16 @@ BEGIN
 				RAISE EXCEPTION 'there is nothing to change in %', quote_literal(name) USING ERRCODE = '22023', HINT = 'Changes may be of: ' || (SELECT string_agg(k, ', ' ORDER BY k) FROM jsonb_object_keys(known) k) || '.';
 			END IF;
 			columns := ARRAY(SELECT k FROM jsonb_object_keys(change) k WHERE NOT known -> name ? k ORDER BY k);
-			EXECUTE format('UPDATE agentcrm.%1$I t SET (%2$s) = ROW(%3$s) FROM jsonb_populate_record(NULL::agentcrm.%1$I, $1) c WHERE %4$s', name,
-				(SELECT string_agg(quote_ident(c), ', ') FROM unnest(columns) c), (SELECT string_agg('c.' || quote_ident(c), ', ') FROM unnest(columns) c),
-				(SELECT string_agg(format('t.%1$I IS NOT DISTINCT FROM c.%1$I', k), ' AND ') FROM jsonb_array_elements_text(known -> name) k)) USING change;
-			GET DIAGNOSTICS n_changed = ROW_COUNT;
+			n_changed := 0;
+			IF columns <> '{}' THEN
+				EXECUTE format('UPDATE agentcrm.%1$I t SET (%2$s) = ROW(%3$s) FROM jsonb_populate_record(NULL::agentcrm.%1$I, $1) c WHERE %4$s', name,
+					(SELECT string_agg(quote_ident(c), ', ') FROM unnest(columns) c), (SELECT string_agg('c.' || quote_ident(c), ', ') FROM unnest(columns) c),
+					(SELECT string_agg(format('t.%1$I IS NOT DISTINCT FROM c.%1$I', k), ' AND ') FROM jsonb_array_elements_text(known -> name) k)) USING change;
+				GET DIAGNOSTICS n_changed = ROW_COUNT;
+			END IF;
 			IF n_changed = 0 THEN
 				columns := columns || ARRAY(SELECT k FROM jsonb_array_elements_text(known -> name) k);
-				EXECUTE format('INSERT INTO agentcrm.%1$I (%2$s) SELECT %2$s FROM jsonb_populate_record(NULL::agentcrm.%1$I, $1)', name,
+				EXECUTE format('INSERT INTO agentcrm.%1$I (%2$s) SELECT %2$s FROM jsonb_populate_record(NULL::agentcrm.%1$I, $1) ON CONFLICT DO NOTHING', name,
 					(SELECT string_agg(quote_ident(c), ', ') FROM unnest(columns) c)) USING change;
 			END IF;
 		END LOOP;
@@ -107,7 +111,7 @@ BEGIN
 	SELECT e.item, e.client_id, e.before, e.after FROM everything e ORDER BY e.place, e.client_id, e.item;
 END $$;
 COMMENT ON FUNCTION agentcrm.what_if(jsonb, timestamptz) IS
-'The same plan under other limits: nothing stays changed. changes: rows by table, of resource, contact_policy and agent, with their key and what is to be otherwise; a row that is not there is added. as_of: NULL: now.
+'The same plan under other limits: nothing stays changed. changes: rows by table, of resource, contact_policy, agent, objective_policy, quiet_day, zone, visit_day, rep_absence, rep_territory and hand_over, with their key and what is to be otherwise; a row that is not there is added. as_of: NULL: now.
 Returns the certificate (value, bound, gap, counts), prices and clients that change, before and after. Money in source currency.
 Errors: changes that are no object of rows, another table, what the table itself refuses. Not granted to PUBLIC; needs the right to change the tables. Rows are locked while it runs.
 Example: SELECT * FROM agentcrm.what_if(''{"resource": [{"resource": "rep_minutes", "owner_id": 3, "capacity": 480}]}'')';

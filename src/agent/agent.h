@@ -25,6 +25,7 @@ typedef struct Bid
 	int64		client_id;
 	int			client_index;	/* into the snapshots of the call */
 	const char *agent;			/* filled by the registry */
+	const char *objective;		/* filled by the registry */
 	bool		shadow;			/* filled by the registry: recorded, never awarded */
 	BidKind		kind;
 	const char *action;
@@ -42,6 +43,7 @@ typedef struct Bid
 	double		margin;
 	double		cost;
 	double		minutes;		/* of the client's rep */
+	double		budget;			/* of its programme */
 	bool		obligation;
 	bool		explore;
 	TimestampTz valid_until;

@@ -54,6 +54,7 @@ bid_check(const Bid *bid)
 	bid_require(isfinite(bid->margin), id, "margin is missing or not finite");
 	bid_require(isfinite(bid->cost) && bid->cost >= 0, id, "cost must be finite and not negative");
 	bid_require(isfinite(bid->minutes) && bid->minutes >= 0, id, "rep_minutes in uses must be finite and not negative");
+	bid_require(isfinite(bid->budget) && bid->budget >= 0, id, "budget in uses must be finite and not negative");
 	bid_require(!(bid->p_claim > 1) && !isnan(bid->p_claim), id, "p_claim must lie between 0 and 1");
 	bid_require(bid->quantity == NULL || is_finite(bid->quantity), id, "quantity is not finite");
 	bid_require(!TIMESTAMP_NOT_FINITE(bid->valid_until), id, "valid_until must be finite");

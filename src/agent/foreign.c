@@ -96,13 +96,13 @@ find_client(const ClientSnapshot *clients, int n_clients, int64 client_id)
 }
 
 static double
-minutes_used(Jsonb *uses)
+amount_used(Jsonb *uses, const char *resource)
 {
 	AgentParam *numbers;
 	int			n = uses != NULL ? params_numbers(uses, &numbers) : 0;
 
 	for (int i = 0; i < n; i++)
-		if (strcmp(numbers[i].name, "rep_minutes") == 0)
+		if (strcmp(numbers[i].name, resource) == 0)
 			return numbers[i].value;
 	return 0;
 }
@@ -142,7 +142,8 @@ read_offer(Row row, const ClientSnapshot *client, const AgentCall *call, Bid *bi
 	bid->programme_id = isnull ? 0 : DatumGetInt64(v);
 	bid->margin = row_numeric(row, COL_MARGIN, NAN);
 	bid->cost = row_numeric(row, COL_COST, 0);
-	bid->minutes = minutes_used(row_jsonb(row, COL_USES));
+	bid->minutes = amount_used(row_jsonb(row, COL_USES), "rep_minutes");
+	bid->budget = amount_used(row_jsonb(row, COL_USES), "budget");
 	bid->valid_until = row_time(row, COL_VALID_UNTIL, agent_days_later(client, agent_param(call, "valid_days", 7)));
 	bid->evidence = row_jsonb(row, COL_EVIDENCE);
 }

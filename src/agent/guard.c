@@ -235,10 +235,12 @@ static void
 sign_bids(const Agent *agent, BidSink *sink, int first)
 {
 	char	   *name = MemoryContextStrdup(sink->cxt, agent->name);
+	char	   *objective = MemoryContextStrdup(sink->cxt, agent->objective);
 
 	for (int i = first; i < sink->n; i++)
 	{
 		sink->bids[i].agent = name;
+		sink->bids[i].objective = objective;
 		sink->bids[i].shadow = agent->shadow;
 	}
 	sink->answered = lappend(sink->answered, name);

@@ -234,6 +234,7 @@ load_agent(Agent *agent, HeapTuple row, TupleDesc desc)
 	agent->registrar = column_text(row, desc, 4);
 	agent->shadow = strcmp(column_text(row, desc, 5), "shadow") == 0;
 	agent->troubled = column_text(row, desc, 6) != NULL;
+	agent->objective = column_text(row, desc, 8);
 	params = SPI_getbinval(row, desc, 7, &isnull);
 	agent->params = DatumGetJsonbPCopy(params);
 	agent->n_numbers = params_numbers(agent->params, &agent->numbers);
@@ -254,7 +255,7 @@ load_registry(void)
 	registry_valid = true;		/* before reading: a change from now on drops it again */
 	n_agents = 0;
 	MemoryContextReset(registry_cxt);
-	if (SPI_execute("SELECT agent, function_schema, function_name, registrar, mode, problem, params "
+	if (SPI_execute("SELECT agent, function_schema, function_name, registrar, mode, problem, params, objective "
 					"FROM agentcrm.agent WHERE mode OPERATOR(pg_catalog.<>) 'paused' ORDER BY agent",
 					true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read agentcrm.agent");
@@ -326,6 +327,8 @@ bid_uses(const Bid *bid)
 	json_begin(&state);
 	if (bid->minutes > 0)
 		json_number(&state, "rep_minutes", bid->minutes);
+	if (bid->budget > 0)
+		json_number(&state, "budget", bid->budget);
 	return json_end(&state);
 }
 

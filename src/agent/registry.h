@@ -13,6 +13,7 @@
 typedef struct Agent
 {
 	char	   *name;
+	char	   *objective;
 	char	   *schema;
 	char	   *function;
 	char	   *registrar;

@@ -30,6 +30,7 @@ typedef struct Standing
 	TimestampTz as_of;
 	bool		standing;		/* open, shown, agreed or snoozed */
 	bool		declined;
+	bool		ignored;		/* declined, or its time passed */
 	bool		communicated;	/* anything but open */
 	bool		contested;		/* competes anew in this round */
 } Standing;

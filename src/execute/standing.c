@@ -54,6 +54,7 @@ fill_standing(Standing *s, const Datum *v, const bool *nulls, const char *status
 	s->as_of = DatumGetTimestampTz(v[ATT_AS_OF - 1]);
 	s->standing = status_stands(status);
 	s->declined = strcmp(status, "declined") == 0;
+	s->ignored = s->declined || strcmp(status, "expired") == 0;
 	s->communicated = strcmp(status, "open") != 0;
 }
 

@@ -70,7 +70,7 @@ put_prices(ReturnSetInfo *rsinfo, const Round *round)
 		means_label(round->means, r, &row.item, &row.rep_id, &row.day);
 		row.value = round->used[r];
 		row.price = round->prices[r];
-		row.detail = psprintf("%.10g available", means_is_floor(round->means, r) ? means_need(round->means, r) : means_left(round->means, r));
+		row.detail = psprintf("%.10g available", means_left(round->means, r));
 		put_row(rsinfo, &row);
 	}
 }

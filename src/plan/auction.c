@@ -448,7 +448,7 @@ auction_settle(Round *round)
 	Market	   *market = market_new();
 
 	for (int r = 0; r < n_means; r++)
-		left[r] = means_is_floor(round->means, r) ? means_need(round->means, r) : means_left(round->means, r);
+		left[r] = means_left(round->means, r);
 	MemoryContextSwitchTo(round->cxt);
 	round->prices = prices_standing(round);
 	round->used = palloc0(sizeof(double) * (n_means + 1));

@@ -103,7 +103,7 @@ read_uses(Round *round, int first)
 		option.has_rep = round->candidates[i].has_rep;
 		option.rep_id = round->candidates[i].rep_id;
 		if (resource < 0 || option.n_uses == (int) lengthof(option.uses))
-			continue;			/* of a day that is over */
+			continue;			/* of a day that is over, or not limited any more */
 		option.uses[option.n_uses++] = (MarketUse)
 		{
 			resource, amount

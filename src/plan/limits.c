@@ -12,6 +12,7 @@
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -31,7 +32,17 @@ typedef struct ContactPolicy
 	int			max_contacts;
 	int			per_days;
 	int			cooldown_days;
+	int			quiet_weekdays;	/* bits 1 Monday to 7 Sunday */
+	int			suppress_after; /* 0: never */
+	int			suppress_days;
 } ContactPolicy;
+
+/* A day without contacts. */
+typedef struct QuietDay
+{
+	DateADT		day;
+	char	   *channel;
+} QuietDay;
 
 typedef struct Capacity
 {
@@ -43,6 +54,8 @@ struct Limits
 {
 	int			n_policies;
 	ContactPolicy *policies;
+	int			n_quiet_days;
+	QuietDay   *quiet_days;
 	double		default_capacity;
 	HTAB	   *capacities;		/* owner -> Capacity */
 	List	  **standings;		/* per client */
@@ -79,8 +92,9 @@ read_policies(Limits *limits, MemoryContext cxt)
 	SPITupleTable *table;
 	MemoryContext old;
 
-	if (plan_execute(&plan, "SELECT channel, max_contacts::int8, per_days::int8, cooldown_days::int8 "
-					 "FROM agentcrm.contact_policy ORDER BY channel", 0, NULL, NULL) != SPI_OK_SELECT)
+	if (plan_execute(&plan, "SELECT channel, max_contacts::int8, per_days::int8, cooldown_days::int8, "
+					 "(SELECT coalesce(pg_catalog.sum(1 OPERATOR(pg_catalog.<<) d), 0) FROM (SELECT DISTINCT w FROM pg_catalog.unnest(quiet_weekdays) w) x(d)), "
+					 "coalesce(suppress_after, 0)::int8, suppress_days::int8 FROM agentcrm.contact_policy ORDER BY channel", 0, NULL, NULL) != SPI_OK_SELECT)
 		elog(ERROR, "could not read agentcrm.contact_policy");
 	table = SPI_tuptable;
 	old = MemoryContextSwitchTo(cxt);
@@ -94,6 +108,9 @@ read_policies(Limits *limits, MemoryContext cxt)
 		p->max_contacts = (int) int8_value(table->vals[i], table->tupdesc, 2, 0);
 		p->per_days = (int) int8_value(table->vals[i], table->tupdesc, 3, 1);
 		p->cooldown_days = (int) int8_value(table->vals[i], table->tupdesc, 4, 0);
+		p->quiet_weekdays = (int) int8_value(table->vals[i], table->tupdesc, 5, 0);
+		p->suppress_after = (int) int8_value(table->vals[i], table->tupdesc, 6, 0);
+		p->suppress_days = (int) int8_value(table->vals[i], table->tupdesc, 7, 1);
 	}
 	MemoryContextSwitchTo(old);
 	SPI_freetuptable(table);
@@ -133,7 +150,8 @@ read_standings(Limits *limits, const ClientSnapshot *clients, int n_clients, Dat
 	int			n;
 
 	for (int i = 0; i < limits->n_policies; i++)
-		longest = Max(longest, Max(limits->policies[i].per_days, limits->policies[i].cooldown_days));
+		longest = Max(longest, Max(Max(limits->policies[i].per_days, limits->policies[i].cooldown_days),
+								   limits->policies[i].suppress_after > 0 ? limits->policies[i].suppress_days : 0));
 	for (int i = 0; i < n_clients; i++)
 		ids[i] = clients[i].client_id;
 	n = execute_standing(ids, n_clients, today - longest, &standings);
@@ -151,6 +169,28 @@ new_hash(const char *name, Size keysize, Size entrysize)
 	return hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+static void
+read_quiet_days(Limits *limits, MemoryContext cxt)
+{
+	static SPIPlanPtr plan = NULL;
+	SPITupleTable *table;
+
+	if (plan_execute(&plan, "SELECT q.day, q.channel FROM agentcrm.quiet_day q", 0, NULL, NULL) != SPI_OK_SELECT)
+		elog(ERROR, "could not read agentcrm.quiet_day");
+	table = SPI_tuptable;
+	MemoryContextSwitchTo(cxt);
+	limits->n_quiet_days = (int) table->numvals;
+	limits->quiet_days = palloc(sizeof(QuietDay) * Max(table->numvals, 1));
+	for (uint64 i = 0; i < table->numvals; i++)
+	{
+		bool		isnull;
+
+		limits->quiet_days[i].day = DatumGetDateADT(SPI_getbinval(table->vals[i], table->tupdesc, 1, &isnull));
+		limits->quiet_days[i].channel = SPI_getvalue(table->vals[i], table->tupdesc, 2);
+	}
+	SPI_freetuptable(table);
+}
+
 /* The contact policies, in the current memory context.  Needs SPI. */
 Limits *
 limits_begin(void)
@@ -159,7 +199,7 @@ limits_begin(void)
 	Limits	   *limits = palloc0(sizeof(Limits));
 
 	read_policies(limits, cxt);
-	MemoryContextSwitchTo(cxt); /* SPI leaves its own */
+	read_quiet_days(limits, cxt);
 	return limits;
 }
 
@@ -284,6 +324,61 @@ too_close(const List *standings, const ContactPolicy *policy, const Bid *bid, Da
 	return false;
 }
 
+/* Is the day one without contacts by the channel? */
+static bool
+is_quiet(const Limits *limits, const char *channel, DateADT day)
+{
+	int			weekday = (j2day(day + POSTGRES_EPOCH_JDATE) + 6) % 7 + 1;
+
+	for (int i = 0; i < limits->n_quiet_days; i++)
+		if (limits->quiet_days[i].day == day &&
+			(strcmp(limits->quiet_days[i].channel, "*") == 0 || strcmp(limits->quiet_days[i].channel, channel) == 0))
+			return true;
+	for (int i = 0; i < limits->n_policies; i++)
+		if (counts_for(&limits->policies[i], channel) && (limits->policies[i].quiet_weekdays >> weekday & 1) != 0)
+			return true;
+	return false;
+}
+
+static int
+compare_due(const ListCell *a, const ListCell *b)
+{
+	const Standing *x = lfirst(a);
+	const Standing *y = lfirst(b);
+
+	return x->due_on != y->due_on ? (x->due_on > y->due_on ? -1 : 1) : x->recommendation_id > y->recommendation_id ? -1 : 1;
+}
+
+/* The day from which on contacts are no longer suppressed after so many in a row that were ignored; 0: they are not. */
+static DateADT
+suppressed_until(const List *standings, const ContactPolicy *policy)
+{
+	List	   *ended = NIL;
+	ListCell   *lc;
+	int			ignored = 0;
+	DateADT		last = 0;
+
+	foreach(lc, standings)
+	{
+		Standing   *s = lfirst(lc);
+
+		if (s->channel != NULL && !s->standing && counts_for(policy, s->channel))
+			ended = lappend(ended, s);
+	}
+	list_sort(ended, compare_due);
+	foreach(lc, ended)
+	{
+		const Standing *s = lfirst(lc);
+
+		if (!s->ignored)
+			break;
+		if (ignored++ == 0)
+			last = s->due_on;
+	}
+	list_free(ended);
+	return ignored >= policy->suppress_after ? last + policy->suppress_days : 0;
+}
+
 /* NULL, or the policy that forbids a contact on that day; free_on: when to ask again. */
 const char *
 limits_contact(Limits *limits, const Candidate *c, DateADT day, DateADT *free_on)
@@ -293,12 +388,22 @@ limits_contact(Limits *limits, const Candidate *c, DateADT day, DateADT *free_on
 
 	if (bid->channel == NULL)
 		return NULL;
+	if (is_quiet(limits, bid->channel, day))
+	{
+		*free_on = day + 1;
+		return "quiet_day";
+	}
 	for (int i = 0; i < limits->n_policies; i++)
 	{
 		const ContactPolicy *policy = &limits->policies[i];
 
 		if (!counts_for(policy, bid->channel))
 			continue;
+		if (policy->suppress_after > 0 && suppressed_until(standings, policy) > day)
+		{
+			*free_on = suppressed_until(standings, policy);
+			return "suppressed";
+		}
 		if (cap_reached(standings, policy, day))
 		{
 			*free_on = day + Min(Max(1, policy->per_days / 4), LONGEST_WAIT);

@@ -136,7 +136,7 @@ prices_record(const Round *round)
 		columns_set(c, 2, Int64GetDatum(owner_id));
 		columns_set(c, 3, DateADTGetDatum(day));
 		columns_set(c, 4, Float8GetDatum(round->prices[r]));
-		columns_set(c, 5, Float8GetDatum(means_is_floor(round->means, r) ? means_need(round->means, r) : means_left(round->means, r)));
+		columns_set(c, 5, Float8GetDatum(means_left(round->means, r)));
 		columns_set(c, 6, Float8GetDatum(round->used[r]));
 	}
 	if (columns_execute(c, &plan, "INSERT INTO agentcrm.round_price (round_id, resource, owner_id, day, price, available, used) "
@@ -170,8 +170,6 @@ uses_record(const Round *round)
 			int64		owner_id;
 			DateADT		day;
 
-			if (means_is_floor(round->means, use->resource))
-				continue;
 			means_label(round->means, use->resource, &resource, &owner_id, &day);
 			columns_row(c);
 			n++;

@@ -156,6 +156,7 @@ typedef struct ClientSnapshot
 	DateADT		today;			/* as_of's day */
 	char	   *name;			/* NULL when unknown */
 	char	   *channel;		/* NULL when unknown */
+	char	   *territory;		/* NULL when unknown */
 	TimestampTz first_seen;
 	bool		active;
 	bool		do_not_contact;

@@ -132,6 +132,7 @@ read_attributes(Reader *reader, ClientSnapshot *client, int32 *namespace)
 		client->active = DatumGetBool(values[9]) ||
 			(population_past_view() != NULL && !isnull[14] && DatumGetTimestampTz(values[14]) > client->as_of);
 		client->channel = isnull[6] ? NULL : TextDatumGetCString(values[6]);
+		client->territory = isnull[7] ? NULL : TextDatumGetCString(values[7]);
 		client->do_not_contact = DatumGetBool(values[10]) || any_merged_keeps_quiet(reader, client->client_id);
 		client->first_seen = DatumGetTimestampTz(values[11]);
 		known = isnull[13];
