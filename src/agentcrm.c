@@ -74,6 +74,7 @@ double		agentcrm_false_alarm_rate = 1.0 / 13;
 /* agentcrm.value_horizon: days over which the value of an action is counted. */
 int			agentcrm_value_horizon = 90;
 double		agentcrm_displacement_penalty = 0.1;
+int			agentcrm_agent_timeout = 5000;
 int			agentcrm_plan_hour = 3;
 double		agentcrm_reprice_share = 0.01;
 
@@ -124,6 +125,8 @@ define_settings(void)
 							 &agentcrm_false_alarm_rate, 1.0 / 13, 0.001, 10, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomRealVariable("agentcrm.displacement_penalty", "By how much more than a recommendation that nobody has seen yet another one must be worth to take its place, as a share of its value.",
 							 NULL, &agentcrm_displacement_penalty, 0.1, 0, 10, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("agentcrm.agent_timeout", "Time after which a call of an agent that is not built in is cut, where the agent's parameter time_limit_ms does not say otherwise.",
+							NULL, &agentcrm_agent_timeout, 5000, 1, INT_MAX / 2, PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("agentcrm.plan_hour", "Hour of the UTC day from which on the day is planned over all clients, with prices made anew; -1: never.",
 							"Orders and clients whose time has come are answered at any time, at the standing prices.",
 							&agentcrm_plan_hour, 3, -1, 23, PGC_SUSET, 0, NULL, NULL, NULL);

@@ -23,6 +23,7 @@ extern int	agentcrm_watermark_margin;	/* agentcrm.watermark_margin, s */
 extern double agentcrm_false_alarm_rate;	/* agentcrm.false_alarm_rate, per living client and year */
 extern int	agentcrm_value_horizon;		/* agentcrm.value_horizon, days */
 extern double agentcrm_displacement_penalty;	/* agentcrm.displacement_penalty, share of value */
+extern int	agentcrm_agent_timeout;		/* agentcrm.agent_timeout, ms */
 extern int	agentcrm_plan_hour;			/* agentcrm.plan_hour, hour of the UTC day; -1: never */
 extern double agentcrm_reprice_share;	/* agentcrm.reprice_share, share of the clients */
 extern double agentcrm_margin_rate;		/* agentcrm.margin_rate: margin as a share of amount, where a source gives none */

@@ -8,7 +8,8 @@ CREATE TABLE agentcrm.agent (
 	registrar		text NOT NULL,
 	mode			text NOT NULL DEFAULT 'active' CHECK (mode IN ('active', 'shadow', 'paused')),
 	params			jsonb NOT NULL DEFAULT '{}',
-	problem			text
+	problem			text,
+	called_for		text NOT NULL DEFAULT 'batch' CHECK (called_for IN ('batch', 'client'))
 );
 COMMENT ON TABLE agentcrm.agent IS 'Agents: functions (client_ids bigint[], as_of timestamptz, call jsonb) that bid for actions';
 COMMENT ON COLUMN agentcrm.agent.agent IS 'Name of the agent';
@@ -19,6 +20,7 @@ COMMENT ON COLUMN agentcrm.agent.registrar IS 'Role that registered it and under
 COMMENT ON COLUMN agentcrm.agent.mode IS 'active, shadow (bids are recorded, never awarded) or paused';
 COMMENT ON COLUMN agentcrm.agent.params IS 'Parameters by name; of a built-in agent only those that it knows, all numbers. The least data it needs is among them (min_orders ...)';
 COMMENT ON COLUMN agentcrm.agent.problem IS 'Why it was paused, if it failed';
+COMMENT ON COLUMN agentcrm.agent.called_for IS 'batch: its function takes many clients at once; client: one';
 
 CREATE TYPE agentcrm.bid_proposal AS (
 	client_id		bigint,
@@ -40,7 +42,9 @@ CREATE TYPE agentcrm.bid_proposal AS (
 	reason_code		text,
 	reason			text,
 	evidence		jsonb,
-	next_look_at	timestamptz
+	next_look_at	timestamptz,
+	obligation		boolean,
+	explore			boolean
 );
 COMMENT ON TYPE agentcrm.bid_proposal IS 'What an agent answers for one client: a bid, a refusal with its reason, or only when to look again';
 COMMENT ON COLUMN agentcrm.bid_proposal.client_id IS 'Client';
@@ -63,6 +67,8 @@ COMMENT ON COLUMN agentcrm.bid_proposal.reason_code IS 'Code of the reason';
 COMMENT ON COLUMN agentcrm.bid_proposal.reason IS 'The reason in a sentence';
 COMMENT ON COLUMN agentcrm.bid_proposal.evidence IS 'query, parameters and values that re-derive the reason';
 COMMENT ON COLUMN agentcrm.bid_proposal.next_look_at IS 'When the agent wants to look at the client again';
+COMMENT ON COLUMN agentcrm.bid_proposal.obligation IS 'Owed to the client: awarded by rule before all others, by deadline (valid_until), within the means. NULL: no';
+COMMENT ON COLUMN agentcrm.bid_proposal.explore IS 'Bid to learn from: counts for the floor of objective explore. NULL: no';
 
 CREATE FUNCTION agentcrm.agent_changed() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_agent_changed';
 COMMENT ON FUNCTION agentcrm.agent_changed() IS 'Trigger of agentcrm.agent: tells every session to read the registry anew';
@@ -100,12 +106,13 @@ COMMENT ON FUNCTION agentcrm.retention_agent(bigint[], timestamptz, jsonb) IS
 Arguments and errors as agentcrm.portfolio_agent.
 Example: SELECT kind, action, reason FROM agentcrm.retention_agent(ARRAY[42], ''2026-03-01'')';
 
-CREATE FUNCTION agentcrm.register_agent(name text, objective text, function text, params jsonb DEFAULT '{}')
+CREATE FUNCTION agentcrm.create_agent(name text, objective text, function text, params jsonb DEFAULT '{}', mode text DEFAULT 'active')
 	RETURNS void LANGUAGE c
-	AS 'MODULE_PATHNAME', 'agentcrm_register_agent';
-COMMENT ON FUNCTION agentcrm.register_agent(text, text, text, jsonb) IS
-'Registers a function as an agent, or registers it anew under the same name, active and without its old problem. The caller becomes the registrar: the agent runs under the registrar''s rights, read-only, with search_path pg_catalog, and within params.time_limit_ms (5000) and params.memory_limit_mb (256), which also bounds its temporary files.
-name: name of the agent. objective: acquire, grow, retain, serve or protect. function: its name, as the caller''s search_path finds it, declared (client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal. params: handed to it as call -> ''params''.
-Nobody may write a row of agentcrm.agent whose registrar is a role that he is no member of. Errors: a NULL argument, an empty name or one of model, items and alarms (backtest_report has the models'' figures under these), no such function or one of another signature, params that are no object, an unknown objective.
-Example: SELECT agentcrm.register_agent(''birthday'', ''retain'', ''crm.birthday_agent'')';
-REVOKE ALL ON FUNCTION agentcrm.register_agent(text, text, text, jsonb) FROM PUBLIC;
+	AS 'MODULE_PATHNAME', 'agentcrm_create_agent';
+COMMENT ON FUNCTION agentcrm.create_agent(text, text, text, jsonb, text) IS
+'Makes a function an agent, or makes it anew under the same name, without its old problem; it joins the next round. The caller becomes the registrar: the agent runs under the registrar''s rights, read-only, with search_path pg_catalog, and within agentcrm.agent_timeout (or params.time_limit_ms) and params.memory_limit_mb (256), which also bounds its temporary files.
+name: name of the agent. objective: acquire, grow, retain, serve or protect. function: its name, as the caller''s search_path finds it, declared (client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal, or for one client (client_id bigint, as_of timestamptz, call jsonb) RETURNS agentcrm.bid_proposal (or SETOF it). params: handed to it as call -> ''params''. mode: active, shadow (bids are recorded, never awarded) or paused.
+A bid needs an action and a margin; client (of the form for one), demand (any order of the next 14 days), validity (7 days), reason and evidence have defaults. What is left out of p_claim is filled by the shared baseline and the effect of the action.
+Nobody may write a row of agentcrm.agent whose registrar is a role that he is no member of. Errors: a NULL argument, an empty name or one of model, items and alarms (backtest_report has the models'' figures under these), no such function or one of another signature, params that are no object, an unknown objective or mode.
+Example: SELECT agentcrm.create_agent(''birthday'', ''retain'', ''crm.birthday_agent'')';
+REVOKE ALL ON FUNCTION agentcrm.create_agent(text, text, text, jsonb, text) FROM PUBLIC;

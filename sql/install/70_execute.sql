@@ -91,6 +91,13 @@ Kept in agentcrm.feedback with the calling role. Errors: an unknown recommendati
 Example: SELECT agentcrm.feedback(7812345678901234, ''done'', ''ordered by phone'')';
 REVOKE ALL ON FUNCTION agentcrm.feedback(bigint, text, text) FROM PUBLIC;
 
+CREATE FUNCTION agentcrm.drop_agent(name text) RETURNS void LANGUAGE c SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'agentcrm_drop_agent';
+COMMENT ON FUNCTION agentcrm.drop_agent(text) IS
+'Takes an agent away. Its recommendations that nobody has seen yet are withdrawn (agent dropped) and give their means back; what was communicated, its bids and their outcomes stay. Its function is not touched. Errors: NULL, an unknown agent. Not granted to PUBLIC.
+Example: SELECT agentcrm.drop_agent(''birthday'')';
+REVOKE ALL ON FUNCTION agentcrm.drop_agent(text) FROM PUBLIC;
+
 CREATE FUNCTION agentcrm.forget(client_id bigint, OUT table_name text, OUT rows_erased bigint)
 	RETURNS SETOF record LANGUAGE c SET search_path = pg_catalog, pg_temp
 	AS 'MODULE_PATHNAME', 'agentcrm_forget';

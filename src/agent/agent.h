@@ -74,6 +74,7 @@ typedef struct AgentRejected
 /* The call for proposals. */
 typedef struct AgentCall
 {
+	const char *agent;			/* the one called: filled by the registry */
 	int64		round_id;
 	int			iteration;		/* 1, or 2: for something cheaper than what was rejected */
 	int			n_rejected;
@@ -97,6 +98,7 @@ typedef struct BidSink
 	int			max;
 	Bid		   *bids;
 	List	   *answered;		/* names (char *) of the agents that answered without an error */
+	List	   *failed;			/* "name: what went wrong" of the others */
 } BidSink;
 
 extern void bid_sink_init(BidSink *sink);	/* in the current memory context */

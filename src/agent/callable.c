@@ -35,9 +35,9 @@ PG_FUNCTION_INFO_V1(agentcrm_reorder_agent);
 PG_FUNCTION_INFO_V1(agentcrm_retention_agent);
 PG_FUNCTION_INFO_V1(agentcrm_usual_basket);
 PG_FUNCTION_INFO_V1(agentcrm_missed_items);
-PG_FUNCTION_INFO_V1(agentcrm_register_agent);
+PG_FUNCTION_INFO_V1(agentcrm_create_agent);
 
-#define N_PROPOSAL 20
+#define N_PROPOSAL 22
 
 static int64 *
 client_ids(ArrayType *array, int *n)
@@ -175,6 +175,9 @@ put_proposal(ReturnSetInfo *rsinfo, const Bid *bid)
 		v[14] = JsonbPGetDatum(bid_uses(bid));
 		v[15] = TimestampTzGetDatum(bid->valid_until);
 		v[18] = PointerGetDatum(bid->evidence);
+		v[20] = BoolGetDatum(bid->obligation);
+		v[21] = BoolGetDatum(bid->explore);
+		nulls[20] = nulls[21] = false;
 		nulls[9] = nulls[10] = nulls[12] = nulls[13] = nulls[14] = nulls[15] = false;
 		nulls[11] = bid->p_claim < 0;
 		nulls[18] = bid->evidence == NULL;
@@ -307,8 +310,8 @@ agentcrm_missed_items(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-#define AGENT_SIGNATURE "An agent is declared (client_ids bigint[], as_of timestamptz, call jsonb) " \
-	"RETURNS SETOF agentcrm.bid_proposal."
+#define AGENT_SIGNATURE "An agent is declared (client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal, " \
+	"or for one client (client_id bigint, as_of timestamptz, call jsonb) RETURNS agentcrm.bid_proposal."
 
 /* The function of a name, with the arguments of an agent where none are named; as the caller's search_path finds it. */
 static Oid
@@ -320,17 +323,21 @@ find_function(const char *given)
 	if (strchr(given, '('))
 		return DatumGetObjectId(DirectFunctionCall1(regprocedurein, CStringGetDatum(given)));
 	function = LookupFuncName(compat_qualified_name(given), lengthof(arguments), arguments, true);
+	if (OidIsValid(function))
+		return function;
+	arguments[0] = INT8OID;
+	function = LookupFuncName(compat_qualified_name(given), lengthof(arguments), arguments, true);
 	if (!OidIsValid(function))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function %s(bigint[], timestamptz, jsonb) does not exist", given),
+				 errmsg("function %s(bigint[], timestamptz, jsonb) does not exist, nor one for a single client", given),
 				 errhint(AGENT_SIGNATURE)));
 	return function;
 }
 
-/* A function of the signature that agents have, else an error that says so. */
+/* A function of a signature that agents have, else an error that says so. */
 static void
-check_function(Oid function, char **schema, char **name)
+check_function(Oid function, char **schema, char **name, const char **called_for)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Form_pg_proc proc;
@@ -343,13 +350,14 @@ check_function(Oid function, char **schema, char **name)
 	proc = (Form_pg_proc) GETSTRUCT(tuple);
 	result = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("bid_proposal"),
 							 ObjectIdGetDatum(namespace));
-	if (proc->prokind != PROKIND_FUNCTION || !proc->proretset || proc->prorettype != result || proc->pronargs != 3 ||
-		proc->proargtypes.values[0] != INT8ARRAYOID || proc->proargtypes.values[1] != TIMESTAMPTZOID ||
-		proc->proargtypes.values[2] != JSONBOID)
+	if (proc->prokind != PROKIND_FUNCTION || proc->prorettype != result || proc->pronargs != 3 ||
+		!(proc->proargtypes.values[0] == INT8OID || (proc->proargtypes.values[0] == INT8ARRAYOID && proc->proretset)) ||
+		proc->proargtypes.values[1] != TIMESTAMPTZOID || proc->proargtypes.values[2] != JSONBOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 				 errmsg("function %s is not an agent", format_procedure(function)),
 				 errhint(AGENT_SIGNATURE)));
+	*called_for = proc->proargtypes.values[0] == INT8OID ? "client" : "batch";
 	*schema = get_namespace_name(proc->pronamespace);
 	*name = pstrdup(NameStr(proc->proname));
 	ReleaseSysCache(tuple);
@@ -357,15 +365,16 @@ check_function(Oid function, char **schema, char **name)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, *name);
 }
 
-/* agentcrm.register_agent(name, objective, function, params): the caller becomes its registrar. */
+/* agentcrm.create_agent(name, objective, function, params, mode): the caller becomes its registrar. */
 Datum
-agentcrm_register_agent(PG_FUNCTION_ARGS)
+agentcrm_create_agent(PG_FUNCTION_ARGS)
 {
-	static const char *const arguments[] = {"name", "objective", "function", "params"};
-	Oid			types[6] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID};
-	Datum		values[6];
+	static const char *const arguments[] = {"name", "objective", "function", "params", "mode"};
+	Oid			types[8] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID};
+	Datum		values[8];
 	char	   *schema;
 	char	   *name;
+	const char *called_for;
 	Jsonb	   *params;
 
 	for (int i = 0; i < (int) lengthof(arguments); i++)
@@ -374,7 +383,7 @@ agentcrm_register_agent(PG_FUNCTION_ARGS)
 	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an agent needs a name")));
-	check_function(find_function(text_to_cstring(PG_GETARG_TEXT_PP(2))), &schema, &name);
+	check_function(find_function(text_to_cstring(PG_GETARG_TEXT_PP(2))), &schema, &name, &called_for);
 	if (!JB_ROOT_IS_OBJECT(params))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("params must be a jsonb object")));
@@ -384,14 +393,16 @@ agentcrm_register_agent(PG_FUNCTION_ARGS)
 	values[3] = CStringGetTextDatum(name);
 	values[4] = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
 	values[5] = JsonbPGetDatum(params);
+	values[6] = PG_GETARG_DATUM(4);
+	values[7] = CStringGetTextDatum(called_for);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
-	SPI_execute_with_args("INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params) "
-						  "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (agent) DO UPDATE SET "
+	SPI_execute_with_args("INSERT INTO agentcrm.agent (agent, objective, function_schema, function_name, registrar, params, mode, called_for) "
+						  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (agent) DO UPDATE SET "
 						  "objective = EXCLUDED.objective, function_schema = EXCLUDED.function_schema, "
 						  "function_name = EXCLUDED.function_name, registrar = EXCLUDED.registrar, "
-						  "params = EXCLUDED.params, mode = 'active', problem = NULL",
-						  6, types, values, NULL, false, 0);
+						  "params = EXCLUDED.params, mode = EXCLUDED.mode, called_for = EXCLUDED.called_for, problem = NULL",
+						  8, types, values, NULL, false, 0);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

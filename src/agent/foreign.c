@@ -22,14 +22,16 @@
 #include "agent/speak.h"
 #include "json.h"
 
-#define PROPOSAL_COLUMNS "client_id, kind, action, channel, product_id, basket, quantity, programme_id, demand_category, " \
-	"demand_from, demand_to, p_claim, margin, cost, uses, valid_until, reason_code, reason, evidence, next_look_at"
+#define PROPOSAL_COLUMNS "p.kind, p.action, p.channel, p.product_id, p.basket, p.quantity, p.programme_id, p.demand_category, " \
+	"p.demand_from, p.demand_to, p.p_claim, p.margin, p.cost, p.uses, p.valid_until, p.reason_code, p.reason, p.evidence, p.next_look_at, " \
+	"coalesce(p.obligation, false), coalesce(p.explore, false)"
 
 enum
 {
 	COL_CLIENT_ID = 1, COL_KIND, COL_ACTION, COL_CHANNEL, COL_PRODUCT_ID, COL_BASKET, COL_QUANTITY,
 	COL_PROGRAMME_ID, COL_DEMAND_CATEGORY, COL_DEMAND_FROM, COL_DEMAND_TO, COL_P_CLAIM, COL_MARGIN, COL_COST, COL_USES,
-	COL_VALID_UNTIL, COL_REASON_CODE, COL_REASON, COL_EVIDENCE, COL_NEXT_LOOK_AT
+	COL_VALID_UNTIL, COL_REASON_CODE, COL_REASON, COL_EVIDENCE, COL_NEXT_LOOK_AT,
+	COL_OBLIGATION, COL_EXPLORE
 };
 
 typedef struct Row
@@ -84,6 +86,23 @@ row_jsonb(Row row, int column)
 	Datum		v = row_value(row, column, &isnull);
 
 	return isnull ? NULL : DatumGetJsonbPCopy(v);
+}
+
+static bool
+row_bool(Row row, int column)
+{
+	bool		isnull;
+
+	return DatumGetBool(row_value(row, column, &isnull));
+}
+
+static Jsonb *
+empty_object(void)
+{
+	JsonbParseState *state = NULL;
+
+	json_begin(&state);
+	return json_end(&state);
 }
 
 static int
@@ -146,6 +165,10 @@ read_offer(Row row, const ClientSnapshot *client, const AgentCall *call, Bid *bi
 	bid->budget = amount_used(row_jsonb(row, COL_USES), "budget");
 	bid->valid_until = row_time(row, COL_VALID_UNTIL, agent_days_later(client, agent_param(call, "valid_days", 7)));
 	bid->evidence = row_jsonb(row, COL_EVIDENCE);
+	if (bid->evidence == NULL)
+		bid->evidence = empty_object();
+	bid->obligation = row_bool(row, COL_OBLIGATION);
+	bid->explore = row_bool(row, COL_EXPLORE);
 }
 
 static void
@@ -154,11 +177,11 @@ read_proposal(Row row, const ClientSnapshot *clients, int n_clients, const Agent
 	bool		isnull;
 	int64		client_id = DatumGetInt64(row_value(row, COL_CLIENT_ID, &isnull));
 	int			index = isnull ? -1 : find_client(clients, n_clients, client_id);
-	const char *kind = row_text(row, COL_KIND);
+	const char *kind = row_text(row, COL_KIND) ? row_text(row, COL_KIND) : row_text(row, COL_ACTION) ? "bid" : "look";
 	Bid		   *bid;
 
 	bid_require(index >= 0, isnull ? 0 : client_id, "the client was not in the call");
-	bid_require(kind != NULL && (strcmp(kind, "bid") == 0 || strcmp(kind, "refuse") == 0 || strcmp(kind, "look") == 0),
+	bid_require((strcmp(kind, "bid") == 0 || strcmp(kind, "refuse") == 0 || strcmp(kind, "look") == 0),
 				client_id, "kind must be bid, refuse or look");
 	bid = bid_new(sink);
 	bid->client_id = client_id;
@@ -167,26 +190,56 @@ read_proposal(Row row, const ClientSnapshot *clients, int n_clients, const Agent
 	bid->reason_code = row_text(row, COL_REASON_CODE);
 	bid->reason = row_text(row, COL_REASON);
 	bid->next_look_at = row_time(row, COL_NEXT_LOOK_AT, 0);
+	if (bid->reason_code == NULL)
+		bid->reason_code = call->agent;
+	if (bid->reason == NULL)
+		bid->reason = bid->reason_code;
 	if (bid->kind != BID_BID)
 		return;
 	read_demand(row, &clients[index], bid);
 	read_offer(row, &clients[index], call, bid);
 }
 
+/* What was rejected of the agent for want of means, each with the reason and the price of the means. */
+static void
+push_rejected(JsonbParseState **state, const ClientSnapshot *clients, const AgentCall *call)
+{
+	if (call->iteration != 2)
+		return;
+	json_key(state, "rejected");
+	(void) pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < call->n_rejected; i++)
+	{
+		const AgentRejected *r = &call->rejected[i];
+
+		if (strcmp(r->agent, call->agent) != 0)
+			continue;
+		(void) pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+		json_numeric(state, "client_id", int64_to_numeric(clients[r->client_index].client_id));
+		json_text(state, "action", r->action);
+		json_text(state, "demand_category", r->demand_category);
+		json_text(state, "reason", r->reason);
+		json_number(state, "price", r->price);
+		(void) pushJsonbValue(state, WJB_END_OBJECT, NULL);
+	}
+	(void) pushJsonbValue(state, WJB_END_ARRAY, NULL);
+}
+
 /* The call as jsonb: round, iteration, seed, settings and the agent's parameters. */
 static Jsonb *
-call_jsonb(const Agent *agent, const AgentCall *call)
+call_jsonb(const Agent *agent, const ClientSnapshot *clients, const AgentCall *call)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	v;
 
 	json_begin(&state);
 	json_numeric(&state, "round", int64_to_numeric(call->round_id));
-	json_number(&state, "iteration", 1);
+	json_number(&state, "iteration", call->iteration == 2 ? 2 : 1);
 	json_numeric(&state, "seed", int64_to_numeric(call->seed));
 	json_number(&state, "horizon_days", call->horizon_days);
 	json_number(&state, "margin_rate", call->margin_rate);
 	json_number(&state, "false_alarm_rate", call->false_alarm_rate);
+	push_rejected(&state, clients, call);
 	json_key(&state, "params");
 	v.type = jbvBinary;
 	v.val.binary.data = &agent->params->root;
@@ -211,14 +264,17 @@ foreign_bid(const Agent *agent, const ClientSnapshot *clients, int n_clients, co
 {
 	Oid			types[3] = {INT8ARRAYOID, TIMESTAMPTZOID, JSONBOID};
 	Datum		values[3];
-	char	   *sql = psprintf("SELECT %s FROM %s($1, $2, $3)", PROPOSAL_COLUMNS,
-							   quote_qualified_identifier(agent->schema, agent->function));
+	const char *function = quote_qualified_identifier(agent->schema, agent->function);
+	char	   *sql = agent->each_client ?
+		psprintf("SELECT coalesce(p.client_id, i.id), %s FROM pg_catalog.unnest($1) i(id), LATERAL %s(i.id, $2, $3) p "
+				 "WHERE p.kind IS NOT NULL OR p.action IS NOT NULL OR p.next_look_at IS NOT NULL", PROPOSAL_COLUMNS, function) :
+		psprintf("SELECT p.client_id, %s FROM %s($1, $2, $3) p", PROPOSAL_COLUMNS, function);
 	SPITupleTable *table;
 	MemoryContext old;
 
 	values[0] = id_array(clients, n_clients);
 	values[1] = TimestampTzGetDatum(call->as_of);
-	values[2] = JsonbPGetDatum(call_jsonb(agent, call));
+	values[2] = JsonbPGetDatum(call_jsonb(agent, clients, call));
 	if (SPI_execute_with_args(sql, 3, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not call agent \"%s\"", agent->name);
 	table = SPI_tuptable;

@@ -52,7 +52,7 @@ typedef enum Cut
 
 static const char *const cut_message[] = {
 	NULL,
-	"time limit passed (parameter time_limit_ms)",
+	"time limit passed (agentcrm.agent_timeout, or parameter time_limit_ms)",
 	"memory limit passed (parameter memory_limit_mb)"
 };
 
@@ -134,7 +134,7 @@ start_limits(const AgentCall *call)
 	cut = CUT_NOT;
 	time_passed = false;
 	pages_allowed = own_pages() + memory_limit_mb(call) * (1024 * 1024 / sysconf(_SC_PAGESIZE));
-	enable_timeout_every(time_limit, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), agent_count(call, "time_limit_ms", 5000)),
+	enable_timeout_every(time_limit, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), agent_count(call, "time_limit_ms", agentcrm_agent_timeout)),
 						 STUCK_MS);
 	enable_timeout_every(memory_look, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MEMORY_LOOK_MS), MEMORY_LOOK_MS);
 }
@@ -257,6 +257,7 @@ agent_call_guarded(const Agent *agent, const ClientSnapshot *clients, int n_clie
 	ErrorData  *volatile error = NULL;
 	AgentCall	call = *general;
 
+	call.agent = agent->name;
 	call.params = agent->numbers;
 	call.n_params = agent->n_numbers;
 	cut = CUT_NOT;
@@ -301,6 +302,9 @@ agent_call_guarded(const Agent *agent, const ClientSnapshot *clients, int n_clie
 			ReThrowError(error);
 		sink->n = first;
 		record_failure(agent, error);
+		MemoryContextSwitchTo(sink->cxt);
+		sink->failed = lappend(sink->failed, psprintf("%s: %s", agent->name, cut != CUT_NOT ? cut_message[cut] : error->message));
+		MemoryContextSwitchTo(old);
 		return;
 	}
 	MemoryContextSwitchTo(sink->cxt);

@@ -49,7 +49,8 @@ bid_case(const ClientSnapshot *client, int client_index, const Population *popul
 	Bid		   *bid;
 	Evidence	e;
 
-	while (pick < c->n_offers - 1 && gain < c->offers[pick].cost * agent_param(call, "call_factor", 2))
+	while (pick < c->n_offers - 1 && (gain < c->offers[pick].cost * agent_param(call, "call_factor", 2) ||
+									  agent_was_rejected(call, client_index, c->offers[pick].action)))
 		pick++;
 	if (gain <= c->offers[pick].cost)
 	{

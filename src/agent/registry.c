@@ -235,6 +235,7 @@ load_agent(Agent *agent, HeapTuple row, TupleDesc desc)
 	agent->shadow = strcmp(column_text(row, desc, 5), "shadow") == 0;
 	agent->troubled = column_text(row, desc, 6) != NULL;
 	agent->objective = column_text(row, desc, 8);
+	agent->each_client = strcmp(column_text(row, desc, 9), "client") == 0;
 	params = SPI_getbinval(row, desc, 7, &isnull);
 	agent->params = DatumGetJsonbPCopy(params);
 	agent->n_numbers = params_numbers(agent->params, &agent->numbers);
@@ -255,7 +256,7 @@ load_registry(void)
 	registry_valid = true;		/* before reading: a change from now on drops it again */
 	n_agents = 0;
 	MemoryContextReset(registry_cxt);
-	if (SPI_execute("SELECT agent, function_schema, function_name, registrar, mode, problem, params, objective "
+	if (SPI_execute("SELECT agent, function_schema, function_name, registrar, mode, problem, params, objective, called_for "
 					"FROM agentcrm.agent WHERE mode OPERATOR(pg_catalog.<>) 'paused' ORDER BY agent",
 					true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read agentcrm.agent");

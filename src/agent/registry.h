@@ -18,6 +18,7 @@ typedef struct Agent
 	char	   *function;
 	char	   *registrar;
 	bool		shadow;
+	bool		each_client;	/* its function takes one client */
 	bool		troubled;		/* agent.problem is set */
 	AgentFunction native;		/* NULL: called by SQL */
 	Jsonb	   *params;

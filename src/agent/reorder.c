@@ -96,7 +96,7 @@ bid_order(const ClientSnapshot *client, int client_index, const Population *popu
 	double		gain = agent_gain(p, margin);
 	Offer		phone = offer_call(call);
 	Offer		app = offer_suggestion(call);
-	bool		by_phone = gain >= phone.cost * agent_param(call, "call_factor", 2);
+	bool		by_phone = gain >= phone.cost * agent_param(call, "call_factor", 2) && !agent_was_rejected(call, client_index, phone.action);
 	BasketLine *lines;
 	int			n_lines;
 	Bid		   *bid;

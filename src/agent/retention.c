@@ -37,7 +37,7 @@ choose_offer(const ClientSnapshot *client, int client_index, const Population *p
 	Offer		phone = offer_call(call);
 	Offer		mail = offer_message(call);
 
-	*offer = valuable && gain > phone.cost ? phone : mail;
+	*offer = valuable && gain > phone.cost && !agent_was_rejected(call, client_index, phone.action) ? phone : mail;
 	if (gain > mail.cost)
 		return true;
 	agent_refuse(sink, client, client_index, "no_gain",

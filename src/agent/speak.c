@@ -125,6 +125,20 @@ agent_refuse(BidSink *sink, const ClientSnapshot *client, int client_index, cons
 	bid->reason = reason;
 }
 
+/* Was the agent's own action for the client rejected for want of means, so that something cheaper is asked for? */
+bool
+agent_was_rejected(const AgentCall *call, int client_index, const char *action)
+{
+	for (int i = 0; i < call->n_rejected; i++)
+	{
+		const AgentRejected *r = &call->rejected[i];
+
+		if (r->client_index == client_index && call->agent != NULL && strcmp(r->agent, call->agent) == 0 && strcmp(r->action, action) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Nothing to offer now; look again then. */
 void
 agent_look(BidSink *sink, const ClientSnapshot *client, int client_index, TimestampTz at)

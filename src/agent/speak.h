@@ -29,6 +29,7 @@ extern Offer offer_suggestion(const AgentCall *call);
 extern double agent_margin_share(const ClientSnapshot *client, const AgentCall *call);
 extern double agent_order_margin(const ClientSnapshot *client, const Population *population, const AgentCall *call);
 extern double agent_gain(double p0, double margin);
+extern bool agent_was_rejected(const AgentCall *call, int client_index, const char *action);
 extern double agent_order_within(const ClientSnapshot *client, const Population *population, int days);
 extern TimestampTz agent_days_later(const ClientSnapshot *client, double days);
 

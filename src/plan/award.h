@@ -61,6 +61,7 @@ typedef struct Round
 	int			n_clients;
 	int			n_refusals;
 	int			n_looks;
+	List	   *failed;			/* what went wrong with others, each once */
 	List	   *answered;		/* names of agents that answered the last chunk without an error */
 	int			n;
 	int			max;

@@ -362,6 +362,7 @@ limits_of(const Round *round)
 	json_numeric(&state, "refusals", int64_to_numeric(round->n_refusals));
 	json_numeric(&state, "looks", int64_to_numeric(round->n_looks));
 	push_names(&state, "agents", round->answered);
+	push_names(&state, "failed", round->failed);
 	return JsonbPGetDatum(json_end(&state));
 }
 

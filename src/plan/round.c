@@ -183,6 +183,13 @@ count_answers(Round *round, const BidSink *sink)
 		round->n_refusals += sink->bids[i].kind == BID_REFUSE;
 		round->n_looks += sink->bids[i].kind == BID_LOOK;
 	}
+	foreach(lc, sink->failed)
+	{
+		MemoryContext old = MemoryContextSwitchTo(round->cxt);
+
+		round->failed = list_append_unique_ptr(round->failed, unconstify(char *, keep_word(round, lfirst(lc))));
+		MemoryContextSwitchTo(old);
+	}
 	round->answered = NIL;
 	foreach(lc, sink->answered)
 	{

@@ -100,22 +100,22 @@ SELECT isnt_empty($$SELECT FROM agentcrm.client_state s WHERE s.answers @> '[{"c
 -- agents of one's own
 CREATE FUNCTION public.birthday(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql AS $$
 	SELECT id, 'bid', 'check', NULL, NULL::bigint, NULL::jsonb, NULL::numeric, NULL::bigint, 'birthday', as_of::date, as_of::date + 3, .9, 500, 1, '{}'::jsonb,
-		as_of + interval '2 days', 'birthday', 'It is the birthday of ' || (call #>> '{params,who}'), '{"query": "SELECT 1", "values": {}}'::jsonb, NULL::timestamptz
+		as_of + interval '2 days', 'birthday', 'It is the birthday of ' || (call #>> '{params,who}'), '{"query": "SELECT 1", "values": {}}'::jsonb, NULL::timestamptz, NULL::boolean, NULL::boolean
 	FROM unnest(client_ids) id WHERE id = 8 $$;
 CREATE FUNCTION public.broken(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS $$
 BEGIN DELETE FROM agentcrm.agent; RETURN; END $$;
-SELECT throws_ok($$SELECT agentcrm.register_agent('wrong', 'retain', 'pg_catalog.now()')$$, '42P13', NULL, 'another signature is refused');
-SELECT throws_ok($$SELECT agentcrm.register_agent('wrong', 'retain', 'nofunc')$$, '42883', 'function nofunc(bigint[], timestamptz, jsonb) does not exist', 'a function that is not there is named with its signature');
-SELECT throws_ok($$SELECT agentcrm.register_agent('wrong', 'retain', NULL)$$, '22004', 'function must not be NULL', 'NULL is refused');
+SELECT throws_ok($$SELECT agentcrm.create_agent('wrong', 'retain', 'pg_catalog.now()')$$, '42P13', NULL, 'another signature is refused');
+SELECT throws_ok($$SELECT agentcrm.create_agent('wrong', 'retain', 'nofunc')$$, '42883', 'function nofunc(bigint[], timestamptz, jsonb) does not exist, nor one for a single client', 'a function that is not there is named with its signature');
+SELECT throws_ok($$SELECT agentcrm.create_agent('wrong', 'retain', NULL)$$, '22004', 'function must not be NULL', 'NULL is refused');
 SELECT throws_ok($$SELECT * FROM agentcrm.profile(NULL, agentcrm.clock())$$, '22004', 'client_ids must not be NULL', 'profile: NULL is refused');
 SELECT throws_ok($$SELECT * FROM agentcrm.profile('{1}', NULL)$$, '22004', 'as_of must not be NULL', 'profile: so is no moment');
-SELECT throws_ok($$SELECT agentcrm.register_agent('birthday', 'party', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '23514', NULL, 'an unknown objective is refused');
-SELECT throws_ok($$SELECT agentcrm.register_agent('birthday', NULL, 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22004', NULL, 'a null objective is refused');
-SELECT throws_ok($$SELECT agentcrm.register_agent('', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22023', NULL, 'so is an empty name');
-SELECT throws_ok($$SELECT agentcrm.register_agent('items', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '42939', 'an agent cannot be called "items"', 'nor a name under which backtests report');
+SELECT throws_ok($$SELECT agentcrm.create_agent('birthday', 'party', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '23514', NULL, 'an unknown objective is refused');
+SELECT throws_ok($$SELECT agentcrm.create_agent('birthday', NULL, 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22004', NULL, 'a null objective is refused');
+SELECT throws_ok($$SELECT agentcrm.create_agent('', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '22023', NULL, 'so is an empty name');
+SELECT throws_ok($$SELECT agentcrm.create_agent('items', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)')$$, '42939', 'an agent cannot be called "items"', 'nor a name under which backtests report');
 SELECT throws_ok($$UPDATE agentcrm.agent SET agent = 'alarms' WHERE agent = 'retention'$$, '42939', 'an agent cannot be called "alarms"', 'nor may an agent be renamed to one');
-SELECT lives_ok($$SELECT agentcrm.register_agent('birthday', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)', '{"who": "the boss"}')$$, 'an agent is registered');
-SELECT lives_ok($$SELECT agentcrm.register_agent('broken', 'retain', 'public.broken')$$, 'so is one that does what it must not');
+SELECT lives_ok($$SELECT agentcrm.create_agent('birthday', 'retain', 'public.birthday(bigint[], timestamptz, jsonb)', '{"who": "the boss"}')$$, 'an agent is registered');
+SELECT lives_ok($$SELECT agentcrm.create_agent('broken', 'retain', 'public.broken')$$, 'so is one that does what it must not');
 SET client_min_messages = error;
 UPDATE agentcrm.client_state SET next_look_at = agentcrm.clock() WHERE client_id = 8;
 CALL agentcrm.run();
@@ -134,9 +134,9 @@ SELECT is((SELECT count(*)::int FROM agentcrm.agent WHERE mode = 'active'), 4, '
 UPDATE agentcrm.agent SET mode = 'paused' WHERE agent = 'broken';
 CREATE FUNCTION public.stammer(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql AS $$
 	SELECT id, 'bid', 'check', NULL, NULL::bigint, NULL::jsonb, NULL::numeric, NULL::bigint, 'stammer', as_of::date, as_of::date + 3, .9, 500, 1, '{}'::jsonb,
-		as_of + interval '2 days', 'stammer', 'Again', '{}'::jsonb, NULL::timestamptz
+		as_of + interval '2 days', 'stammer', 'Again', '{}'::jsonb, NULL::timestamptz, NULL::boolean, NULL::boolean
 	FROM unnest(client_ids || client_ids) id $$;
-SELECT agentcrm.register_agent('stammer', 'retain', 'public.stammer(bigint[], timestamptz, jsonb)') \g /dev/null
+SELECT agentcrm.create_agent('stammer', 'retain', 'public.stammer(bigint[], timestamptz, jsonb)') \g /dev/null
 UPDATE agentcrm.client_state SET next_look_at = agentcrm.clock() WHERE client_id IN (10, 11, 12);
 CALL agentcrm.run();
 SELECT is((SELECT count(*)::int FROM agentcrm.bid WHERE agent = 'stammer'), 3, 'a bid that is repeated later in an answer counts once');
@@ -149,7 +149,7 @@ CREATE FUNCTION public.odd(client_ids bigint[], as_of timestamptz, call jsonb) R
 		'demand_category', 'odd', 'margin', 500, 'cost', 1, 'p_claim', .9, 'valid_until', as_of + interval '2 days', 'reason_code', 'odd', 'reason', 'Odd', 'evidence', '{}'::jsonb)
 		|| (call -> 'params' -> 'put')) p WHERE id = 13 $$;
 CREATE FUNCTION pg_temp.answer(put jsonb) RETURNS void LANGUAGE sql AS $$
-	SELECT agentcrm.register_agent('odd', 'retain', 'public.odd(bigint[], timestamptz, jsonb)', jsonb_build_object('put', put));
+	SELECT agentcrm.create_agent('odd', 'retain', 'public.odd(bigint[], timestamptz, jsonb)', jsonb_build_object('put', put));
 	UPDATE agentcrm.client_state SET next_look_at = agentcrm.clock() WHERE client_id = 13 $$;
 CREATE FUNCTION pg_temp.problem(agent text) RETURNS text LANGUAGE sql AS 'SELECT problem FROM agentcrm.agent a WHERE a.agent = $1';
 SET client_min_messages = error;

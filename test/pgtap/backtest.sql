@@ -154,13 +154,13 @@ SELECT is((SELECT cases FROM agentcrm.backtest WHERE run_id = 9), 720::bigint, '
 -- an agent that is not built in sees what the others see, asks as it may; its failure leaves no trace; and the present comes back
 CREATE FUNCTION peeping(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql STABLE AS $$
 	SELECT p.client_id, 'bid', 'call', 'phone', NULL::bigint, NULL::jsonb, NULL::numeric, NULL::bigint, '*', as_of::date, as_of::date + 14, NULL::float8, p.n_orders::numeric, 0::numeric,
-		'{}'::jsonb, as_of + interval '7 days', 'peep', 'orders seen: ' || p.n_orders, '{}'::jsonb, NULL::timestamptz
+		'{}'::jsonb, as_of + interval '7 days', 'peep', 'orders seen: ' || p.n_orders, '{}'::jsonb, NULL::timestamptz, NULL::boolean, NULL::boolean
 	FROM agentcrm.profile(client_ids, as_of + interval '1 year') p $$;
 CREATE FUNCTION failing(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
 CREATE FUNCTION breaking(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
 	$$ BEGIN IF (call ->> 'round')::int = 77 OR as_of = '2025-03-10' THEN RAISE EXCEPTION 'off' USING ERRCODE = '57014'; END IF; END $$;
 SET client_min_messages = error;
-SELECT agentcrm.register_agent('peeping', 'grow', 'peeping'), agentcrm.register_agent('failing', 'grow', 'failing'), agentcrm.register_agent('breaking', 'grow', 'breaking') \g /dev/null
+SELECT agentcrm.create_agent('peeping', 'grow', 'peeping'), agentcrm.create_agent('failing', 'grow', 'failing'), agentcrm.create_agent('breaking', 'grow', 'breaking') \g /dev/null
 SELECT is((SELECT array_agg(reason) FROM agentcrm.replay_bids(ARRAY[1], '2025-01-25', 'as_corrected') WHERE agent = 'peeping'), '{orders seen: 3}', 'an agent that asks for the future gets the past');
 SELECT everything() AS before \gset
 CALL agentcrm.backtest('2025-02-01', '2025-03-01');

@@ -18,7 +18,7 @@ CREATE FUNCTION public.wanting(client_ids bigint[], as_of timestamptz, call json
 		'demand_category', '*', 'demand_from', as_of::date, 'demand_to', as_of::date + 14, 'p_claim', 0.99, 'margin', 1000 + w.client_id, 'cost', 1, 'uses', '{"rep_minutes": 6}'::jsonb,
 		'valid_until', as_of + interval '2 days', 'reason_code', 'wanting', 'reason', 'It wants to', 'evidence', '{}'::jsonb) || w.proposal) b WHERE w.client_id = ANY (client_ids)
 $$;
-SELECT agentcrm.register_agent('wanting', 'grow', 'public.wanting') \g /dev/null
+SELECT agentcrm.create_agent('wanting', 'grow', 'public.wanting') \g /dev/null
 -- n clients of rep 2 want it; the plan that comes of it
 CREATE PROCEDURE pg_temp.plan_for(n int, proposal jsonb) LANGUAGE plpgsql AS $$ BEGIN
 	DELETE FROM agentcrm.recommendation;

@@ -16,7 +16,7 @@ CREATE FUNCTION public.eager(client_ids bigint[], as_of timestamptz, call jsonb)
 		'demand_category', '*', 'demand_from', as_of::date, 'demand_to', as_of::date + 14, 'p_claim', 0.99, 'margin', 1000 + id, 'cost', 1, 'uses', '{"rep_minutes": 6}'::jsonb,
 		'valid_until', as_of + interval '2 days', 'reason_code', 'eager', 'reason', 'It wants to', 'evidence', '{}'::jsonb)) b
 $$;
-SELECT agentcrm.register_agent('eager', 'grow', 'public.eager') \g /dev/null
+SELECT agentcrm.create_agent('eager', 'grow', 'public.eager') \g /dev/null
 
 CREATE TEMP TABLE seen AS SELECT * FROM agentcrm.plan();
 CREATE FUNCTION pg_temp.figure(what text) RETURNS double precision LANGUAGE sql AS $$SELECT value FROM seen WHERE part = 'round' AND item = what$$;

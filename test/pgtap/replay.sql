@@ -96,7 +96,7 @@ BEGIN
 END $$;
 BEGIN;
 SET LOCAL max_parallel_workers_per_gather = 2;
-SELECT agentcrm.register_agent('nested', 'retain', 'public.nested(bigint[], timestamptz, jsonb)') \g /dev/null
+SELECT agentcrm.create_agent('nested', 'retain', 'public.nested(bigint[], timestamptz, jsonb)') \g /dev/null
 CREATE TEMP TABLE beside AS SELECT * FROM agentcrm.replay_bids(ARRAY(SELECT client_id FROM agentcrm.client), '2026-03-10 11:00+00');
 SELECT is((SELECT array_agg(DISTINCT evidence -> 'values' ->> 'refused') FROM beside WHERE agent = 'nested'), ARRAY['["55006", "55006"]'], 'an agent can neither replay nor fit within a replay');
 SELECT is((SELECT array_agg(DISTINCT evidence -> 'values' ->> 'workers') FROM beside WHERE agent = 'nested'), '{0}', 'nor is it asked in parallel workers');

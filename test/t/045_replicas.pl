@@ -61,7 +61,7 @@ foreach my $call ("CALL agentcrm.run()", "CALL agentcrm.backfill('shop')", 'SELE
 	q{SELECT agentcrm.go_live('shop')}, q{SELECT agentcrm.resync('shop')}, q{SELECT agentcrm.reconcile('shop')}, q{SELECT agentcrm.detach('shop')}, q{SELECT agentcrm.alter_source('shop')},
 	'SELECT agentcrm.adopt()', 'SELECT agentcrm.fit()', 'SELECT agentcrm.forget(1)', "SELECT agentcrm.feedback($recommendation, 'shown')",
 	q{SELECT * FROM agentcrm.attach('more', orders => 'shop.orders', client => 'o.client_id', at => 'o.ordered_at', quantity => '1', amount => '1')},
-	q{SELECT agentcrm.register_agent('more', 'grow', 'agentcrm.reorder_agent(bigint[], timestamptz, jsonb)')}, q{SELECT agentcrm.grant_operator('app')}, 'DROP EXTENSION agentcrm')
+	q{SELECT agentcrm.create_agent('more', 'grow', 'agentcrm.reorder_agent(bigint[], timestamptz, jsonb)')}, q{SELECT agentcrm.grant_operator('app')}, 'DROP EXTENSION agentcrm')
 {
 	my ($status, $out, $err) = $standby->psql('shop', $call);
 

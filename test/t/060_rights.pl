@@ -170,7 +170,7 @@ foreach my $write (
 # What lends no rights he may write: his own function as an agent, the state of sources and agents.
 $node->safe_psql($db, q{
 	CREATE FUNCTION public.idle(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql AS 'SELECT NULL::agentcrm.bid_proposal WHERE false';
-	SELECT agentcrm.register_agent('idle', 'retain', 'idle');
+	SELECT agentcrm.create_agent('idle', 'retain', 'idle');
 	SELECT agentcrm.pause('shop'); SELECT agentcrm.resume('shop'); SELECT agentcrm.pause('reorder'); SELECT agentcrm.resume('reorder');
 	SELECT agentcrm.reconcile('shop')}, @as_operator);
 is($node->safe_psql($db, q{DELETE FROM agentcrm.agent WHERE agent = 'idle' RETURNING registrar || ' ' || function_schema}), 'operator public', 'his own function he may register');

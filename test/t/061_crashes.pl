@@ -86,10 +86,10 @@ clean($node, $db, 'after a poisonous key');
 $node->safe_psql($db, q{
 	CREATE FUNCTION calm(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE sql STABLE AS
 		$$SELECT c, 'refuse', NULL, NULL, NULL::bigint, NULL::jsonb, NULL::numeric, NULL::bigint, NULL, NULL::date, NULL::date, NULL::float8, NULL::numeric, NULL::numeric,
-			NULL::jsonb, NULL::timestamptz, 'calm', 'calm', NULL::jsonb, NULL::timestamptz FROM unnest(client_ids) c$$;
+			NULL::jsonb, NULL::timestamptz, 'calm', 'calm', NULL::jsonb, NULL::timestamptz, NULL::boolean, NULL::boolean FROM unnest(client_ids) c$$;
 	CREATE FUNCTION killer(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
 		$$BEGIN IF 13 = ANY(client_ids) THEN PERFORM public.die_here(); END IF; END$$;
-	SELECT agentcrm.register_agent('calm', 'retain', 'calm(bigint[], timestamptz, jsonb)'), agentcrm.register_agent('killer', 'retain', 'killer(bigint[], timestamptz, jsonb)')});
+	SELECT agentcrm.create_agent('calm', 'retain', 'calm(bigint[], timestamptz, jsonb)'), agentcrm.create_agent('killer', 'retain', 'killer(bigint[], timestamptz, jsonb)')});
 my $before = crashes();
 orders(3001, 3040);
 wait_until($node, $db, "$done AND EXISTS (SELECT FROM agentcrm.agent WHERE mode = 'paused')", 'the batch is done without the agent');
@@ -180,7 +180,7 @@ ask('SELECT pg_reload_conf()');
 ask(q{CREATE TABLE lockable ();
 	CREATE FUNCTION slow(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
 		$$BEGIN PERFORM FROM public.lockable; END$$;
-	SELECT agentcrm.register_agent('slow', 'retain', 'slow(bigint[], timestamptz, jsonb)', '{"time_limit_ms": 600000}')});
+	SELECT agentcrm.create_agent('slow', 'retain', 'slow(bigint[], timestamptz, jsonb)', '{"time_limit_ms": 600000}')});
 killed_at('lockable', 6502);
 wait_until($node, $db, $done, 'killed in an agent: caught up');
 is(ask(q{SELECT agent FROM agentcrm.agent WHERE mode = 'paused'}), 'killer', 'without blame');
@@ -198,8 +198,8 @@ ask(q{
 		$$DECLARE all_of_it text[] := '{}'; BEGIN LOOP all_of_it := all_of_it || repeat(md5(random()::text), 100000); END LOOP; END$$;
 	CREATE FUNCTION spilling(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
 		$$DECLARE p agentcrm.bid_proposal; BEGIN p.reason := repeat('x', 1000000); LOOP RETURN NEXT p; END LOOP; END$$;
-	SELECT agentcrm.register_agent(n, 'retain', n, params => '{"time_limit_ms": 400}') FROM unnest('{looping}'::text[]) n;
-	SELECT agentcrm.register_agent(n, 'retain', n, params => '{"time_limit_ms": 60000, "memory_limit_mb": 64}') FROM unnest('{growing,spilling}'::text[]) n});
+	SELECT agentcrm.create_agent(n, 'retain', n, params => '{"time_limit_ms": 400}') FROM unnest('{looping}'::text[]) n;
+	SELECT agentcrm.create_agent(n, 'retain', n, params => '{"time_limit_ms": 60000, "memory_limit_mb": 64}') FROM unnest('{growing,spilling}'::text[]) n});
 my $pid = worker_pid($node, $db);
 my $peak = 0;
 $before = crashes();
@@ -228,7 +228,7 @@ clean($node, $db, 'after unruly agents');
 ask(q{
 	CREATE FUNCTION stubborn(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal LANGUAGE plpgsql AS
 		$$BEGIN LOOP BEGIN LOOP NULL; END LOOP; EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END$$;
-	SELECT agentcrm.register_agent('stubborn', 'retain', 'stubborn', params => '{"time_limit_ms": 200}')});
+	SELECT agentcrm.create_agent('stubborn', 'retain', 'stubborn', params => '{"time_limit_ms": 200}')});
 $pid = worker_pid($node, $db);
 orders(7101, 7110);
 wait_until($node, $db, $done, 'it is ended with its worker: the others go on');

@@ -140,7 +140,7 @@ sub add_agent
 				RAISE EXCEPTION 'not today';
 			END IF;
 		END $$;
-		SELECT agentcrm.register_agent('moody', 'retain', 'coming.moody(bigint[], timestamptz, jsonb)')});
+		SELECT agentcrm.create_agent('moody', 'retain', 'coming.moody(bigint[], timestamptz, jsonb)')});
 	return;
 }
 
