@@ -85,7 +85,7 @@ CREATE TABLE agentcrm.bid (
 	effect			text NOT NULL CHECK (effect IN ('assumed', 'measured')),
 	valid_until		timestamptz NOT NULL,
 	status			text NOT NULL CHECK (status IN ('proposed', 'accepted', 'rejected', 'withheld', 'withdrawn', 'late', 'invalid')),
-	status_reason	text,
+	status_reason	text CHECK (status_reason ~ '^(outbid|capacity:.+|budget:-?\d+|contact_cap|cooldown|excluded_by:-?\d+|holdout|below_reserve|stock|credit_hold|do_not_contact|quiet_day|suppressed|shadow|paused|late|invalid|error|timeout|trust)$'),
 	due_on			date,
 	rep_id			bigint,
 	price			double precision NOT NULL DEFAULT 0,
@@ -93,6 +93,8 @@ CREATE TABLE agentcrm.bid (
 	reason			text NOT NULL,
 	evidence		jsonb NOT NULL,
 	models			jsonb NOT NULL DEFAULT '{}',
+	CHECK ((status = 'rejected') = (status_reason IS NOT NULL)),
+	CHECK ((status IN ('accepted', 'withheld')) = (due_on IS NOT NULL)),
 	PRIMARY KEY (client_id, as_of, bid_id)
 ) PARTITION BY RANGE (as_of);
 CREATE TABLE agentcrm.bid_rest PARTITION OF agentcrm.bid DEFAULT;

@@ -64,6 +64,11 @@ COMMENT ON COLUMN agentcrm.recommendation.bid_id IS 'The accepted bid';
 COMMENT ON COLUMN agentcrm.recommendation.updated_at IS 'Last change of status';
 COMMENT ON COLUMN agentcrm.recommendation.obligation IS 'Awarded by rule and never counted as lift: a complaint, a request with a deadline';
 
+CREATE FUNCTION agentcrm.check_transition() RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'agentcrm_check_transition';
+COMMENT ON FUNCTION agentcrm.check_transition() IS 'Internal: refuses a status that cannot follow the one before; what has ended stays ended';
+CREATE TRIGGER check_transition BEFORE UPDATE OF status ON agentcrm.recommendation
+	FOR EACH ROW EXECUTE FUNCTION agentcrm.check_transition();
+
 CREATE TABLE agentcrm.feedback (
 	client_id			bigint NOT NULL,
 	recommendation_id	bigint NOT NULL,

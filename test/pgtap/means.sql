@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(40);
+SELECT plan(41);
 
 SET agentcrm.plan_hour = -1;
 UPDATE agentcrm.agent SET mode = 'paused';
@@ -143,6 +143,8 @@ UPDATE agentcrm.recommendation SET status = 'expired', status_reason = 'its time
 SELECT is((SELECT count(*)::int FROM agentcrm.plan() WHERE part = 'award'), 1, 'one ignored contact is no reason');
 INSERT INTO agentcrm.recommendation SELECT (jsonb_populate_record(NULL::agentcrm.recommendation, to_jsonb(r) || '{"recommendation_id": 77, "due_on": "2026-03-01"}')).* FROM agentcrm.recommendation r;
 SELECT is((SELECT string_agg(obstacle || ' ' || reason || ' ' || (until AT TIME ZONE 'UTC')::date, ', ') FROM agentcrm.why_not(:ignoring, 'call', 'wanting')), 'contact_policy suppressed 2026-04-01', 'two in a row are');
-UPDATE agentcrm.recommendation SET status = 'done' WHERE recommendation_id <> 77;
+INSERT INTO agentcrm.recommendation SELECT (jsonb_populate_record(NULL::agentcrm.recommendation, to_jsonb(r) || '{"recommendation_id": 78, "due_on": "2026-03-02", "status": "done"}')).* FROM agentcrm.recommendation r WHERE recommendation_id = 77;
+DELETE FROM agentcrm.recommendation WHERE recommendation_id NOT IN (77, 78);
+SELECT throws_ok($$UPDATE agentcrm.recommendation SET status = 'open' WHERE recommendation_id = 78$$, '23514', NULL, 'what has ended stays ended');
 SELECT is((SELECT count(*)::int FROM agentcrm.plan() WHERE part = 'award'), 1, 'not when the last one was taken up');
 SELECT * FROM finish();
