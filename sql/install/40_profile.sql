@@ -154,7 +154,7 @@ CREATE TABLE agentcrm.model (
 CREATE UNIQUE INDEX model_kind_segment_idx ON agentcrm.model (kind, segment) WHERE current;
 COMMENT ON TABLE agentcrm.model IS 'Fitted generations of models: one current row per kind and segment, older ones kept';
 COMMENT ON COLUMN agentcrm.model.model_id IS 'Generation';
-COMMENT ON COLUMN agentcrm.model.kind IS 'season: the firm''s own calendar, intensity of the 366 days of a year; gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders; repurchase: when clients buy again and when they are gone (MBG/CNBD-k, a mixture over the regularity k); spend: order values between and within clients (Gamma-Gamma); inclusion: products bought again (BG/BB)';
+COMMENT ON COLUMN agentcrm.model.kind IS 'season: the firm''s own calendar, intensity of the 366 days of a year; gap: population of inter-purchase gaps; class: limits of ABC, recency, frequency and monetary classes; popularity: shares of products in recent orders; repurchase: when clients buy again and when they are gone (MBG/CNBD-k, a mixture over the regularity k); spend: order values between and within clients (Gamma-Gamma); inclusion: products bought again (BG/BB); effect: what actions change, log odds, by stage and channel; trust: how far agents are believed';
 COMMENT ON COLUMN agentcrm.model.segment IS 'Segment: * for all clients; channel:NAME and territory:NAME where a segment''s own parameters foresaw its last closed window better';
 COMMENT ON COLUMN agentcrm.model.params IS 'Parameters by name';
 COMMENT ON COLUMN agentcrm.model.n IS 'Clients (or orders) the fit is based on';

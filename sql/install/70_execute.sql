@@ -172,8 +172,8 @@ BEGIN ATOMIC
 		UNION ALL SELECT 3, 0, 'status', r.status || coalesce(': ' || r.status_reason, '') FROM r
 		UNION ALL SELECT 4, 0, 'reason', r.reason FROM r
 		UNION ALL SELECT 5, 0, 'demand', format('%s, %s to %s', CASE r.demand_category WHEN '*' THEN 'any order' ELSE 'category ' || r.demand_category END, r.demand_from, r.demand_to - 1) FROM r
-		UNION ALL SELECT 6, 0, 'value', format('(%s - %s) x margin %s = %s, cost %s, net %s', round(b.p_used::numeric, 4), round(b.p_baseline::numeric, 4), round(b.margin, 2), round(b.value::numeric, 2), round(b.cost, 2), round(b.net_value::numeric, 2)) FROM b
-		UNION ALL SELECT 7, 0, 'effect', b.effect || CASE WHEN b.evidence #>> '{parameters,theta}' IS NULL THEN '' ELSE ', theta ' || (b.evidence #>> '{parameters,theta}') END FROM b
+		UNION ALL SELECT 6, 0, 'value', format('(%s - %s) x margin %s = %s%s, cost %s, net %s', round(b.p_used::numeric, 4), round(b.p_baseline::numeric, 4), round(b.margin, 2), round(b.value::numeric, 2), CASE WHEN b.residual = 0 THEN '' ELSE ', beyond the horizon ' || round(b.residual::numeric, 2) END, round(b.cost, 2), round(b.net_value::numeric, 2)) FROM b
+		UNION ALL SELECT 7, 0, 'effect', b.effect || CASE WHEN b.effect_n = 0 THEN '' ELSE ', n = ' || b.effect_n END || CASE WHEN b.p_claim IS NULL THEN ', theta ' || round(b.theta::numeric, 4) ELSE format(', claimed %s, believed x %s, gain x %s', round(b.p_claim::numeric, 4), round(b.trust_claim::numeric, 4), round(b.trust_lift::numeric, 4)) END FROM b
 		UNION ALL SELECT 8, e.place, e.key, e.value FROM b, jsonb_each_text(b.evidence -> 'values') WITH ORDINALITY e(key, value, place)
 		UNION ALL SELECT 9, 0, 'query', b.evidence ->> 'query' FROM b
 		UNION ALL SELECT 10, -o.net_value, 'other bid', format('%s %s by %s, net %s: %s', o.action, o.demand_category, o.agent, round(o.net_value::numeric, 2), coalesce(o.status_reason, o.status))

@@ -28,7 +28,7 @@ static const char rec_insert[] =
 "SELECT b.client_id, b.bid_id, b.rep_id, b.agent, b.action, b.channel, b.product_id, b.basket, b.quantity, b.demand_category, "
 "b.demand_from, b.demand_to, b.due_on, b.valid_until, b.net_value, b.cost, "
 "pg_catalog.round(coalesce((b.uses OPERATOR(pg_catalog.->>) 'rep_minutes')::numeric, 0), 2), "
-"b.obligation, 'open', b.reason_code, b.reason, b.effect, b.as_of, b.round_id, b.bid_id, b.as_of "
+"b.obligation, 'open', b.reason_code, b.reason, CASE WHEN b.effect_n OPERATOR(pg_catalog.>) 0 THEN pg_catalog.concat('measured, n = ', b.effect_n) ELSE 'assumed' END, b.as_of, b.round_id, b.bid_id, b.as_of "
 "FROM " COLUMNS " AS a(client_id, id) JOIN agentcrm.bid b ON b.client_id OPERATOR(pg_catalog.=) a.client_id "
 "AND b.as_of OPERATOR(pg_catalog.=) $3 AND b.bid_id OPERATOR(pg_catalog.=) a.id "
 "RETURNING client_id, recommendation_id, rep_id, action";

@@ -286,6 +286,23 @@ extern DateInterval conformal_scaled(const DateInterval *interval, double scale)
 
 #define EFFECT_ASSUMED 0.20		/* prior mean of an action's effect, log odds */
 
+/* What is believed of an effect: normal in log odds. */
+typedef struct Effect
+{
+	double		mean;
+	double		sd;
+} Effect;
+
 extern double effect_apply(double p0, double theta);
+extern Effect effect_prior(int discount);
+extern Effect effect_inherit(Effect parent, double spread);
+extern Effect effect_update(Effect prior, double treated, double treated_bought, double withheld, double withheld_bought);
+
+/* ---- how far an agent is believed (trust.c) ---- */
+
+#define TRUST_PRIOR 12.0		/* cases that a factor of 1 weighs */
+#define TRUST_MOST 2.0			/* no factor is greater */
+
+extern double trust_factor(double got, double claimed, double pool);
 
 #endif							/* AGENTCRM_MODEL_H */

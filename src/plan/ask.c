@@ -7,6 +7,9 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
+#include "access/htup_details.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -21,6 +24,8 @@
 
 PG_FUNCTION_INFO_V1(agentcrm_plan);
 PG_FUNCTION_INFO_V1(agentcrm_why_not);
+PG_FUNCTION_INFO_V1(agentcrm_effect_posterior);
+PG_FUNCTION_INFO_V1(agentcrm_trust_factor);
 
 #define PLAN_COLUMNS 8
 
@@ -260,4 +265,45 @@ agentcrm_why_not(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(cxt);
 	return (Datum) 0;
+}
+
+/* ---- the mathematics, for analysts ---- */
+
+/* agentcrm.effect_posterior(prior_mean, prior_sd, treated, treated_bought, withheld, withheld_bought) */
+Datum
+agentcrm_effect_posterior(PG_FUNCTION_ARGS)
+{
+	double		a[6];
+	TupleDesc	desc;
+	Effect		effect;
+	Datum		values[2];
+	bool		nulls[2] = {false};
+
+	for (int i = 0; i < 6; i++)
+		a[i] = PG_GETARG_FLOAT8(i);
+	if (!(isfinite(a[0]) && a[1] > 0 && isfinite(a[1]) && a[3] >= 0 && a[3] <= a[2] && isfinite(a[2]) && a[5] >= 0 && a[5] <= a[4] && isfinite(a[4])))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no such evidence of an effect"),
+				 errdetail("prior_sd must be above 0, counts finite and not negative, and nobody buys who is not counted.")));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	effect = effect_update((Effect) {a[0], a[1]}, a[2], a[3], a[4], a[5]);
+	values[0] = Float8GetDatum(effect.mean);
+	values[1] = Float8GetDatum(effect.sd);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* agentcrm.trust_factor(got, claimed, pool) */
+Datum
+agentcrm_trust_factor(PG_FUNCTION_ARGS)
+{
+	double		got = PG_GETARG_FLOAT8(0);
+	double		claimed = PG_GETARG_FLOAT8(1);
+	double		pool = PG_GETARG_FLOAT8(2);
+
+	if (!(isfinite(got) && isfinite(claimed) && claimed >= 0 && isfinite(pool)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("got, claimed and pool must be finite, and claimed not negative")));
+	PG_RETURN_FLOAT8(trust_factor(got, claimed, pool));
 }

@@ -90,7 +90,10 @@ typedef struct Round
 
 /* baseline.c */
 extern double baseline_p0(const ClientSnapshot *client, const Population *population, const Bid *bid);
-extern double baseline_theta(const char *action);
+
+/* worth.c */
+extern void worth_read(const Population *population);
+extern void worth_price(const ClientSnapshot *client, const Population *population, Candidate *c);
 
 /* limits.c */
 extern Limits *limits_begin(void);

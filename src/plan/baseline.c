@@ -1,7 +1,7 @@
 /*
  * baseline.c
  *		The shared baseline: the probability that a demand is bought if nothing
- *		is done, and the effect assumed of an action.
+ *		is done.
  *
  * One service for all agents: nobody claims a baseline.  Must not look at who
  * bids.
@@ -11,16 +11,6 @@
 #include <math.h>
 
 #include "plan/award.h"
-
-/* Discounts are met with doubt. */
-#define PROGRAMME_ASSUMED 0.0
-
-/* Assumed effect of an action on the log odds of a demand. */
-double
-baseline_theta(const char *action)
-{
-	return strcmp(action, "programme") == 0 ? PROGRAMME_ASSUMED : EFFECT_ASSUMED;
-}
 
 /* P(the client's next order holds the product): level 0, bought before or not. */
 static double
@@ -66,10 +56,10 @@ static double
 order_within(const ClientSnapshot *client, const Population *population, const Bid *bid)
 {
 	double		from = Max(0, bid->demand_from - client->today);
-	double		to = bid->demand_to - client->today;
+	double		to = Min(bid->demand_to - client->today, agentcrm_value_horizon);
 	double		p;
 
-	if (to <= 0)
+	if (to <= from)
 		return 0;
 	p = profile_order_within(client, population, to);
 	if (from > 0)

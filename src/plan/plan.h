@@ -31,8 +31,13 @@ typedef struct Candidate
 	bool		incumbent;
 	double		p_baseline;
 	double		p_used;
-	double		value;			/* expected incremental margin */
-	double		net;			/* value - cost */
+	double		theta;			/* effect of the action, log odds */
+	int			effect_n;		/* cases it was measured on; 0: assumed */
+	double		trust_claim;	/* how far the agent's claim is believed, 1: wholly */
+	double		trust_lift;
+	double		value;			/* expected incremental margin within the horizon */
+	double		residual;		/* and beyond it */
+	double		net;			/* value + residual - cost */
 	bool		accepted;
 	const char *reason;			/* why it was rejected; NULL: not yet */
 	bool		has_rep;		/* when accepted: who, and the day */
@@ -78,7 +83,7 @@ extern TimestampTz plan_next_day(TimestampTz as_of);
 /* The call for proposals under the settings in force. */
 extern AgentCall plan_call(int64 round_id, TimestampTz as_of);
 
-/* Bids with baseline and value, each once; in the current memory context. */
+/* Bids with baseline and value, each once; in the current memory context.  Needs SPI. */
 extern Candidate *plan_price(const BidSink *sink, const ClientSnapshot *clients, const Population *population,
 							 int64 round_id, int *n);
 

@@ -34,11 +34,12 @@ enum
 	BID_CLIENT_ID = 1, BID_ID, BID_AGENT, BID_ACTION, BID_CHANNEL, BID_PRODUCT_ID, BID_BASKET, BID_QUANTITY,
 	BID_PROGRAMME_ID, BID_CATEGORY, BID_FROM, BID_TO, BID_P_CLAIM, BID_P_BASELINE, BID_P_USED, BID_MARGIN, BID_VALUE, BID_COST,
 	BID_NET, BID_USES, BID_VALID_UNTIL, BID_REASON_CODE, BID_REASON, BID_EVIDENCE, BID_ITERATION, BID_OBLIGATION, BID_EXPLORE,
+	BID_THETA, BID_EFFECT_N, BID_TRUST_CLAIM, BID_TRUST_LIFT, BID_RESIDUAL,
 	BID_STATUS, BID_STATUS_REASON, BID_DUE_ON, BID_REP_ID, BID_PRICE
 };
 
 /* What is known before the round is settled; the rest is a bid's fate. */
-#define N_OFFER BID_EXPLORE
+#define N_OFFER BID_RESIDUAL
 
 /* Bids written at once. */
 #define BIDS_AT_ONCE 1000
@@ -50,23 +51,26 @@ static const Oid bid_types[] = {
 	INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, JSONBOID, NUMERICOID,
 	INT8OID, TEXTOID, DATEOID, DATEOID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
 	FLOAT8OID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID, INT4OID, BOOLOID, BOOLOID,
+	FLOAT8OID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
 	TEXTOID, TEXTOID, DATEOID, INT8OID, FLOAT8OID
 };
 
 /* Bids as rows. */
 #define BID_ROWS \
-"SELECT b.client_id, $34, b.bid_id, $33, b.iteration, b.agent, b.action, b.channel, b.product_id, b.basket, b.quantity, " \
+"SELECT b.client_id, $39, b.bid_id, $38, b.iteration, b.agent, b.action, b.channel, b.product_id, b.basket, b.quantity, " \
 "b.programme_id, b.category, b.demand_from, b.demand_to, b.obligation, b.explore, b.p_claim, b.p_baseline, b.p_used, " \
-"pg_catalog.round(b.margin::numeric, 4), b.value, pg_catalog.round(b.cost::numeric, 4), b.net, b.uses, 'assumed', " \
-"b.valid_until, b.status, b.status_reason, b.due_on, b.rep_id, b.price, b.reason_code, b.reason, b.evidence, $35 " \
+"pg_catalog.round(b.margin::numeric, 4), b.value, b.residual, pg_catalog.round(b.cost::numeric, 4), b.net, b.uses, CASE WHEN b.effect_n OPERATOR(pg_catalog.>) 0 THEN 'measured' ELSE 'assumed' END, " \
+"b.effect_n, b.theta, b.trust_claim, b.trust_lift, " \
+"b.valid_until, b.status, b.status_reason, b.due_on, b.rep_id, b.price, b.reason_code, b.reason, b.evidence, $40 " \
 "FROM " COLUMNS " AS b(client_id, bid_id, agent, action, channel, product_id, basket, quantity, " \
 "programme_id, category, demand_from, demand_to, p_claim, p_baseline, p_used, margin, value, cost, net, uses, valid_until, " \
-"reason_code, reason, evidence, iteration, obligation, explore, status, status_reason, due_on, rep_id, price)"
+"reason_code, reason, evidence, iteration, obligation, explore, theta, effect_n, trust_claim, trust_lift, residual, " \
+"status, status_reason, due_on, rep_id, price)"
 
 static const char bid_insert[] =
 "INSERT INTO agentcrm.bid (client_id, as_of, bid_id, round_id, iteration, agent, action, channel, product_id, basket, quantity, "
-"programme_id, demand_category, demand_from, demand_to, obligation, explore, p_claim, p_baseline, p_used, margin, value, cost, net_value, "
-"uses, effect, valid_until, status, status_reason, due_on, rep_id, price, reason_code, reason, evidence, models) " BID_ROWS;
+"programme_id, demand_category, demand_from, demand_to, obligation, explore, p_claim, p_baseline, p_used, margin, value, residual, cost, net_value, "
+"uses, effect, effect_n, theta, trust_claim, trust_lift, valid_until, status, status_reason, due_on, rep_id, price, reason_code, reason, evidence, models) " BID_ROWS;
 
 /* The next round's number. */
 int64
@@ -87,6 +91,10 @@ models_of(const Population *population)
 	json_numeric(&state, "season", int64_to_numeric(population->season_model_id));
 	json_numeric(&state, "spend", int64_to_numeric(population->spend_model_id));
 	json_numeric(&state, "inclusion", int64_to_numeric(population->inclusion_model_id));
+	if (population->effect_model_id != 0)
+		json_numeric(&state, "effect", int64_to_numeric(population->effect_model_id));
+	if (population->trust_model_id != 0)
+		json_numeric(&state, "trust", int64_to_numeric(population->trust_model_id));
 	/* that of all clients; those of segments were fitted with it */
 	if (population->n_repurchase > 0)
 		json_numeric(&state, "repurchase", int64_to_numeric(population->repurchase[0].model_id));
@@ -156,6 +164,11 @@ make_offer(Offer *o, const Candidate *c)
 	put(o, BID_ITERATION, Int32GetDatum(c->iteration));
 	put(o, BID_OBLIGATION, BoolGetDatum(c->obligation));
 	put(o, BID_EXPLORE, BoolGetDatum(c->explore));
+	put(o, BID_THETA, Float8GetDatum(c->theta));
+	put(o, BID_EFFECT_N, Int32GetDatum(c->effect_n));
+	put(o, BID_TRUST_CLAIM, Float8GetDatum(c->trust_claim));
+	put(o, BID_TRUST_LIFT, Float8GetDatum(c->trust_lift));
+	put(o, BID_RESIDUAL, Float8GetDatum(c->residual));
 }
 
 static void

@@ -74,10 +74,7 @@ price(Candidate *c, const Bid *bid, const ClientSnapshot *client, const Populati
 	c->obligation = bid->obligation;
 	c->explore = bid->explore;
 	c->market = -1;
-	c->p_baseline = baseline_p0(client, population, bid);
-	c->p_used = bid->p_claim >= 0 ? bid->p_claim : effect_apply(c->p_baseline, baseline_theta(bid->action));
-	c->value = (c->p_used - c->p_baseline) * bid->margin;
-	c->net = c->value - bid->cost;
+	worth_price(client, population, c);
 }
 
 /* Bids become candidates with a baseline and a value; a bid repeated by its agent, wherever in its answer, counts once. */
@@ -88,6 +85,7 @@ plan_price(const BidSink *sink, const ClientSnapshot *clients, const Population 
 	HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(int64), .hcxt = CurrentMemoryContext};
 	HTAB	   *seen = hash_create("agentcrm bids", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
+	worth_read(population);
 	*n = 0;
 	for (int i = 0; i < sink->n; i++)
 	{

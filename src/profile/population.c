@@ -505,6 +505,10 @@ population_take(const Generation *generation)
 		take_spend(model_id, generation->params);
 	else if (strcmp(kind, "inclusion") == 0)
 		take_inclusion(generation);
+	else if (strcmp(kind, "effect") == 0)
+		current.effect_model_id = model_id;
+	else if (strcmp(kind, "trust") == 0)
+		current.trust_model_id = model_id;
 }
 
 /* A row of agentcrm.model. */
@@ -559,6 +563,7 @@ read_generations(void)
 		begin_generations();
 		model_relid = RelationGetRelid(store_relation(store));
 	}
+	current.effect_model_id = current.trust_model_id = 0;
 	popularity_before = current.popularity_model_id;
 	inclusion_before = current.inclusion_model_id;
 	for (; row != NULL; row = store_next(scan))

@@ -183,6 +183,8 @@ typedef struct Population
 	int64		popularity_model_id;
 	int64		spend_model_id;
 	int64		inclusion_model_id;
+	int64		effect_model_id;	/* what actions change, and how far agents are believed: read by the plan */
+	int64		trust_model_id;
 	int64		season_model_id;
 	TimestampTz season_as_of;
 	Season		season;			/* flat until there is a year of orders */
