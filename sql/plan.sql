@@ -87,7 +87,7 @@ AND (a.demand_category = b.demand_category OR '*' IN (a.demand_category, b.deman
 -- values are what the baseline and the assumed effect make of them
 SELECT count(*) AS wrong FROM agentcrm.bid WHERE p_baseline > 0 AND p_baseline < 1 AND p_claim IS NULL
 AND (abs(p_used - 1 / (1 + exp(-(ln(p_baseline / (1 - p_baseline)) + .2)))) > 1e-9
-	OR abs(value - (p_used - p_baseline) * margin::float8) > 1e-3 OR abs(net_value - (value - cost::float8)) > 1e-6);
+	OR abs(value - (p_used - p_baseline) * margin::float8) > 1e-3 OR abs(net_value - (value + residual - cost::float8)) > 1e-6);
 -- rejections come from the closed list; scarce minutes and policies were really met
 SELECT DISTINCT regexp_replace(status_reason, ':\d+$', ':<bid>') AS reason FROM agentcrm.bid WHERE status = 'rejected' ORDER BY 1;
 SELECT count(*) FROM agentcrm.bid WHERE status = 'accepted' AND net_value <= 0;

@@ -32,6 +32,7 @@ typedef struct Standing
 	bool		declined;
 	bool		ignored;		/* declined, or its time passed */
 	bool		communicated;	/* anything but open */
+	bool		obligation;		/* stands as if communicated */
 	bool		contested;		/* competes anew in this round */
 } Standing;
 

@@ -16,7 +16,7 @@ enum
 {
 	ATT_CLIENT_ID = 1, ATT_ID = 2, ATT_REP_ID = 3, ATT_AGENT = 4, ATT_ACTION = 5, ATT_CHANNEL = 6,
 	ATT_CATEGORY = 10, ATT_FROM = 11, ATT_TO = 12, ATT_DUE_ON = 13, ATT_EXPIRES_AT = 14,
-	ATT_VALUE = 15, ATT_STATUS = 18, ATT_AS_OF = 23
+	ATT_VALUE = 15, ATT_OBLIGATION = 27, ATT_STATUS = 18, ATT_AS_OF = 23
 };
 
 /* open, shown, agreed, snoozed: the client may still be approached for it */
@@ -50,6 +50,7 @@ fill_standing(Standing *s, const Datum *v, const bool *nulls, const char *status
 	s->has_rep = !nulls[ATT_REP_ID - 1];
 	s->rep_id = s->has_rep ? DatumGetInt64(v[ATT_REP_ID - 1]) : 0;
 	s->value = DatumGetFloat8(v[ATT_VALUE - 1]);
+	s->obligation = DatumGetBool(v[ATT_OBLIGATION - 1]);
 	s->contested = false;
 	s->as_of = DatumGetTimestampTz(v[ATT_AS_OF - 1]);
 	s->standing = status_stands(status);

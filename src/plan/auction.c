@@ -274,10 +274,18 @@ static void
 add_resources(Market *market, Round *round, const double *left)
 {
 	for (int r = 0; r < means_count(round->means); r++)
+	{
+		const char *name;
+		int64		owner_id;
+		DateADT		day;
+
 		if (means_is_floor(round->means, r))
 			(void) market_floor(market, Max(left[r], 0), means_worth(round->means, r));
 		else
 			(void) market_resource(market, Max(left[r], 0), round->prices[r]);
+		means_label(round->means, r, &name, &owner_id, &day);
+		market_rank(market, r, day);
+	}
 }
 
 /* ---- what came of it ---- */

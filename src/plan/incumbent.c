@@ -152,7 +152,7 @@ incumbents_enter(Round *round, const ClientSnapshot *clients, int n_clients, con
 			Standing   *s = lfirst(lc);
 			const Candidate *supporter = support(s, candidates + at, last - at);
 
-			if (!s->standing || s->communicated)
+			if (!s->standing || s->communicated || (s->obligation && supporter != NULL))
 				continue;
 			if (supporter != NULL || !answered(sink, s->agent))
 			{
@@ -187,7 +187,7 @@ incumbents_again(Round *round, int n_clients)
 		{
 			Standing   *s = lfirst(lc);
 
-			s->contested = s->standing && !s->communicated;
+			s->contested = s->standing && !s->communicated && !s->obligation;
 		}
 	}
 }

@@ -29,6 +29,9 @@ extern Market *market_new(void);	/* in the current memory context */
 /* Returns its number: 0, 1, ...  price: to start from, 0 if none is known. */
 extern int	market_resource(Market *m, double capacity, double price);
 
+/* Of means that stand in for each other (a rep's days) those of lower rank are needed first. */
+extern void market_rank(Market *m, int resource, int rank);
+
 /* A floor: at least need of it shall be used; what is missing costs worth a unit, so its price lies in [0, worth]. */
 extern int	market_floor(Market *m, double need, double worth);
 

@@ -12,6 +12,7 @@
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "portability/instr_time.h"
 #include "storage/lmgr.h"
 #include "utils/hsearch.h"
@@ -611,6 +612,8 @@ round_call_all(Round *round)
 	{
 		round_call_ids(round, ids, n);
 		after = ids[n - 1];
+		/* seen in pg_stat_activity */
+		pgstat_report_activity(STATE_RUNNING, psprintf("agentcrm: planning the day, %d clients called, %d bids", round->n_clients, round->n));
 		CHECK_FOR_INTERRUPTS();
 	}
 }

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only true
 \ir include/trade.sql
-SELECT plan(39);
+SELECT plan(51);
 
 -- Means are short: three calls a rep and day; nothing recommended yet.
 SET agentcrm.plan_hour = -1;
@@ -86,6 +86,12 @@ UPDATE agentcrm.resource SET capacity = 18 + :missing - .01 WHERE resource = 're
 SELECT isnt_empty(format('SELECT * FROM agentcrm.why_not(%s, %L, %L)', :poor, 'call', 'eager'), 'a little less, and it does not');
 UPDATE agentcrm.client SET do_not_contact = true WHERE client_id = :poor;
 SELECT is((SELECT string_agg(obstacle, ', ' ORDER BY obstacle) FROM agentcrm.why_not(:poor, 'call', 'eager')), 'client, means', 'two obstacles are named, no third one');
+SAVEPOINT two;
+UPDATE agentcrm.resource SET capacity = 18 + :missing WHERE resource = 'rep_minutes';
+SELECT is((SELECT string_agg(obstacle, ', ') FROM agentcrm.why_not(:poor, 'call', 'eager')), 'client', 'the minutes alone do not make it win');
+UPDATE agentcrm.client SET do_not_contact = false WHERE client_id = :poor;
+SELECT is_empty(format('SELECT * FROM agentcrm.why_not(%s, %L, %L)', :poor, 'call', 'eager'), 'both do');
+ROLLBACK TO two;
 ROLLBACK;
 
 -- what if
@@ -94,4 +100,59 @@ SELECT cmp_ok((SELECT after::numeric - before::numeric FROM agentcrm.what_if('{"
 SELECT is((SELECT capacity FROM agentcrm.resource WHERE resource = 'rep_minutes' AND owner_id IS NULL), 18::numeric, 'and nothing stays changed');
 SELECT throws_ok($$SELECT agentcrm.what_if('{"ledger": []}'::jsonb || '{"ledger": [{"amount": 1}]}')$$, '22023', NULL, 'what_if: other tables are not touched');
 SELECT throws_ok($$SELECT agentcrm.plan('2026-03-01', false)$$, '22023', NULL, 'the past is not planned');
+-- together
+CREATE FUNCTION pg_temp.value_of(VARIADIC agents text[]) RETURNS double precision LANGUAGE plpgsql AS $$
+DECLARE
+	v double precision;
+BEGIN
+	UPDATE agentcrm.agent SET mode = CASE WHEN agent = ANY (agents) THEN 'active' ELSE 'paused' END;
+	SELECT value INTO v FROM agentcrm.plan() WHERE item = 'value';
+	RETURN v;
+END $$;
+CREATE FUNCTION pg_temp.bound() RETURNS double precision LANGUAGE sql AS $$SELECT value FROM agentcrm.plan() WHERE item = 'bound'$$;
+DELETE FROM agentcrm.recommendation;
+DELETE FROM agentcrm.resource_use;
+SELECT pg_temp.value_of('eager', 'reorder', 'retention', 'portfolio') AS joint \gset
+SELECT pg_temp.bound() AS with_all \gset
+SELECT is_empty(format('SELECT a, pg_temp.value_of(a) FROM unnest(%L::text[]) a WHERE pg_temp.value_of(a) > %s + 1e-6', '{eager,reorder,retention,portfolio}', :joint), 'the joint plan is worth no less than any single agent''s');
+SELECT pg_temp.value_of('eager', 'reorder', 'retention') IS NULL AS without \gset
+SELECT cmp_ok(:with_all::float8, '>=', pg_temp.bound() - 1e-6, 'one more agent never lowers the bound');
+-- a fixed precedence: each agent in turn takes what it wants of what is left
+CREATE FUNCTION pg_temp.precedence(VARIADIC agents text[]) RETURNS double precision LANGUAGE plpgsql AS $$
+DECLARE
+	a text;
+	v double precision := 0;
+BEGIN
+	FOREACH a IN ARRAY agents LOOP
+		UPDATE agentcrm.agent SET mode = CASE WHEN agent = a THEN 'active' ELSE 'paused' END;
+		v := v + (SELECT value FROM agentcrm.plan(dry_run => false) WHERE item = 'value');
+		UPDATE agentcrm.recommendation SET status = 'shown' WHERE status = 'open';
+	END LOOP;
+	DELETE FROM agentcrm.recommendation;
+	DELETE FROM agentcrm.resource_use;
+	RETURN v;
+END $$;
+SELECT cmp_ok(:joint::float8, '>=', pg_temp.precedence('reorder', 'retention', 'portfolio', 'eager') - 1e-6, 'nor than a fixed precedence');
+SELECT cmp_ok(:joint::float8, '>=', pg_temp.precedence('eager', 'portfolio', 'retention', 'reorder') - 1e-6, 'nor than another one');
+-- a price is what one more unit brings
+SELECT pg_temp.value_of('eager') IS NULL AS one \gset
+CREATE TEMP TABLE price AS SELECT avg(price) AS price FROM agentcrm.plan() WHERE part = 'price' AND item = 'rep_minutes' AND day < '2026-03-04';
+SELECT value AS bound_now FROM agentcrm.plan() WHERE item = 'bound' \gset
+UPDATE agentcrm.resource SET capacity = 18.1 WHERE resource = 'rep_minutes';
+SELECT cmp_ok(abs((SELECT value FROM agentcrm.plan() WHERE item = 'bound') - :bound_now::float8 - (0.1 * 2 * 3)::float8 * (SELECT price FROM price)), '<', (0.05 * 0.1 * 2 * 3)::float8 * (SELECT price FROM price), 'prices are the marginal values of the reps'' minutes');
+UPDATE agentcrm.resource SET capacity = 18 WHERE resource = 'rep_minutes';
+
+-- obligations come first, in the same means, and are flagged
+CREATE FUNCTION public.owed(client_ids bigint[], as_of timestamptz, call jsonb) RETURNS SETOF agentcrm.bid_proposal STABLE LANGUAGE sql AS $$
+	SELECT b.* FROM unnest(client_ids) id, jsonb_populate_record(NULL::agentcrm.bid_proposal, jsonb_build_object('client_id', id, 'action', 'call', 'channel', 'phone', 'demand_category', 'complaint', 'p_claim', 0, 'margin', 0,
+		'cost', 1, 'uses', '{"rep_minutes": 6}'::jsonb, 'valid_until', as_of + (1 + id % 2) * interval '1 day', 'obligation', true)) b WHERE id BETWEEN 20 AND 29
+$$;
+SELECT agentcrm.create_agent('owed', 'serve', 'public.owed') \g /dev/null
+SELECT count(*) FROM agentcrm.plan(dry_run => false) \g /dev/null
+SELECT is((SELECT string_agg(DISTINCT status, ', ') FROM agentcrm.bid WHERE agent = 'owed' AND obligation), 'accepted', 'what is owed is awarded, whatever others are worth');
+SELECT is((SELECT count(*)::int FROM agentcrm.recommendation WHERE obligation), 10, 'and flagged');
+SELECT is_empty($$SELECT FROM agentcrm.recommendation WHERE obligation AND due_on >= (expires_at AT TIME ZONE 'UTC')::date + 1$$, 'before its deadline');
+SELECT is_empty($$SELECT owner_id, day FROM agentcrm.resource_use WHERE resource = 'rep_minutes' GROUP BY 1, 2 HAVING sum(amount) > 18$$, 'within the same minutes');
+SELECT count(*) FROM agentcrm.plan(dry_run => false) \g /dev/null
+SELECT is((SELECT count(*)::int FROM agentcrm.recommendation WHERE obligation AND status = 'open'), 10, 'nothing displaces it');
 SELECT * FROM finish();

@@ -48,8 +48,8 @@ SELECT cmp_ok((SELECT (f ->> 'kappa')::float8 FROM agentcrm.model, jsonb_array_e
 CREATE TEMP TABLE before AS SELECT * FROM pg_temp.bids();
 CALL pg_temp.renew();
 SELECT is_empty($$SELECT FROM pg_temp.bids() n JOIN before b USING (client_id) WHERE (n.liar).p_claim <> (b.liar).p_claim OR (n.liar).p_baseline <> (b.liar).p_baseline$$, 'claim and baseline stay as they were');
-SELECT is_empty($$SELECT FROM pg_temp.bids() n JOIN before b USING (client_id) WHERE (n.liar).p_used >= (b.liar).p_used$$, 'what is used of the liar''s falls');
-SELECT is_empty($$SELECT FROM pg_temp.bids() WHERE (liar).p_used >= (honest).p_used$$, 'below the honest one''s, who claims the same');
+SELECT is_empty($$SELECT FROM pg_temp.bids() n JOIN before b USING (client_id) WHERE (b.liar).p_claim > (b.liar).p_baseline AND (n.liar).p_used >= (b.liar).p_used$$, 'what is used of the liar''s falls');
+SELECT is_empty($$SELECT FROM pg_temp.bids() WHERE (liar).p_claim > (liar).p_baseline AND (liar).p_used >= (honest).p_used$$, 'below the honest one''s, who claims the same');
 SELECT is((SELECT count(*)::int FROM agentcrm.recommendation WHERE agent = 'liar'), 0, 'it wins nothing any more');
 SELECT is((SELECT string_agg(DISTINCT (liar).effect || ' ' || ((liar).models ? 'trust')::text, ', ') FROM pg_temp.bids()), 'measured true', 'effects are measured now, and bids name the generation');
 SELECT isnt_empty($$SELECT FROM agentcrm.recommendation WHERE effect LIKE 'measured, n = %'$$, 'recommendations say so, with the number of cases');
