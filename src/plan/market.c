@@ -44,6 +44,7 @@
 #define SHARED .05
 
 #define EPSILON 1e-9
+#define TRIFLE 1e-3
 
 typedef struct Resource
 {
@@ -54,6 +55,7 @@ typedef struct Resource
 	double		elasticity;		/* of demand by price, as seen */
 	double		last_price;
 	double		last_used;
+	double		mean;			/* what a unit brings, of what wants it */
 	int			rank;			/* among means that stand in for each other */
 } Resource;
 
@@ -438,29 +440,9 @@ demand(Market *m, Pick *picks, void (*tick) (void))
 
 /* ---- prices ---- */
 
-/* A price to begin with where none is known: what a unit brings on average, of what wants it. */
-static double
-first_price(const Market *m, int resource)
-{
-	double		value = 0;
-	double		amount = 0;
-
-	for (int o = 0; o < m->n_options; o++)
-		for (int u = 0; u < m->options[o].n_uses; u++)
-		{
-			const MarketUse *use = &m->uses[m->options[o].first_use + u];
-
-			if (use->resource == resource && m->options[o].value > 0)
-			{
-				value += m->options[o].value;
-				amount += use->amount;
-			}
-		}
-	return amount > 0 ? value / amount : 0;
-}
-
-static void
-first_prices(Market *m)
+/* What a unit of each resource brings on average, of what wants it. */
+static double *
+mean_values(const Market *m)
 {
 	double	   *value = palloc0(sizeof(double) * (m->n_resources + 1));
 	double	   *amount = palloc0(sizeof(double) * (m->n_resources + 1));
@@ -474,10 +456,24 @@ first_prices(Market *m)
 			amount[use->resource] += use->amount;
 		}
 	for (int r = 0; r < m->n_resources; r++)
-		if (m->resources[r].price <= 0 && m->resources[r].worth <= 0 && amount[r] > m->resources[r].capacity)
-			m->resources[r].price = value[r] / amount[r];
-	pfree(value);
+		value[r] = amount[r] > 0 ? value[r] / amount[r] : 0;
 	pfree(amount);
+	return value;
+}
+
+/* Prices to begin with where none are known. */
+static void
+first_prices(Market *m)
+{
+	double	   *mean = mean_values(m);
+
+	for (int r = 0; r < m->n_resources; r++)
+	{
+		m->resources[r].mean = mean[r];
+		if (m->resources[r].price <= 0 && m->resources[r].worth <= 0)
+			m->resources[r].price = mean[r];
+	}
+	pfree(mean);
 }
 
 /* How demand answered the last move of the price. */
@@ -511,7 +507,7 @@ follow_demand(Market *m, int resource, double damping)
 	if (r->worth > 0)
 		step = -step;
 	if (step > 0 && r->price <= 0)
-		r->price = r->worth > 0 ? r->worth / 100 : first_price(m, resource) / 100;
+		r->price = (r->worth > 0 ? r->worth : r->mean) / 100;
 	r->price *= exp(step);
 	if (r->worth > 0)
 		r->price = Min(r->price, r->worth);
@@ -862,6 +858,15 @@ follow(Market *m, Best *best, Pick *picks, int passes, void (*tick) (void))
 	return pass;
 }
 
+/* A price that is nothing beside what a unit brings only breaks ties, and those are for the earlier day. */
+static void
+forget_trifles(Market *m)
+{
+	for (int r = 0; r < m->n_resources; r++)
+		if (m->resources[r].worth <= 0 && m->resources[r].price < TRIFLE * m->resources[r].mean)
+			m->resources[r].price = 0;
+}
+
 static int
 make_prices(Market *m, const Users *users, Pick *picks, double *bound, void (*tick) (void))
 {
@@ -888,6 +893,7 @@ make_prices(Market *m, const Users *users, Pick *picks, double *bound, void (*ti
 			break;
 	}
 	*bound = best.bound;
+	forget_trifles(m);
 	return passes;
 }
 

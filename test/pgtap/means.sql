@@ -63,7 +63,7 @@ CALL pg_temp.plan_for(8, '{"action": "visit", "channel": "visit", "uses": {"rep_
 SELECT is(pg_temp.days(), '2026-03-02 2 2, 2026-03-03 2 4', 'off the route the way is added, on it it is taken off the day once');
 SELECT is((SELECT array_agg(DISTINCT amount ORDER BY amount) FROM agentcrm.resource_use WHERE resource = 'rep_minutes'), '{20,40}'::numeric[], 'as is booked');
 CALL pg_temp.plan_for(8, '{"uses": {"rep_minutes": 20}}');
-SELECT is(pg_temp.days(), '2026-03-02 2 4, 2026-03-03 2 4', 'calls do not travel; the route does');
+SELECT is(pg_temp.days(), '2026-03-02 2 5, 2026-03-03 2 3', 'calls do not travel; the route does');
 DELETE FROM agentcrm.visit_day;
 UPDATE agentcrm.resource SET capacity = 240;
 
