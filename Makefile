@@ -137,6 +137,9 @@ bench-plan: ready	## the allocator beside greedy and an LP solver (SIZES="1k 10k
 	@$(MAKE) --no-print-directory -s $(JOBS) build/bench/plan/market
 	@PG_CONFIG='$(PG_CONFIG)' bench/run bench/plan/market.sh
 
+bench-referee: ready	## plans in the simulated distributor, beside its rival policies (SEEDS=n)
+	@PG_CONFIG='$(PG_CONFIG)' bench/run bench/referee/referee.sh
+
 bench-models: ready	## all that is promised of the models, one table (BENCH=name for one)
 	@$(MAKE) --no-print-directory -s $(JOBS) bench-programs unit-programs
 	@PG_CONFIG='$(PG_CONFIG)' bench/run $(if $(BENCH),$(filter bench/models/$(BENCH).sh build/bench/$(BENCH),$(MODEL_BENCHES)),$(MODEL_BENCHES))
@@ -156,4 +159,4 @@ format: all	## pg_bsd_indent over src/, where it is installed
 			{ cmp -s build/indented $$file || cp build/indented $$file; } || exit 1; \
 	done
 
-.PHONY: help deps ready install-ready test $(TEST_PARTS:%=test-%) demo bench bench-reliability bench-plan bench-models format unit-programs bench-programs
+.PHONY: help deps ready install-ready test $(TEST_PARTS:%=test-%) demo bench bench-reliability bench-plan bench-referee bench-models format unit-programs bench-programs
