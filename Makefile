@@ -26,7 +26,7 @@ EXTRA_CLEAN = build agentcrm--*.sql $(OBJS:.o=.d) $(OBJS:.o=.bc)
 
 # Plain C: the models' unit tests and benches need no server.  Files in test/unit
 # that are not a test are linked into every test and bench.
-PLAIN_SRC = $(sort $(wildcard src/model/*.c) src/plan/market.c $(filter-out %_test.c,$(wildcard test/unit/*.c)))
+PLAIN_SRC = $(sort $(wildcard src/model/*.c) $(wildcard src/plan/market*.c) $(filter-out %_test.c,$(wildcard test/unit/*.c)))
 PLAIN_CFLAGS = $(WARNINGS) -MMD -MP -g -Isrc $(if $(PGXS_FOUND),-isystem $(includedir_server))
 UNIT_CFLAGS = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 UNIT_TESTS = $(patsubst test/%.c,build/%,$(sort $(wildcard test/unit/*_test.c)))
