@@ -112,7 +112,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		 '{"call_cost": 1.50, "call_minutes": 6, "message_cost": 0.05, "valid_days": 7, "min_orders": 3, "item_min_orders": 4, "item_min_rate": 0.5}')
 	ON CONFLICT DO NOTHING;
 	INSERT INTO agentcrm.contact_policy (channel, max_contacts, per_days, cooldown_days)
-	VALUES ('*', 4, 30, 3), ('phone', 2, 30, 7), ('visit', 1, 30, 14), ('email', 4, 30, 5), ('app', 8, 30, 1)
+	VALUES ('*', 2, 30, 14), ('phone', 2, 30, 14), ('visit', 1, 30, 14), ('email', 4, 30, 5), ('app', 8, 30, 1)
 	ON CONFLICT DO NOTHING;
 	INSERT INTO agentcrm.resource (resource, owner_id, period, capacity) VALUES ('rep_minutes', NULL, 'day', 240)
 	ON CONFLICT DO NOTHING;
