@@ -2,8 +2,9 @@
 """Plays the weeks of the frozen simulated distributor into an ordinary schema, lets agentcrm plan through its
 public interface, and gives the actions back to the world.  Reads nothing hidden: orders, lines and reps only.
 
-usage: connect.py PATH_OF_SIM SEED [cap|nocap]   (PGDATABASE: an empty database; psql in PATH)
+usage: connect.py PATH_OF_SIM SEED [cap|nocap|first:AGENT,AGENT,...]   (PGDATABASE: an empty database; psql in PATH)
 
+nocap: no contact policy.  first: the same agents without an auction, each in turn takes what it wants of what is left.
 Prints "margin M alive A actions N1,...,N7" of the run; a progress line a quarter goes to stderr."""
 import importlib.util
 import subprocess
@@ -63,14 +64,27 @@ def attach(server, world):
         UPDATE agentcrm.agent SET params = params || '{"visit_cost": 6}' WHERE agent = 'portfolio';""")
     if caps == "nocap":
         server.do("DELETE FROM agentcrm.contact_policy;")
+    if caps.startswith("first:"):
+        server.do("UPDATE agentcrm.agent SET mode = 'paused'; SET agentcrm.plan_hour = -1;")
+
+
+def in_turn(server):
+    """A fixed precedence: agent by agent, what one was awarded stands before the next one bids."""
+    for agent in caps[6:].split(","):
+        server.do(f"""UPDATE agentcrm.agent SET mode = CASE agent WHEN '{agent}' THEN 'active' ELSE 'paused' END;
+            SELECT count(*) FROM agentcrm.plan(dry_run => false);
+            UPDATE agentcrm.recommendation SET status = 'snoozed' WHERE status = 'open';""")
+    server.do("UPDATE agentcrm.agent SET mode = 'paused';")
 
 
 def plan(server, week):
     """Clients and actions for the week: one each, the dearest first."""
     day = FIRST + 7 * week
     server.do(f"SET agentcrm.debug_now = '{day} 06:00+00'; CALL agentcrm.run();")
+    if caps.startswith("first:"):
+        in_turn(server)
     rows = server.do(f"""SELECT DISTINCT ON (client_id) client_id, agent, action, recommendation_id FROM agentcrm.recommendation
-        WHERE status = 'open' AND due_on < '{day + 7}' ORDER BY client_id, value DESC, recommendation_id;""")
+        WHERE status IN ('open', 'snoozed') AND due_on < '{day + 7}' ORDER BY client_id, value DESC, recommendation_id;""")
     act = np.zeros(sim.N, int)
     for client, agent, action, _ in rows:
         retain = agent == "retention"
