@@ -58,7 +58,7 @@ def attach(server, world):
         CALL agentcrm.run();
         SELECT agentcrm.go_live('shop');
         UPDATE agentcrm.resource SET period = 'week', capacity = 300 WHERE resource = 'rep_minutes';
-        INSERT INTO agentcrm.resource (resource, period, capacity) VALUES ('channel:email', 'week', 100), ('channel:app', 'week', 200);
+        INSERT INTO agentcrm.resource (resource, period, capacity) VALUES ('channel:email', 'week', 20), ('channel:app', 'week', 280);
         UPDATE agentcrm.agent SET params = params || '{"call_minutes": 8}';
         UPDATE agentcrm.agent SET params = params || '{"suggestion_cost": 0.05}' WHERE agent IN ('reorder', 'portfolio');
         UPDATE agentcrm.agent SET params = params || '{"visit_cost": 6}' WHERE agent = 'portfolio';""")
